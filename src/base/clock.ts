@@ -1,0 +1,53 @@
+/**
+ * Time, handed in everywhere else: production uses `systemClock`, the simulator its own.
+ */
+
+/** Sources of time. All cheap; none allocates. */
+export type Clock = {
+  /** Monotonic milliseconds since an arbitrary start, fractional. */
+  nowMs(): number;
+  /** Microseconds since the Unix epoch. */
+  epochMicros(): number;
+};
+
+/** A callback that runs again and again until stopped. */
+export type Ticker = { stop(): void };
+
+const epochOffsetMs = Date.now() - performance.now();
+
+/** The machine's clocks. The epoch time follows the monotonic one between corrections. */
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  epochMicros: () => Math.round((performance.now() + currentOffset()) * 1000),
+};
+
+let offsetMs = epochOffsetMs;
+let offsetCheckedAt = 0;
+
+/** Follows steps of the wall clock, looked at once a second at most. */
+function currentOffset(): number {
+  const now = performance.now();
+  if (now - offsetCheckedAt > 1000) {
+    offsetCheckedAt = now;
+    const fresh = Date.now() - now;
+    if (Math.abs(fresh - offsetMs) > 5) offsetMs = fresh;
+  }
+  return offsetMs;
+}
+
+/** Calls `run` every `periodMs` until stopped. */
+export function startTicker(periodMs: number, run: () => void): Ticker {
+  const timer = setInterval(run, periodMs);
+  return { stop: () => clearInterval(timer) };
+}
+
+/** Calls `run` once after `delayMs` unless stopped before. */
+export function startTimer(delayMs: number, run: () => void): Ticker {
+  const timer = setTimeout(run, delayMs);
+  return { stop: () => clearTimeout(timer) };
+}
+
+/** Resolves after `delayMs`. Cold paths only. */
+export function sleepMs(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
+}

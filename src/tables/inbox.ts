@@ -1,0 +1,108 @@
+/**
+ * Notes from any thread to one worker: small fixed records in a shared ring, many writers under a
+ * lock word, one reader. The reader sleeps on a futex word (`bell`) through Atomics.waitAsync, so a
+ * ring wakes its event loop without a message object.
+ *
+ *   inbox table:  [ kind a b c ][ kind a b c ] …   INBOX_ENTRIES records
+ *   worker row:   inboxHead (reader) · inboxTail (writers) · bell · bellArmed
+ *
+ * A full inbox loses nothing: `postNote` returns false and the caller keeps the note's effect
+ * undone (a grant stays in its queue entry and is found by the owner's next sweep).
+ */
+import { INBOX_ENTRIES, INBOX_ENTRY_WORDS } from "../base/limits.ts";
+import { giveLock, takeLock } from "../base/lock.ts";
+import {
+  WORKER_BELL,
+  WORKER_BELL_ARMED,
+  WORKER_INBOX_HEAD,
+  WORKER_INBOX_LOCK,
+  WORKER_INBOX_OVERFLOW,
+  WORKER_INBOX_TAIL,
+  WORKER_STRIDE,
+} from "./generated/worker.ts";
+import { isThreadDead } from "./tables.ts";
+import type { Tables } from "./tables.ts";
+
+/** A queue entry holds a slot now: a = queue entry row, b = stream slot, c = stream generation. */
+export const NOTE_GRANT = 1;
+/** A limit has room again: a = row of the proxy, b = row of the listener, 0 0 = the process. */
+export const NOTE_RESUME = 2;
+/** Streams of a server are to be shut down: a = row of server, b = cause, c = only backups. */
+export const NOTE_SHUTDOWN_SERVER = 3;
+
+const MASK = INBOX_ENTRIES - 1;
+
+/**
+ * Appends a note to the inbox of `worker` and wakes it.
+ * @param self number of the calling thread (0 = control)
+ * @returns false when the inbox is full
+ */
+export function postNote(
+  tables: Tables,
+  self: number,
+  worker: number,
+  kind: number,
+  a: number,
+  b: number,
+  c: number,
+): boolean {
+  const words = tables.workers.words;
+  const row = worker * WORKER_STRIDE;
+  const inbox = tables.perWorker[worker - 1]!.inbox.words;
+  takeLock(words, row + WORKER_INBOX_LOCK, self, (thread) => isThreadDead(words, thread));
+  const tail = words[row + WORKER_INBOX_TAIL]!;
+  const head = Atomics.load(words, row + WORKER_INBOX_HEAD);
+  const hasRoom = ((tail - head) | 0) < INBOX_ENTRIES;
+  if (hasRoom) {
+    const at = (tail & MASK) * INBOX_ENTRY_WORDS;
+    inbox[at] = kind;
+    inbox[at + 1] = a;
+    inbox[at + 2] = b;
+    inbox[at + 3] = c;
+    Atomics.store(words, row + WORKER_INBOX_TAIL, (tail + 1) | 0);
+  } else {
+    words[row + WORKER_INBOX_OVERFLOW] = words[row + WORKER_INBOX_OVERFLOW]! + 1;
+  }
+  giveLock(words, row + WORKER_INBOX_LOCK);
+  ringBell(tables, worker);
+  return hasRoom;
+}
+
+/** Wakes `worker` if it sleeps. */
+export function ringBell(tables: Tables, worker: number): void {
+  const words = tables.workers.words;
+  const row = worker * WORKER_STRIDE;
+  Atomics.add(words, row + WORKER_BELL, 1);
+  if (Atomics.exchange(words, row + WORKER_BELL_ARMED, 0) === 1) {
+    Atomics.notify(words, row + WORKER_BELL);
+  }
+}
+
+/**
+ * Reads all notes that have arrived, oldest first. Only the worker itself calls it.
+ * @returns how many there were
+ */
+export function drainInbox(
+  tables: Tables,
+  worker: number,
+  handle: (kind: number, a: number, b: number, c: number) => void,
+): number {
+  const words = tables.workers.words;
+  const row = worker * WORKER_STRIDE;
+  const inbox = tables.perWorker[worker - 1]!.inbox.words;
+  let head = words[row + WORKER_INBOX_HEAD]!;
+  let count = 0;
+  while (head !== Atomics.load(words, row + WORKER_INBOX_TAIL) && count < INBOX_ENTRIES) {
+    const at = (head & MASK) * INBOX_ENTRY_WORDS;
+    const kind = inbox[at]!;
+    const a = inbox[at + 1]!;
+    const b = inbox[at + 2]!;
+    const c = inbox[at + 3]!;
+    head = (head + 1) | 0;
+    // Given back before the note is acted on: its handling may post to this very inbox.
+    Atomics.store(words, row + WORKER_INBOX_HEAD, head);
+    handle(kind, a, b, c);
+    count++;
+  }
+  return count;
+}

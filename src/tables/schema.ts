@@ -1,0 +1,604 @@
+/**
+ * The layouts of everything that threads share, as data: the one place where a field is declared.
+ *
+ * `scripts/generate` turns these into `src/tables/generated/*.ts` (offsets and accessors),
+ * `native/generated/tables.h` (the same offsets for C) and `docs/tables.md`; a test regenerates all
+ * three and requires no difference. Fields are grouped by who writes them; a group starts on its
+ * own 64-byte line, so that two writers never share one.
+ *
+ * A record is addressed by its *row*: the offset of its first 32-bit word in the table. Row 0 is
+ * never used, so 0 means "none" in every field that holds a row.
+ */
+
+/** Storage of a field: a 32-bit signed word, or a 64-bit float in two words, 8-byte aligned. */
+export type FieldType = "i32" | "f64";
+
+export type Field = {
+  name: string;
+  type: FieldType;
+  /** Number of consecutive elements; 1 unless said. */
+  count?: number;
+  /** Unit or value set: "ms", "row of server", "STATE_*". */
+  unit: string;
+  /** One sentence: what it means, what is special. */
+  note: string;
+};
+
+export type Group = {
+  /** Thread or lock holder that writes every field of the group. */
+  writer: string;
+  /** Who reads and how: plain or atomic. */
+  reader: string;
+  hot: boolean;
+  fields: Field[];
+};
+
+export type Layout = {
+  /** Upper case prefix of the constants, lower case of the accessors. */
+  name: string;
+  title: string;
+  groups: Group[];
+};
+
+const i32 = (name: string, unit: string, note: string, count = 1): Field => ({
+  name,
+  type: "i32",
+  unit,
+  note,
+  ...(count === 1 ? {} : { count }),
+});
+
+const f64 = (name: string, unit: string, note: string, count = 1): Field => ({
+  name,
+  type: "f64",
+  unit,
+  note,
+  ...(count === 1 ? {} : { count }),
+});
+
+/** Words of one cache line. */
+export const LINE_WORDS = 16;
+
+const PROXY: Layout = {
+  name: "PROXY",
+  title: "A frontend, a backend, or a listen section (both)",
+  groups: [
+    {
+      writer: "control",
+      reader: "all threads, plain; `state` and `generation` atomic",
+      hot: true,
+      fields: [
+        i32("generation", "count", "Moves on when the row is freed: an old handle is detected."),
+        i32("state", "PROXY_STATE_*", "Life of the proxy."),
+        i32("flags", "PROXY_FLAG_* bits", "What the proxy is."),
+        i32("id", "uuid", "Numeric id of the configuration."),
+        i32("frontMaxconn", "connections", "Limit of the client side; 0 = none."),
+        i32("rateLimit", "sessions per second", "`rate-limit sessions`; 0 = none."),
+        i32("fullconn", "connections", "Load at which dynamic limits reach `maxconn`."),
+        i32("algorithm", "ALGORITHM_*", "How the backend chooses a server."),
+        i32("redispatch", "retries", "`option redispatch`; 0 = off."),
+        i32("retries", "count", "Connection attempts after the first."),
+      ],
+    },
+    {
+      writer: "holder of `lock`",
+      reader: "holder of `lock`; `serversUp*` plain by anyone",
+      hot: true,
+      fields: [
+        i32(
+          "lock",
+          "worker number + 1, 0 = free",
+          "Guards this group, the balancing fields of its" +
+            " servers, and both kinds of queue of the backend.",
+        ),
+        i32("heapBase", "word in the arena", "Servers that can be chosen: a binary heap of rows."),
+        i32("heapCount", "rows", "Length of the heap of active servers."),
+        i32("heapCapacity", "rows", "Room at `heapBase`, for all servers of the backend."),
+        i32("ringBase", "word in the arena", "Hash ring or map: (hash, row) pairs or rows."),
+        i32("ringCount", "entries", "Length of the ring or map."),
+        i32("ringCapacity", "entries", "Room at `ringBase`."),
+        i32("serversBase", "word in the arena", "Rows of all servers in configuration order."),
+        i32("serverCount", "rows", "All servers of the backend."),
+        i32("activeUp", "servers", "Usable active (non-backup) servers."),
+        i32("backupUp", "servers", "Usable backup servers."),
+        i32("onBackup", "0 or 1", "Backup servers carry the traffic."),
+        i32("queueHead", "queue entry", "Oldest stream waiting for any server of the backend."),
+        i32("queueTail", "queue entry", "Youngest such stream."),
+        i32("queueLength", "streams", "Waiting on the backend itself."),
+        i32("queueTotal", "streams", "Waiting on the backend and on all of its servers."),
+        f64("totalWeight", "weight", "Sum over usable servers of the tier in use."),
+        f64("virtualTime", "weighted picks", "Clock of round robin: key of the last pick."),
+        f64("sequence", "count", "Tie-breaker: moves on with each insertion and each queue entry."),
+        i32("served", "streams", "Sum of `served` over all servers."),
+        i32("lockBreaks", "count", "Times the lock was taken from a dead worker."),
+        i32("queueMax", "streams", "Longest queue seen."),
+      ],
+    },
+    {
+      writer: "workers, atomic add",
+      reader: "all threads, atomic",
+      hot: true,
+      fields: [
+        i32("frontCurrent", "sessions", "Client connections of the frontend now."),
+        i32("frontFull", "0 or 1", "Some worker has stopped accepting at the limit."),
+        i32("backCurrent", "streams", "Streams that have chosen this backend and are not over."),
+        i32("frontCurrentMax", "sessions", "Highest `frontCurrent`."),
+        i32("backCurrentMax", "streams", "Highest `backCurrent`."),
+      ],
+    },
+    {
+      writer: "workers, atomic; the second in progress and its start",
+      reader: "all threads",
+      hot: true,
+      fields: [
+        i32("rateSecond", "s of the monotonic clock", "Second that `rateCount` counts."),
+        i32("rateCount", "sessions", "Sessions accepted in that second."),
+        i32("ratePrevious", "sessions", "Sessions of the second before."),
+        i32("rateMax", "sessions per second", "Highest count of one second."),
+      ],
+    },
+  ],
+};
+
+const SERVER: Layout = {
+  name: "SERVER",
+  title: "A server of a backend",
+  groups: [
+    {
+      writer: "control",
+      reader: "all threads, plain; `state` and `generation` atomic",
+      hot: true,
+      fields: [
+        i32("generation", "count", "Moves on when the row is freed: an old handle is detected."),
+        i32("state", "SERVER_STATE_*", "Administrative state and health, merged: may it be used?"),
+        i32("adminState", "SERVER_ADMIN_* bits", "Why it is in maintenance or drain."),
+        i32("health", "0 .. rise+fall-1", "Check counter; at or above `rise` means up."),
+        i32("weight", "0 .. 256", "Effective weight, before the slow start."),
+        i32("configWeight", "0 .. 256", "Weight of the configuration."),
+        i32("maxconn", "streams", "Limit; 0 = none."),
+        i32("minconn", "streams", "Lower limit of the dynamic range; 0 = not dynamic."),
+        i32("maxqueue", "streams", "Longest queue of its own; 0 = no limit."),
+        i32("backendRow", "row of proxy", "The backend."),
+        i32("id", "puid", "Numeric id in the backend."),
+        i32("flags", "SERVER_FLAG_* bits", "Backup and the like."),
+        i32("order", "index", "Place in the configuration."),
+      ],
+    },
+    {
+      writer: "holder of the backend's lock",
+      reader: "holder; `served` and `queueLength` plain by anyone",
+      hot: true,
+      fields: [
+        i32("served", "streams", "Streams attached, over all workers."),
+        i32("queueLength", "streams", "Waiting for this server in particular."),
+        i32("queueHead", "queue entry", "Oldest of them."),
+        i32("queueTail", "queue entry", "Youngest of them."),
+        i32("heapIndex", "index + 1", "Place in the backend's heap; 0 = not in it."),
+        i32("servedMax", "streams", "Highest `served`."),
+        f64("key", "per algorithm", "Order in the heap: smaller is chosen first."),
+        f64("sequence", "count", "Breaks ties: smaller is chosen first."),
+        i32("queueMax", "streams", "Longest queue seen."),
+        i32("lastPickedMs", "ms, wraps", "Monotonic time of the last choice."),
+        f64("picks", "count", "Times chosen by the algorithm (`lbtot`)."),
+      ],
+    },
+  ],
+};
+
+const LISTENER: Layout = {
+  name: "LISTENER",
+  title: "A bound address of a frontend",
+  groups: [
+    {
+      writer: "control",
+      reader: "all threads, plain",
+      hot: true,
+      fields: [
+        i32("generation", "count", "Moves on when the row is freed."),
+        i32("state", "LISTENER_STATE_*", "Life of the listener."),
+        i32("proxyRow", "row of proxy", "The frontend."),
+        i32("id", "puid", "Numeric id in the frontend."),
+        i32("maxconn", "connections", "Limit of its own; 0 = the frontend's."),
+      ],
+    },
+    {
+      writer: "workers, atomic add",
+      reader: "all threads, atomic",
+      hot: true,
+      fields: [
+        i32("current", "sessions", "Client connections of this listener now."),
+        i32("full", "0 or 1", "Some worker has stopped accepting at the limit."),
+        i32("currentMax", "sessions", "Highest `current`."),
+      ],
+    },
+  ],
+};
+
+const WORKER: Layout = {
+  name: "WORKER",
+  title: "A data-plane thread (index 0 is the control plane itself)",
+  groups: [
+    {
+      writer: "control",
+      reader: "all threads, atomic",
+      hot: false,
+      fields: [
+        i32("state", "WORKER_STATE_*", "Life of the thread, as control sees it."),
+        i32("generation", "count", "Moves on each time the thread is replaced."),
+        f64("tokensBase", "count", "Reserved descriptors of this worker."),
+      ],
+    },
+    {
+      writer: "this worker",
+      reader: "control, atomic where a sequence, else plain",
+      hot: true,
+      fields: [
+        i32("appliedSequence", "mutations", "All mutations up to this one are applied."),
+        i32("streams", "streams", "Streams that live on the worker."),
+        i32("heartbeat", "ticks", "Moves on with each turn of the worker's wheel."),
+        i32("bellArmed", "0 or 1", "The worker sleeps: ring after writing to its inbox."),
+        f64("loopTurns", "count", "Turns of the timer wheel."),
+        f64("cpuMicros", "µs", "CPU of the thread, where the system tells."),
+        i32("accepting", "0 or 1", "Listeners are not paused by the worker as a whole."),
+        i32("openDescriptors", "count", "Sockets that the worker holds."),
+      ],
+    },
+    {
+      writer: "any thread, under `inboxLock`",
+      reader: "this worker",
+      hot: true,
+      fields: [
+        i32("inboxLock", "worker number + 1", "Guards the producer side of the inbox."),
+        i32("inboxHead", "entries, wraps", "Next entry to read (written by the worker)."),
+        i32("inboxTail", "entries, wraps", "Next entry to write."),
+        i32("bell", "count", "Futex word: moves on with each ring."),
+        i32("inboxOverflow", "count", "Notes that found the inbox full."),
+      ],
+    },
+  ],
+};
+
+const PROCESS: Layout = {
+  name: "PROCESS",
+  title: "The process as a whole (one record)",
+  groups: [
+    {
+      writer: "control",
+      reader: "all threads, plain",
+      hot: true,
+      fields: [
+        i32("maxconn", "connections", "Limit of the process."),
+        i32("workerCount", "threads", "Data-plane threads."),
+        i32("stopping", "0 or 1", "Soft stop under way."),
+        i32("bufsize", "bytes", "`tune.bufsize`."),
+        i32("publishedSequence", "mutations", "Last mutation sent."),
+        i32("maxconnrate", "connections per second", "`maxconnrate`; 0 = none."),
+        i32("maxsessrate", "sessions per second", "`maxsessrate`; 0 = none."),
+      ],
+    },
+    {
+      writer: "workers, atomic add",
+      reader: "all threads, atomic",
+      hot: true,
+      fields: [
+        i32("current", "connections", "Client connections of the process now."),
+        i32("full", "0 or 1", "Some worker has stopped accepting at the limit."),
+        i32("currentMax", "connections", "Highest `current`."),
+        i32("uniqueCounter", "count", "Streams ever begun, wraps (`%rt`)."),
+      ],
+    },
+    {
+      writer: "workers, atomic",
+      reader: "all threads",
+      hot: true,
+      fields: [
+        i32("connSecond", "s of the monotonic clock", "Second that `connCount` counts."),
+        i32("connCount", "connections", "Connections accepted in that second."),
+        i32("connPrevious", "connections", "Connections of the second before."),
+        i32("connMax", "connections per second", "Highest count of one second."),
+      ],
+    },
+    {
+      writer: "holder of `queueLock`",
+      reader: "holder",
+      hot: true,
+      fields: [
+        i32("queueLock", "worker number + 1", "Guards the free list of queue entries."),
+        i32("queueFree", "queue entry", "First free entry."),
+        i32("queueUsed", "entries", "Entries ever touched: the rest of the table is fresh."),
+      ],
+    },
+  ],
+};
+
+const QUEUE: Layout = {
+  name: "QUEUE",
+  title: "A stream that waits for a slot",
+  groups: [
+    {
+      writer: "holder of the backend's lock",
+      reader: "holder",
+      hot: true,
+      fields: [
+        i32("next", "queue entry", "Younger neighbour, or next free entry."),
+        i32("previous", "queue entry", "Older neighbour."),
+        i32("worker", "worker number", "Owner of the stream."),
+        i32("stream", "slot", "Stream of that worker."),
+        i32("streamGeneration", "count", "Its generation: a late grant is detected."),
+        i32("serverRow", "row of server", "Server waited for; 0 = any of the backend."),
+        i32("backendRow", "row of proxy", "The backend."),
+        i32("state", "QUEUE_STATE_*", "free, waiting, granted."),
+        f64("sequence", "count", "Order of arrival over all queues of the backend."),
+        i32("grantedServer", "row of server", "Slot handed over; valid in state granted."),
+        i32("pendingAhead", "streams", "Streams that waited before it, when it came."),
+        i32("generation", "count", "Moves on when the entry is freed."),
+      ],
+    },
+  ],
+};
+
+/** Counters that a worker adds to and everybody sums: one table per worker and kind. */
+const COUNTERS_FRONT: Layout = {
+  name: "FRONT_COUNT",
+  title: "Counters of a frontend or listener, one row per worker",
+  groups: [
+    {
+      writer: "the worker that owns the shard, plain",
+      reader: "control, plain; sums over workers",
+      hot: true,
+      fields: [
+        f64("connections", "connections", "Accepted."),
+        f64("sessions", "sessions", "Accepted and past the connection rules (`stot`)."),
+        f64("bytesIn", "bytes", "Received from clients."),
+        f64("bytesOut", "bytes", "Sent to clients."),
+        f64("deniedConnections", "connections", "Refused by a rule (`dcon`)."),
+        f64("deniedSessions", "sessions", "Refused by a session rule (`dses`)."),
+        f64("errorsRequest", "streams", "Bad PROXY header, client error before a server (`ereq`)."),
+        f64("proxyHeaderErrors", "connections", "Bad or missing PROXY headers."),
+        f64("internalErrors", "streams", "Ended by sluice itself (`eint`)."),
+        f64(
+          "bytesFromServers",
+          "bytes",
+          "Reserved for compression-like differences; 0 at layer 4.",
+        ),
+      ],
+    },
+  ],
+};
+
+const COUNTERS_BACK: Layout = {
+  name: "BACK_COUNT",
+  title: "Counters of a backend or server, one row per worker",
+  groups: [
+    {
+      writer: "the worker that owns the shard, plain",
+      reader: "control, plain; sums over workers",
+      hot: true,
+      fields: [
+        f64("sessions", "streams", "Streams that came here (`stot`)."),
+        f64("bytesIn", "bytes", "Received from clients and sent on."),
+        f64("bytesOut", "bytes", "Received from servers."),
+        f64("connectAttempts", "connections", "Connections begun (`connect`)."),
+        f64("errorsConnect", "streams", "Failed to connect (`econ`)."),
+        f64("errorsResponse", "streams", "Server-side errors after the connection (`eresp`)."),
+        f64("retries", "attempts", "Connection retries (`wretr`)."),
+        f64("redispatches", "streams", "Sent to another server after failures (`wredis`)."),
+        f64("clientAborts", "streams", "Data transfers ended by the client (`cli_abrt`)."),
+        f64("serverAborts", "streams", "Data transfers ended by the server (`srv_abrt`)."),
+        f64("queueTimeSum", "ms", "Sum of queue times over ended streams."),
+        f64("connectTimeSum", "ms", "Sum of connect times."),
+        f64("totalTimeSum", "ms", "Sum of total times."),
+        f64("timedStreams", "streams", "Streams in the three sums."),
+        f64("lastSession", "s since the epoch", "Start of the newest stream (`lastsess`)."),
+        f64("internalErrors", "streams", "Ended by sluice itself (`eint`)."),
+        f64("queueTimeMax", "ms", "Longest queue time seen."),
+        f64("connectTimeMax", "ms", "Longest connect time seen."),
+        f64("totalTimeMax", "ms", "Longest total time seen."),
+        f64("picks", "streams", "Chosen by the algorithm (`lbtot`)."),
+      ],
+    },
+  ],
+};
+
+const SHARE: Layout = {
+  name: "SHARE",
+  title: "What one worker holds of one server: given back if the worker dies",
+  groups: [
+    {
+      writer: "holder of the backend's lock, for its own worker",
+      reader: "control, when it buries a worker",
+      hot: true,
+      fields: [i32("served", "streams", "Part of the server's `served` that is this worker's.")],
+    },
+  ],
+};
+
+const STREAM_LOG: Layout = {
+  name: "STREAM_LOG",
+  title: "One ended (or, with logasap, connected) stream, from a worker to the log writers",
+  groups: [
+    {
+      writer: "the worker that owns the ring",
+      reader: "control, after the ring's tail has moved (atomic)",
+      hot: true,
+      fields: [
+        i32("kind", "LOG_KIND_*", "What the record tells."),
+        i32("frontRow", "row of proxy", "Frontend."),
+        i32("frontGeneration", "count", "Its generation."),
+        i32("listenerRow", "row of listener", "Listener."),
+        i32("backRow", "row of proxy", "Backend; 0 = none was chosen."),
+        i32("backGeneration", "count", "Its generation."),
+        i32("serverRow", "row of server", "Server; 0 = none (`<NOSRV>`)."),
+        i32("serverGeneration", "count", "Its generation."),
+        f64("acceptedAtMicros", "µs since the epoch", "When the connection was accepted."),
+        f64("bytesUp", "bytes", "From the client to the server."),
+        f64("bytesDown", "bytes", "From the server to the client."),
+        i32("waitMs", "ms, -1", "Time in queues (`%Tw`)."),
+        i32("connectMs", "ms, -1", "Time to connect (`%Tc`)."),
+        i32("totalMs", "ms", "From accept to the end (`%Tt`)."),
+        i32("handshakeMs", "ms", "PROXY header and the like (`%Th`)."),
+        i32("termination", "two ASCII bytes", "Session state at the end: cause << 8 | phase."),
+        i32("flags", "LOG_FLAG_* bits", "Redispatched, logasap, error."),
+        i32("retries", "attempts", "Connection retries (`%rc`)."),
+        i32("processCurrent", "connections", "`%ac`."),
+        i32("frontCurrent", "connections", "`%fc`."),
+        i32("backCurrent", "connections", "`%bc`."),
+        i32("serverCurrent", "connections", "`%sc`."),
+        i32("serverQueue", "streams", "`%sq`."),
+        i32("backQueue", "streams", "`%bq`."),
+        i32("uniqueCounter", "count", "`%rt`."),
+        i32("clientFamily", "4, 6, 1 = unix, 0 = none", "Family of the client's address."),
+        i32("clientPort", "port", "`%cp`."),
+        i32("clientAddress", "big-endian words", "IPv4 in the first word.", 4),
+        i32("destinationFamily", "4, 6, 1, 0", "Address that the client reached."),
+        i32("destinationPort", "port", "`%fp`."),
+        i32("destinationAddress", "big-endian words", "`%fi`.", 4),
+        i32("sourceFamily", "4, 6, 1, 0", "Our side of the connection to the server."),
+        i32("sourcePort", "port", "`%bp`."),
+        i32("sourceAddress", "big-endian words", "`%bi`.", 4),
+        i32("serverFamily", "4, 6, 1, 0", "Server's address at the time."),
+        i32("serverPort", "port", "`%sp`."),
+        i32("serverAddress", "big-endian words", "`%si`.", 4),
+        i32("worker", "worker number", "Owner of the stream."),
+      ],
+    },
+  ],
+};
+
+/** All layouts, in the order in which they are documented. */
+export const LAYOUTS: readonly Layout[] = [
+  PROCESS,
+  WORKER,
+  PROXY,
+  LISTENER,
+  SERVER,
+  QUEUE,
+  SHARE,
+  COUNTERS_FRONT,
+  COUNTERS_BACK,
+  STREAM_LOG,
+];
+
+/** Named values of state and flag fields: generated into constants and decoders. */
+export const ENUMS: readonly {
+  name: string;
+  flags: boolean;
+  values: readonly (readonly [string, number, string])[];
+}[] = [
+  {
+    name: "PROXY_STATE",
+    flags: false,
+    values: [
+      ["FREE", 0, "the row is not in use"],
+      ["READY", 1, "serves"],
+      ["PAUSED", 2, "keeps its sockets, accepts nothing"],
+      ["STOPPED", 3, "sockets closed, streams end by themselves"],
+      ["DISABLED", 4, "`disabled` in the configuration"],
+    ],
+  },
+  {
+    name: "PROXY_FLAG",
+    flags: true,
+    values: [
+      ["FRONT", 1, "has a client side"],
+      ["BACK", 2, "has a server side"],
+      ["PUBLISHED", 4, "rules that name the backend use it"],
+      ["ALL_BACKUPS", 8, "option allbackups"],
+      ["DYNAMIC", 16, "added at run time"],
+      ["QUIC_USED", 32, "a QUIC server is or was in it: never removed"],
+    ],
+  },
+  {
+    name: "ALGORITHM",
+    flags: false,
+    values: [
+      ["ROUNDROBIN", 1, "dynamic round robin"],
+      ["STATIC_RR", 2, "round robin over a fixed map"],
+      ["LEASTCONN", 3, "fewest streams for the weight"],
+      ["FIRST", 4, "lowest id with a free slot"],
+      ["SOURCE", 5, "hash of the client's address"],
+      ["RANDOM", 6, "best of n random draws"],
+      ["HASH", 7, "hash of a sample"],
+    ],
+  },
+  {
+    name: "SERVER_STATE",
+    flags: false,
+    values: [
+      ["FREE", 0, "the row is not in use"],
+      ["UP", 1, "usable"],
+      ["DRAIN", 2, "serves what it has, takes persistent traffic only"],
+      ["DOWN", 3, "health checks say no"],
+      ["MAINT", 4, "in maintenance"],
+    ],
+  },
+  {
+    name: "SERVER_ADMIN",
+    flags: true,
+    values: [
+      ["FORCED_MAINT", 1, "set by an operator"],
+      ["INHERITED_MAINT", 2, "by the tracked server"],
+      ["CONFIG_MAINT", 4, "`disabled` in the configuration"],
+      ["FORCED_DRAIN", 8, "set by an operator"],
+      ["INHERITED_DRAIN", 16, "by the tracked server"],
+      ["RESOLUTION_MAINT", 32, "its name has no address"],
+    ],
+  },
+  {
+    name: "SERVER_FLAG",
+    flags: true,
+    values: [
+      ["BACKUP", 1, "used when no active server is"],
+      ["CHECKED", 2, "has a health check"],
+      ["DYNAMIC", 4, "added at run time"],
+    ],
+  },
+  {
+    name: "LISTENER_STATE",
+    flags: false,
+    values: [
+      ["FREE", 0, "the row is not in use"],
+      ["READY", 1, "accepts"],
+      ["PAUSED", 2, "keeps its socket, accepts nothing"],
+      ["CLOSED", 3, "its socket is closed"],
+    ],
+  },
+  {
+    name: "WORKER_STATE",
+    flags: false,
+    values: [
+      ["FREE", 0, "no thread"],
+      ["STARTING", 1, "thread made, not yet ready"],
+      ["RUNNING", 2, "serves"],
+      ["STOPPING", 3, "drains"],
+      ["DEAD", 4, "gone; being buried"],
+    ],
+  },
+  {
+    name: "QUEUE_STATE",
+    flags: false,
+    values: [
+      ["FREE", 0, "not in use"],
+      ["WAITING", 1, "in a queue"],
+      ["GRANTED", 2, "holds a slot, its owner has been told"],
+    ],
+  },
+  {
+    name: "LOG_KIND",
+    flags: false,
+    values: [
+      ["STREAM_END", 1, "a stream is over"],
+      ["STREAM_CONNECTED", 2, "logasap: a stream reached its server"],
+      ["SESSION_ERROR", 3, "a connection ended before it was a stream (PROXY header)"],
+    ],
+  },
+  {
+    name: "LOG_FLAG",
+    flags: true,
+    values: [
+      ["REDISPATCHED", 1, "`+` before the retries"],
+      ["ASAP", 2, "`+` before times and bytes"],
+      ["ERROR", 4, "for error-log-format and log-separate-errors"],
+    ],
+  },
+];

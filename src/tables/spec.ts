@@ -1,0 +1,341 @@
+/**
+ * The plan: what a configuration means, as plain data.
+ *
+ * `config` makes it from text and flags, `control` turns it into table rows and mutations, `data`
+ * receives single specs inside mutations. Everything here survives a structured clone and msgpackr:
+ * no functions, no classes, no typed arrays. Times are milliseconds, sizes bytes, unless the name
+ * says otherwise. A time of `TIME_UNSET` (-1) means "not configured": wait for ever.
+ */
+import type { Condition, LogFormat, SampleExpression } from "./expression.ts";
+
+/** A time that nobody configured. */
+export const TIME_UNSET = -1;
+
+/** An address to bind or to reach. `port` 0 on a server means: the port that the client reached. */
+export type Address =
+  | { family: "ipv4"; host: string; port: number }
+  | { family: "ipv6"; host: string; port: number }
+  | { family: "unix"; path: string }
+  | { family: "abns"; name: string }
+  | { family: "fd"; fd: number };
+
+/** Where a message was written: file as the user named it, 1-based line. */
+export type Origin = { file: string; line: number };
+
+/** Levels of syslog (RFC 5424 section 6.2.1), 0 = emerg … 7 = debug. */
+export type LogLevel = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
+
+/** One `log` line that is in force for a proxy or the process. */
+export type LogTarget = {
+  /** Where: UDP or unix datagram, `stdout`, `stderr` or an inherited descriptor. */
+  sink:
+    | { kind: "udp"; address: Address }
+    | { kind: "tcp"; address: Address }
+    | { kind: "unix"; path: string }
+    | { kind: "fd"; fd: number };
+  /** Wire shape (`format` on the log line): manual 4.2, `log`. */
+  format: "rfc3164" | "rfc5424" | "short" | "raw" | "local" | "priority" | "timed" | "iso";
+  /** Syslog facility 0..23. */
+  facility: number;
+  /** Longest line, in bytes (`len`). */
+  lengthMax: number;
+  /** Messages less severe than this are not sent. */
+  levelMax: LogLevel;
+  /** Messages more severe than this are sent as this level. */
+  levelMin: LogLevel;
+  /** `sample RANGES:SIZE`; undefined = all. Ranges are 1-based, inclusive. */
+  sample?: { ranges: { from: number; to: number }[]; size: number };
+};
+
+export type KeepaliveSpec = {
+  enabled: boolean;
+  /** `clitcpka-idle` and friends in seconds; 0 = the system's. */
+  idleSeconds: number;
+  intervalSeconds: number;
+  count: number;
+};
+
+export type TimeoutsSpec = {
+  client: number;
+  clientFin: number;
+  connect: number;
+  server: number;
+  serverFin: number;
+  queue: number;
+  tunnel: number;
+  check: number;
+};
+
+/** The balancing of one backend: manual 4.2 `balance`, `hash-type`, `hash-balance-factor`. */
+export type BalanceSpec = {
+  algorithm: "roundrobin" | "static-rr" | "leastconn" | "first" | "source" | "random" | "hash";
+  /** random(n): draws. */
+  draws: number;
+  /** hash: what is hashed. */
+  sample?: SampleExpression;
+  hashType: "map-based" | "consistent";
+  hashFunction: "sdbm" | "djb2" | "wt6" | "crc32" | "none";
+  avalanche: boolean;
+  /** Percent; 0 = off, otherwise above 100. */
+  balanceFactor: number;
+};
+
+/** `use_backend NAME|%[fmt] [if|unless cond]`, in file order. */
+export type UseBackendSpec = {
+  /** Static name, or a log-format that makes one at run time. */
+  backend: { kind: "name"; name: string } | { kind: "dynamic"; format: LogFormat };
+  condition?: Condition;
+  origin: Origin;
+};
+
+/** `use-server NAME if cond`. */
+export type UseServerSpec = { server: string; condition?: Condition; origin: Origin };
+
+export type ProxyProtocolOut = {
+  version: 1 | 2;
+  /** `proxy-v2-options`. */
+  options: (
+    | "ssl"
+    | "cert-cn"
+    | "ssl-cipher"
+    | "cert-sig"
+    | "cert-key"
+    | "authority"
+    | "crc32c"
+    | "unique-id"
+  )[];
+};
+
+export type SourceSpec = {
+  address: Address;
+  /** Last port of a range that begins at address.port; 0 = one port (or any). */
+  portMax: number;
+  interfaceName?: string;
+};
+
+export type CheckSpec = {
+  enabled: boolean;
+  intervalMs: number;
+  fastIntervalMs: number;
+  downIntervalMs: number;
+  rise: number;
+  fall: number;
+  /** 0 = the server's. */
+  port: number;
+  address?: Address;
+  sendProxy: boolean;
+  /** Protocol of the check; this release has `tcp` (a connection that opens). */
+  kind: "tcp";
+};
+
+export type ServerSpec = {
+  name: string;
+  /** Numeric id (`puid`), unique in the backend, > 0. */
+  id: number;
+  guid?: string;
+  /** Undefined: known by name only and not resolved (`init-addr none`): starts in maintenance. */
+  address?: Address;
+  /** The host name it was configured with, if it was one. */
+  hostName?: string;
+  /** How the port was given: as is, `+N`/`-N` relative to the client's destination, or absent. */
+  portMode: "fixed" | "offset" | "client";
+  portOffset: number;
+  weight: number;
+  maxconn: number;
+  minconn: number;
+  maxqueue: number;
+  backup: boolean;
+  disabled: boolean;
+  /** Server state that the configuration or the address resolution asks for at the start. */
+  initState: "up" | "fully-up" | "down" | "fully-down";
+  sendProxy?: ProxyProtocolOut;
+  source?: SourceSpec;
+  tfo: boolean;
+  tcpUserTimeoutMs: number;
+  mark: number;
+  tos: number;
+  onError: "fastinter" | "fail-check" | "sudden-death" | "mark-down";
+  onMarkedDown: "none" | "shutdown-sessions";
+  onMarkedUp: "none" | "shutdown-backup-sessions";
+  observe: "none" | "layer4";
+  errorLimit: number;
+  slowstartMs: number;
+  /** `backend/server` or `server` whose state is copied. */
+  track?: string;
+  check: CheckSpec;
+  origin: Origin;
+};
+
+export type BindSpec = {
+  /** One address: ranges and lists are already spread out. */
+  address: Address;
+  /** `name`, else undefined. */
+  name?: string;
+  /** Numeric id (`puid`), unique in the frontend, > 0. */
+  id: number;
+  guid?: string;
+  acceptProxy: boolean;
+  backlog: number;
+  /** 0 = the frontend's. */
+  maxconn: number;
+  interfaceName?: string;
+  v4v6: boolean;
+  v6only: boolean;
+  transparent: boolean;
+  tfo: boolean;
+  deferAccept: boolean;
+  mss: number;
+  tcpUserTimeoutMs: number;
+  /** unix sockets: octal mode as a number, -1 = leave. */
+  mode: number;
+  uid: number;
+  gid: number;
+  /** Raised log/CLI level etc. do not apply here; `process`/`thread`/`shards` narrow the workers. */
+  workers?: { from: number; to: number }[];
+  shards: number;
+  /** Text as written, for messages and `show` commands. */
+  text: string;
+  origin: Origin;
+};
+
+export type ProxySpec = {
+  name: string;
+  /** Numeric id (`uuid`/`iid`), unique among proxies, > 0. */
+  id: number;
+  guid?: string;
+  description?: string;
+  /** `listen` has both. */
+  hasFront: boolean;
+  hasBack: boolean;
+  /** Section word, for messages. */
+  section: "frontend" | "backend" | "listen";
+  disabled: boolean;
+  timeouts: TimeoutsSpec;
+  /** Log lines in force (`log global` already replaced by the global ones). */
+  logs: LogTarget[];
+  /** In force; undefined = HAProxy's default format ("Connect from …"). */
+  logFormat?: LogFormat;
+  logFormatKind: "default" | "tcplog" | "custom" | "clf";
+  errorLogFormat?: LogFormat;
+  uniqueIdFormat?: LogFormat;
+  logTag?: string;
+  options: {
+    dontlognull: boolean;
+    logasap: boolean;
+    dontlogNormal: boolean;
+    logSeparateErrors: boolean;
+    logHealthChecks: boolean;
+    abortonclose: boolean;
+    allbackups: boolean;
+    nolinger: boolean;
+    redispatch: boolean;
+    /** -1/1 after the last/first retry, N every N retries, 0 off: manual 4.2. */
+    redispatchInterval: number;
+    persist: boolean;
+    tcpSmartAccept: boolean;
+    tcpSmartConnect: boolean;
+    contstats: boolean;
+    independantStreams: boolean;
+    transparent: boolean;
+    srcPortTransparent: boolean;
+  };
+  /** Keep-alive probes towards clients and servers. */
+  clientKeepalive: KeepaliveSpec;
+  serverKeepalive: KeepaliveSpec;
+
+  // The client side.
+  binds: BindSpec[];
+  /** 0 = the process's. */
+  maxconn: number;
+  /** `backlog`; 0 = default. */
+  backlog: number;
+  /** `rate-limit sessions` per second; 0 = none. */
+  rateLimitSessions: number;
+  useBackends: UseBackendSpec[];
+  defaultBackend?: { name: string; origin: Origin };
+  /** `grace`, `monitor-net`-like old words are resolved by config. */
+
+  // The server side.
+  servers: ServerSpec[];
+  useServers: UseServerSpec[];
+  balance: BalanceSpec;
+  retries: number;
+  fullconn: number;
+  /** Default of `source` for servers of this backend. */
+  source?: SourceSpec;
+  origin: Origin;
+};
+
+/** One `stats socket` line: used by the runtime API. */
+export type StatsSocketSpec = {
+  address: Address;
+  level: "user" | "operator" | "admin";
+  mode: number;
+  uid: number;
+  gid: number;
+  exposeFd: boolean;
+  maxconn: number;
+  backlog: number;
+  severityOutput: "none" | "number" | "string";
+  origin: Origin;
+};
+
+export type GlobalSpec = {
+  /** 0 = one per usable core. */
+  nbthread: number;
+  /** 0 = from `ulimit-n` and the limits of the process. */
+  maxconn: number;
+  maxconnrate: number;
+  maxsessrate: number;
+  ulimitN: number;
+  strictLimits: boolean;
+  user?: string;
+  group?: string;
+  uid?: number;
+  gid?: number;
+  chroot?: string;
+  daemon: boolean;
+  quiet: boolean;
+  zeroWarning: boolean;
+  pidfile?: string;
+  hardStopAfterMs: number;
+  graceMs: number;
+  closeSpreadTimeMs: number;
+  node: string;
+  description: string;
+  logs: LogTarget[];
+  logTag: string;
+  /** `log-send-hostname`: undefined = do not send; "" = this machine's name. */
+  logSendHostname?: string;
+  bufsize: number;
+  rcvbufClient: number;
+  rcvbufServer: number;
+  sndbufClient: number;
+  sndbufServer: number;
+  maxaccept: number;
+  spreadChecksPercent: number;
+  maxSpreadChecksMs: number;
+  statsSockets: StatsSocketSpec[];
+  statsTimeoutMs: number;
+  statsMaxconn: number;
+  serverStateFile?: string;
+  serverStateBase?: string;
+  /** `setenv` and its kin, already applied to this final environment. */
+  environment: Record<string, string>;
+  noreuseport: boolean;
+};
+
+/** sluice's own settings, from `SLUICE_…` flags. */
+export type SluiceSpec = {
+  logLevel: "debug" | "info" | "notice" | "warning" | "error";
+  /** How stream logs without a `log` line appear on standard output. */
+  logFormat: "json" | "tcplog" | "off";
+  stateFile?: string;
+};
+
+export type Plan = {
+  version: 1;
+  global: GlobalSpec;
+  sluice: SluiceSpec;
+  proxies: ProxySpec[];
+};

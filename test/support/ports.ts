@@ -1,0 +1,105 @@
+/**
+ * Free ports and the kernel's own list of listening sockets, for tests and benchmarks.
+ *
+ * Whether a balancer listens is read from /proc, never probed by a connection: a probe would take a
+ * turn of a round robin and leave a line in a log.
+ */
+import { readFileSync } from "node:fs";
+
+/** Below the kernel's ephemeral range, so that no outgoing connection takes the port meanwhile. */
+const PORT_FIRST = 10_000;
+const PORT_LAST = 32_000;
+const ATTEMPTS_MAX = 500;
+const TCP_LISTEN = "0A";
+
+const taken = new Set<number>();
+
+/** A TCP port free on all addresses, and never handed out twice by this process. */
+export function freePort(): number {
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    const port = PORT_FIRST + Math.floor(Math.random() * (PORT_LAST - PORT_FIRST));
+    if (taken.has(port) || !isBindable(port)) continue;
+    taken.add(port);
+    return port;
+  }
+  throw new Error(`no free port after ${ATTEMPTS_MAX} attempts`);
+}
+
+/** `count` distinct free ports, in no order. */
+export function freePorts(count: number): number[] {
+  return Array.from({ length: count }, freePort);
+}
+
+/** The first of `count` free ports that follow each other. */
+export function freePortRange(count: number): number {
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    const first = freePort();
+    const rest = Array.from({ length: count - 1 }, (_, i) => first + 1 + i);
+    if (rest.some((port) => taken.has(port) || !isBindable(port))) continue;
+    for (const port of rest) taken.add(port);
+    return first;
+  }
+  throw new Error(`no ${count} free ports in a row`);
+}
+
+function isBindable(port: number): boolean {
+  try {
+    Bun.listen({ hostname: "0.0.0.0", port, socket: { data() {} } }).stop(true);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** One line of /proc/net/tcp{,6}: what the kernel knows of a TCP socket. */
+export interface KernelSocket {
+  localPort: number;
+  remotePort: number;
+  /** Hexadecimal, as in the kernel's tcp_states.h: 01 established, 0A listen. */
+  state: string;
+  /** 0 while a connection waits in a listener's backlog, before anyone has accepted it. */
+  inode: number;
+}
+
+/** All TCP sockets of this network namespace, both families. */
+export function kernelSockets(): KernelSocket[] {
+  return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => {
+    const lines = readFileSync(path, "latin1").split("\n").slice(1);
+    return lines.filter((line) => line !== "").map(parseSocketLine);
+  });
+}
+
+function parseSocketLine(line: string): KernelSocket {
+  const words = line.trim().split(/\s+/);
+  const portOf = (address: string | undefined): number =>
+    Number.parseInt(address?.split(":")[1] ?? "", 16);
+  return {
+    localPort: portOf(words[1]),
+    remotePort: portOf(words[2]),
+    state: words[3] ?? "",
+    inode: Number(words[9]),
+  };
+}
+
+/** Whether someone listens on TCP port `port`, on any address. */
+export function isListening(port: number): boolean {
+  return kernelSockets().some((s) => s.state === TCP_LISTEN && s.localPort === port);
+}
+
+/** Whether the connection from `clientPort` to `listenPort` has left the listener's backlog. */
+export function isAccepted(listenPort: number, clientPort: number): boolean {
+  return kernelSockets().some(
+    (s) => s.localPort === listenPort && s.remotePort === clientPort && s.inode !== 0,
+  );
+}
+
+/** Whether someone listens on the unix socket `name`: a path, or `@name` for an abstract one. */
+export function isUnixListening(name: string): boolean {
+  const listening = "00010000";
+  return readFileSync("/proc/net/unix", "latin1")
+    .split("\n")
+    .some((line) => {
+      const words = line.trim().split(/\s+/);
+      return words[3] === listening && (words[7] ?? "").replace(/@+$/, "") === name;
+    });
+}
