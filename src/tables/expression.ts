@@ -46,7 +46,8 @@ export type AclTest = {
 };
 
 export type Pattern =
-  | { kind: "text"; value: string }
+  /** `exactCase`: from a file named before `-i`, which does not apply to it. */
+  | { kind: "text"; value: string; exactCase?: boolean }
   | { kind: "range"; low: number | null; high: number | null }
   | { kind: "network"; family: 4 | 6; base: string; bits: number };
 
