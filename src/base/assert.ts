@@ -17,3 +17,8 @@ export function assert(condition: boolean, text: string): asserts condition {
 export function unreachable(text: string): never {
   throw new InvariantError(text);
 }
+
+/** A thrown value as one line for people. */
+export function describeError(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}

@@ -51,3 +51,8 @@ export function startTimer(delayMs: number, run: () => void): Ticker {
 export function sleepMs(delayMs: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, delayMs));
 }
+
+/** Calls `run` in the next turn of the event loop, after sockets have been looked at. */
+export function onNextTurn(run: () => void): void {
+  setImmediate(run);
+}

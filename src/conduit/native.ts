@@ -1,0 +1,114 @@
+/**
+ * The native module (native/sys.c) as typed functions, or null where it is missing: then sluice
+ * runs on Bun's own sockets, without what they cannot do (docs/decisions/0002-native.md).
+ *
+ * Loaded once a thread. Results are >= 0, or -errno.
+ */
+import { dlopen } from "bun:ffi";
+
+import modulePath from "../../dist/native/sluice.so" with { type: "file" };
+
+/** Indices into the options array; the same order stands in native/sys.c. */
+export const OPT_RCVBUF = 0;
+export const OPT_SNDBUF = 1;
+export const OPT_KEEPALIVE = 2;
+export const OPT_KEEP_IDLE = 3;
+export const OPT_KEEP_INTERVAL = 4;
+export const OPT_KEEP_COUNT = 5;
+export const OPT_TFO = 6;
+export const OPT_USER_TIMEOUT = 7;
+export const OPT_MARK = 8;
+export const OPT_TOS = 9;
+export const OPT_REUSEPORT = 10;
+export const OPT_V6ONLY = 11;
+export const OPT_TRANSPARENT = 12;
+export const OPT_DEFER_ACCEPT = 13;
+export const OPT_MSS = 14;
+export const OPT_BACKLOG = 15;
+export const OPT_QUICKACK = 16;
+export const OPT_COUNT = 17;
+
+/** Functions of native/sys.c. Byte arrays are sockaddr structures, strings end in a zero byte. */
+export type Native = {
+  connect(
+    address: Uint8Array,
+    addressBytes: number,
+    source: Uint8Array | null,
+    sourceBytes: number,
+    options: Int32Array | null,
+    interfaceName: Uint8Array | null,
+  ): number;
+  listen(
+    address: Uint8Array,
+    addressBytes: number,
+    options: Int32Array,
+    interfaceName: Uint8Array | null,
+  ): number;
+  tune(fd: number, family: number, options: Int32Array): number;
+  lingerZero(fd: number): number;
+  setInt(fd: number, level: number, name: number, value: number): number;
+  getInt(fd: number, level: number, name: number): number;
+  name(fd: number, peer: number, out: Uint8Array, room: number): number;
+  dup(fd: number): number;
+  close(fd: number): number;
+  isListening(fd: number): number;
+  raiseDescriptors(wanted: number): number;
+  threadCpuMicros(): number;
+};
+
+const SYMBOLS = {
+  sl_connect: { args: ["ptr", "u32", "ptr", "u32", "ptr", "ptr"], returns: "i32" },
+  sl_listen: { args: ["ptr", "u32", "ptr", "ptr"], returns: "i32" },
+  sl_tune: { args: ["i32", "i32", "ptr"], returns: "i32" },
+  sl_linger_zero: { args: ["i32"], returns: "i32" },
+  sl_set_int: { args: ["i32", "i32", "i32", "i32"], returns: "i32" },
+  sl_get_int: { args: ["i32", "i32", "i32"], returns: "i32" },
+  sl_name: { args: ["i32", "i32", "ptr", "u32"], returns: "i32" },
+  sl_dup: { args: ["i32"], returns: "i32" },
+  sl_close: { args: ["i32"], returns: "i32" },
+  sl_is_listening: { args: ["i32"], returns: "i32" },
+  sl_raise_descriptors: { args: ["f64"], returns: "f64" },
+  sl_thread_cpu_micros: { args: [], returns: "f64" },
+} as const;
+
+let loaded: { native: Native | null; reason: string } | undefined;
+
+/** The module of this thread, or null. `SLUICE_NATIVE=off` does without it, for tests. */
+export function nativeModule(): Native | null {
+  loaded ??= load();
+  return loaded.native;
+}
+
+/** Why there is no native module; empty when there is one. */
+export function nativeReason(): string {
+  loaded ??= load();
+  return loaded.reason;
+}
+
+function load(): { native: Native | null; reason: string } {
+  if (process.env["SLUICE_NATIVE"] === "off") return { native: null, reason: "SLUICE_NATIVE=off" };
+  try {
+    const { symbols } = dlopen(modulePath, SYMBOLS);
+    const native: Native = {
+      connect: symbols.sl_connect as unknown as Native["connect"],
+      listen: symbols.sl_listen as unknown as Native["listen"],
+      tune: symbols.sl_tune as unknown as Native["tune"],
+      lingerZero: symbols.sl_linger_zero,
+      setInt: symbols.sl_set_int,
+      getInt: symbols.sl_get_int,
+      name: symbols.sl_name as unknown as Native["name"],
+      dup: symbols.sl_dup,
+      close: symbols.sl_close,
+      isListening: symbols.sl_is_listening,
+      raiseDescriptors: symbols.sl_raise_descriptors,
+      threadCpuMicros: symbols.sl_thread_cpu_micros,
+    };
+    return { native, reason: "" };
+  } catch (error) {
+    return { native: null, reason: `built without a C compiler (${messageOf(error)})` };
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
