@@ -3,7 +3,7 @@
  * and be sure that they are gone afterwards. Everything that lives is an async disposable, so that
  * `await using` ends it whatever a test does.
  */
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 

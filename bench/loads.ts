@@ -1,0 +1,205 @@
+/**
+ * Servers and clients of the benchmarks: iperf3 for bulk, wrk and nginx as an HTTP server for
+ * requests, and small peers of this process where only connections count.
+ */
+import { writeFileSync } from "node:fs";
+
+import { freePort, isListening } from "../test/support/ports.ts";
+import { runProcess, startProcess, temporaryFolder, until } from "../test/support/procs.ts";
+
+/** Something that listens on `port` until disposed of. */
+export interface Origin extends AsyncDisposable {
+  readonly port: number;
+}
+
+const LOAD_LIMIT_MS = 60_000;
+
+/** Put before a command that must not take the processor from what is measured. */
+const NICE = ["nice", "-n", "19"];
+
+/** An iperf3 server. */
+export async function startIperfServer(isNice = false): Promise<Origin> {
+  const port = freePort();
+  const command = ["iperf3", "-s", "-B", "127.0.0.1", "-p", String(port)];
+  const child = startProcess(isNice ? [...NICE, ...command] : command);
+  await until("iperf3 listens", () => isListening(port));
+  return { port, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
+}
+
+/** nginx as a small HTTP server: answers every request with five bytes and keeps connections. */
+export async function startHttpServer(): Promise<Origin> {
+  const port = freePort();
+  const folder = temporaryFolder();
+  const path = folder.file("nginx.conf");
+  writeFileSync(
+    path,
+    `daemon off;
+master_process off;
+pid ${folder.path}/nginx.pid;
+error_log stderr crit;
+events { worker_connections 16000; }
+http {
+  access_log off;
+  keepalive_requests 1000000000;
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    location / { return 200 "hello"; }
+  }
+}
+`,
+  );
+  const child = startProcess(["nginx", "-p", folder.path, "-c", path, "-e", "stderr"]);
+  await until("nginx listens", () => isListening(port));
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      await child[Symbol.asyncDispose]();
+      folder[Symbol.dispose]();
+    },
+  };
+}
+
+/** Bytes that came out at the far end, both directions together, and how long it took. */
+export interface BulkResult {
+  bytes: number;
+  seconds: number;
+}
+
+/** How an iperf3 client runs. `bytes` ends it early, for tests. */
+export interface BulkOptions {
+  port: number;
+  seconds: number;
+  streams: number;
+  isBidirectional: boolean;
+  bytesMax?: number;
+  /** Whether everything else on the machine goes first. */
+  isNice?: boolean;
+}
+
+/** Runs an iperf3 client through `port`. */
+export async function runIperf(options: BulkOptions): Promise<BulkResult> {
+  const amount =
+    options.bytesMax === undefined
+      ? ["-t", String(Math.ceil(options.seconds))]
+      : ["-n", String(options.bytesMax)];
+  const direction = options.isBidirectional ? ["--bidir"] : [];
+  const command = options.isNice === true ? [...NICE] : [];
+  command.push("iperf3", "-J", "-c", "127.0.0.1", "-p", String(options.port));
+  command.push("-P", String(options.streams), ...amount, ...direction);
+  const { code, output } = await runProcess(command, { limitMs: LOAD_LIMIT_MS });
+  if (code !== 0) throw new Error(`iperf3 failed: ${output}`);
+  return parseIperf(JSON.parse(output));
+}
+
+interface IperfSum {
+  bytes: number;
+  seconds: number;
+}
+
+function parseIperf(report: {
+  end: { sum_sent: IperfSum; sum_received: IperfSum; sum_received_bidir_reverse?: IperfSum };
+}): BulkResult {
+  const { sum_sent: sent, sum_received: received, sum_received_bidir_reverse: back } = report.end;
+  // The far end counts nothing when a tiny transfer is over before its first interval.
+  const forth = received.bytes > 0 ? received : sent;
+  return { bytes: forth.bytes + (back?.bytes ?? 0), seconds: forth.seconds };
+}
+
+/** What wrk saw. */
+export interface RequestResult {
+  requests: number;
+  seconds: number;
+  errors: number;
+  p50Us: number;
+  p99Us: number;
+}
+
+/** How wrk runs. */
+export interface RequestOptions {
+  port: number;
+  seconds: number;
+  connections: number;
+  /** One connection per request instead of kept-alive ones. */
+  isOneShot?: boolean;
+}
+
+const WRK_REPORT = `
+done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format(
+    'RESULT {"requests":%d,"seconds":%.6f,"errors":%d,"p50Us":%d,"p99Us":%d}\\n',
+    summary.requests, summary.duration / 1e6, e.connect + e.read + e.write + e.status + e.timeout,
+    latency:percentile(50), latency:percentile(99)))
+end
+`;
+
+/** Runs wrk against `port`. Less than a second works too: it is interrupted then. */
+export async function runWrk(options: RequestOptions): Promise<RequestResult> {
+  using folder = temporaryFolder();
+  const script = folder.file("report.lua");
+  writeFileSync(script, WRK_REPORT);
+  const command = ["wrk", "-t", "1", "-c", String(options.connections)];
+  command.push("-d", `${Math.ceil(options.seconds)}s`, "--latency", "-s", script);
+  if (options.isOneShot === true) command.push("-H", "Connection: close");
+  await using child = startProcess([...command, `http://127.0.0.1:${options.port}/`]);
+  if (options.seconds < 1) {
+    await Bun.sleep(options.seconds * 1_000);
+    child.kill("SIGINT");
+  }
+  await child.exited;
+  const line = /^RESULT (.*)$/m.exec(child.output())?.[1];
+  if (line === undefined) throw new Error(`wrk failed: ${child.output()}`);
+  const result: RequestResult = JSON.parse(line);
+  if (result.requests === 0) throw new Error(`wrk got no answer: ${child.output()}`);
+  return result;
+}
+
+/** An echo server in this process. */
+export function startEcho(): Origin {
+  const listener = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: { data: (socket, bytes) => void socket.write(bytes, 0, bytes.length) },
+  });
+  return {
+    port: listener.port,
+    async [Symbol.asyncDispose]() {
+      listener.stop(true);
+    },
+  };
+}
+
+/** A client connection that has had one byte echoed: both sides of the proxy are established. */
+export interface WarmConnection {
+  close(): void;
+}
+
+/** Opens a connection through `port` and waits for one echoed byte. Rejects when refused. */
+export async function openWarm(port: number): Promise<WarmConnection> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const socket = await Bun.connect({
+    hostname: "127.0.0.1",
+    port,
+    socket: {
+      open: (s) => void s.write("x"),
+      data: () => resolve(),
+      close: () => reject(new Error("closed before the answer")),
+      // The promise of Bun.connect itself tells it.
+      connectError() {},
+    },
+  });
+  await promise;
+  return { close: () => void socket.end() };
+}
+
+/** `count` warm connections through `port`, at most 64 being opened at once. */
+export async function openWarmMany(port: number, count: number): Promise<WarmConnection[]> {
+  const connections: WarmConnection[] = [];
+  const atOnce = 64;
+  while (connections.length < count) {
+    const batch = Math.min(atOnce, count - connections.length);
+    const opened = Array.from({ length: batch }, () => openWarm(port));
+    connections.push(...(await Promise.all(opened)));
+  }
+  return connections;
+}
