@@ -43,7 +43,7 @@
 #define WORKER_INBOX_OVERFLOW 36 /* i32 */
 
 /* A frontend, a backend, or a listen section (both) */
-#define PROXY_STRIDE 80
+#define PROXY_STRIDE 96
 #define PROXY_GENERATION 0 /* i32 */
 #define PROXY_STATE 1 /* i32 */
 #define PROXY_FLAGS 2 /* i32 */
@@ -57,34 +57,47 @@
 #define PROXY_LOCK 16 /* i32 */
 #define PROXY_HEAP_BASE 17 /* i32 */
 #define PROXY_HEAP_COUNT 18 /* i32 */
-#define PROXY_HEAP_CAPACITY 19 /* i32 */
-#define PROXY_RING_BASE 20 /* i32 */
-#define PROXY_RING_COUNT 21 /* i32 */
-#define PROXY_RING_CAPACITY 22 /* i32 */
-#define PROXY_SERVERS_BASE 23 /* i32 */
-#define PROXY_SERVER_COUNT 24 /* i32 */
-#define PROXY_ACTIVE_UP 25 /* i32 */
-#define PROXY_BACKUP_UP 26 /* i32 */
-#define PROXY_ON_BACKUP 27 /* i32 */
-#define PROXY_QUEUE_HEAD 28 /* i32 */
-#define PROXY_QUEUE_TAIL 29 /* i32 */
-#define PROXY_QUEUE_LENGTH 30 /* i32 */
-#define PROXY_QUEUE_TOTAL 31 /* i32 */
-#define PROXY_TOTAL_WEIGHT 32 /* f64 */
-#define PROXY_VIRTUAL_TIME 34 /* f64 */
-#define PROXY_SEQUENCE 36 /* f64 */
-#define PROXY_SERVED 38 /* i32 */
-#define PROXY_LOCK_BREAKS 39 /* i32 */
-#define PROXY_QUEUE_MAX 40 /* i32 */
-#define PROXY_FRONT_CURRENT 48 /* i32 */
-#define PROXY_FRONT_FULL 49 /* i32 */
-#define PROXY_BACK_CURRENT 50 /* i32 */
-#define PROXY_FRONT_CURRENT_MAX 51 /* i32 */
-#define PROXY_BACK_CURRENT_MAX 52 /* i32 */
-#define PROXY_RATE_SECOND 64 /* i32 */
-#define PROXY_RATE_COUNT 65 /* i32 */
-#define PROXY_RATE_PREVIOUS 66 /* i32 */
-#define PROXY_RATE_MAX 67 /* i32 */
+#define PROXY_HEAP_CAPACITY 21 /* i32 */
+#define PROXY_RING_BASE 22 /* i32 */
+#define PROXY_RING_COUNT 23 /* i32 */
+#define PROXY_RING_CAPACITY 24 /* i32 */
+#define PROXY_SERVERS_BASE 25 /* i32 */
+#define PROXY_SERVER_COUNT 26 /* i32 */
+#define PROXY_SERVERS_CAPACITY 27 /* i32 */
+#define PROXY_ACTIVE_UP 28 /* i32 */
+#define PROXY_BACKUP_UP 29 /* i32 */
+#define PROXY_ON_BACKUP 30 /* i32 */
+#define PROXY_FIRST_BACKUP 31 /* i32 */
+#define PROXY_QUEUE_HEAD 32 /* i32 */
+#define PROXY_QUEUE_TAIL 33 /* i32 */
+#define PROXY_QUEUE_LENGTH 34 /* i32 */
+#define PROXY_QUEUE_TOTAL 35 /* i32 */
+#define PROXY_TOTAL_WEIGHT 36 /* f64 */
+#define PROXY_VIRTUAL_TIME 38 /* f64 */
+#define PROXY_SEQUENCE 40 /* f64 */
+#define PROXY_SERVED 42 /* i32 */
+#define PROXY_LOCK_BREAKS 43 /* i32 */
+#define PROXY_QUEUE_MAX 44 /* i32 */
+#define PROXY_ROUND 46 /* f64 */
+#define PROXY_ROUND_START 48 /* f64 */
+#define PROXY_ROUND_WEIGHT 50 /* f64 */
+#define PROXY_CURSOR 52 /* i32 */
+#define PROXY_GRANT_ENTRY 53 /* i32 */
+#define PROXY_GRANT_SHARE 54 /* i32 */
+#define PROXY_DRAWS 55 /* i32 */
+#define PROXY_HASH_TYPE 56 /* i32 */
+#define PROXY_HASH_FUNCTION 57 /* i32 */
+#define PROXY_AVALANCHE 58 /* i32 */
+#define PROXY_BALANCE_FACTOR 59 /* i32 */
+#define PROXY_FRONT_CURRENT 64 /* i32 */
+#define PROXY_FRONT_FULL 65 /* i32 */
+#define PROXY_BACK_CURRENT 66 /* i32 */
+#define PROXY_FRONT_CURRENT_MAX 67 /* i32 */
+#define PROXY_BACK_CURRENT_MAX 68 /* i32 */
+#define PROXY_RATE_SECOND 80 /* i32 */
+#define PROXY_RATE_COUNT 81 /* i32 */
+#define PROXY_RATE_PREVIOUS 82 /* i32 */
+#define PROXY_RATE_MAX 83 /* i32 */
 
 /* A bound address of a frontend */
 #define LISTENER_STRIDE 32
@@ -98,7 +111,7 @@
 #define LISTENER_CURRENT_MAX 18 /* i32 */
 
 /* A server of a backend */
-#define SERVER_STRIDE 32
+#define SERVER_STRIDE 48
 #define SERVER_GENERATION 0 /* i32 */
 #define SERVER_STATE 1 /* i32 */
 #define SERVER_ADMIN_STATE 2 /* i32 */
@@ -117,12 +130,17 @@
 #define SERVER_QUEUE_HEAD 18 /* i32 */
 #define SERVER_QUEUE_TAIL 19 /* i32 */
 #define SERVER_HEAP_INDEX 20 /* i32 */
-#define SERVER_SERVED_MAX 21 /* i32 */
-#define SERVER_KEY 22 /* f64 */
-#define SERVER_SEQUENCE 24 /* f64 */
-#define SERVER_QUEUE_MAX 26 /* i32 */
-#define SERVER_LAST_PICKED_MS 27 /* i32 */
-#define SERVER_PICKS 28 /* f64 */
+#define SERVER_HEAP_KIND 21 /* i32 */
+#define SERVER_SERVED_MAX 22 /* i32 */
+#define SERVER_QUEUE_MAX 23 /* i32 */
+#define SERVER_LAST_PICKED_MS 24 /* i32 */
+#define SERVER_TIER_WEIGHT 25 /* i32 */
+#define SERVER_REMAINDER 26 /* i32 */
+#define SERVER_THROTTLE 27 /* i32 */
+#define SERVER_CUMULATIVE_WEIGHT 28 /* i32 */
+#define SERVER_POSITION 30 /* f64 */
+#define SERVER_LAST_PICK 32 /* f64 */
+#define SERVER_PICKS 34 /* f64 */
 
 /* A stream that waits for a slot */
 #define QUEUE_STRIDE 16
@@ -138,6 +156,8 @@
 #define QUEUE_GRANTED_SERVER 10 /* i32 */
 #define QUEUE_PENDING_AHEAD 11 /* i32 */
 #define QUEUE_GENERATION 12 /* i32 */
+#define QUEUE_HASH 13 /* i32 */
+#define QUEUE_FLAGS 14 /* i32 */
 
 /* What one worker holds of one server: given back if the worker dies */
 #define SHARE_STRIDE 1
@@ -272,6 +292,23 @@
 #define QUEUE_STATE_FREE 0
 #define QUEUE_STATE_WAITING 1
 #define QUEUE_STATE_GRANTED 2
+
+#define QUEUE_FLAG_HASHED 1
+#define QUEUE_FLAG_FORCED 2
+#define QUEUE_FLAG_MOVED 4
+
+#define HASH_TYPE_MAP 0
+#define HASH_TYPE_RING 1
+
+#define HASH_FUNCTION_SDBM 0
+#define HASH_FUNCTION_DJB2 1
+#define HASH_FUNCTION_WT6 2
+#define HASH_FUNCTION_CRC32 3
+#define HASH_FUNCTION_NONE 4
+
+#define HEAP_READY 0
+#define HEAP_FRESH 1
+#define HEAP_ASLEEP 2
 
 #define LOG_KIND_STREAM_END 1
 #define LOG_KIND_STREAM_CONNECTED 2

@@ -227,6 +227,85 @@ export function nameQueueState(value: number): string {
   }
 }
 
+/** `hash` tells the server */
+export const QUEUE_FLAG_HASHED = 1;
+/** the caller named the server */
+export const QUEUE_FLAG_FORCED = 2;
+/** its server went away while it waited */
+export const QUEUE_FLAG_MOVED = 4;
+/** Name of a QUEUE_FLAG value, for people. */
+export function nameQueueFlag(value: number): string {
+  const names: string[] = [];
+  if ((value & QUEUE_FLAG_HASHED) !== 0) names.push("hashed");
+  if ((value & QUEUE_FLAG_FORCED) !== 0) names.push("forced");
+  if ((value & QUEUE_FLAG_MOVED) !== 0) names.push("moved");
+  return names.join("|") || "none";
+}
+
+/** map-based */
+export const HASH_TYPE_MAP = 0;
+/** consistent */
+export const HASH_TYPE_RING = 1;
+/** Name of a HASH_TYPE value, for people. */
+export function nameHashType(value: number): string {
+  switch (value) {
+    case HASH_TYPE_MAP:
+      return "map";
+    case HASH_TYPE_RING:
+      return "ring";
+    default:
+      return String(value);
+  }
+}
+
+/** sdbm */
+export const HASH_FUNCTION_SDBM = 0;
+/** djb2 */
+export const HASH_FUNCTION_DJB2 = 1;
+/** wt6 */
+export const HASH_FUNCTION_WT6 = 2;
+/** crc32 */
+export const HASH_FUNCTION_CRC32 = 3;
+/** the key is a number already */
+export const HASH_FUNCTION_NONE = 4;
+/** Name of a HASH_FUNCTION value, for people. */
+export function nameHashFunction(value: number): string {
+  switch (value) {
+    case HASH_FUNCTION_SDBM:
+      return "sdbm";
+    case HASH_FUNCTION_DJB2:
+      return "djb2";
+    case HASH_FUNCTION_WT6:
+      return "wt6";
+    case HASH_FUNCTION_CRC32:
+      return "crc32";
+    case HASH_FUNCTION_NONE:
+      return "none";
+    default:
+      return String(value);
+  }
+}
+
+/** can be chosen; round robin: has a position in this round */
+export const HEAP_READY = 0;
+/** round robin: not yet chosen in its round */
+export const HEAP_FRESH = 1;
+/** full; its dynamic limit grows with the load */
+export const HEAP_ASLEEP = 2;
+/** Name of a HEAP value, for people. */
+export function nameHeap(value: number): string {
+  switch (value) {
+    case HEAP_READY:
+      return "ready";
+    case HEAP_FRESH:
+      return "fresh";
+    case HEAP_ASLEEP:
+      return "asleep";
+    default:
+      return String(value);
+  }
+}
+
 /** a stream is over */
 export const LOG_KIND_STREAM_END = 1;
 /** logasap: a stream reached its server */

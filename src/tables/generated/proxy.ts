@@ -4,7 +4,7 @@
  */
 
 /** Words of one record. */
-export const PROXY_STRIDE = 80;
+export const PROXY_STRIDE = 96;
 
 /**
  * Moves on when the row is freed: an old handle is detected.
@@ -117,7 +117,7 @@ export function proxyLock(table: Int32Array, row: number): number {
 }
 
 /**
- * Servers that can be chosen: a binary heap of rows.
+ * Servers that can be chosen: three heaps of entries.
  * Unit: word in the arena. Writer: holder of `lock`.
  */
 export const PROXY_HEAP_BASE = 17;
@@ -127,20 +127,16 @@ export function proxyHeapBase(table: Int32Array, row: number): number {
 }
 
 /**
- * Length of the heap of active servers.
- * Unit: rows. Writer: holder of `lock`.
+ * Length of each heap, by HEAP_*.
+ * Unit: entries. Writer: holder of `lock`.
  */
 export const PROXY_HEAP_COUNT = 18;
-/** Reads PROXY.heapCount plainly. */
-export function proxyHeapCount(table: Int32Array, row: number): number {
-  return table[row + PROXY_HEAP_COUNT]!;
-}
 
 /**
- * Room at `heapBase`, for all servers of the backend.
- * Unit: rows. Writer: holder of `lock`.
+ * Room of each heap, for all servers of the backend.
+ * Unit: entries. Writer: holder of `lock`.
  */
-export const PROXY_HEAP_CAPACITY = 19;
+export const PROXY_HEAP_CAPACITY = 21;
 /** Reads PROXY.heapCapacity plainly. */
 export function proxyHeapCapacity(table: Int32Array, row: number): number {
   return table[row + PROXY_HEAP_CAPACITY]!;
@@ -150,7 +146,7 @@ export function proxyHeapCapacity(table: Int32Array, row: number): number {
  * Hash ring or map: (hash, row) pairs or rows.
  * Unit: word in the arena. Writer: holder of `lock`.
  */
-export const PROXY_RING_BASE = 20;
+export const PROXY_RING_BASE = 22;
 /** Reads PROXY.ringBase plainly. */
 export function proxyRingBase(table: Int32Array, row: number): number {
   return table[row + PROXY_RING_BASE]!;
@@ -160,7 +156,7 @@ export function proxyRingBase(table: Int32Array, row: number): number {
  * Length of the ring or map.
  * Unit: entries. Writer: holder of `lock`.
  */
-export const PROXY_RING_COUNT = 21;
+export const PROXY_RING_COUNT = 23;
 /** Reads PROXY.ringCount plainly. */
 export function proxyRingCount(table: Int32Array, row: number): number {
   return table[row + PROXY_RING_COUNT]!;
@@ -170,7 +166,7 @@ export function proxyRingCount(table: Int32Array, row: number): number {
  * Room at `ringBase`.
  * Unit: entries. Writer: holder of `lock`.
  */
-export const PROXY_RING_CAPACITY = 22;
+export const PROXY_RING_CAPACITY = 24;
 /** Reads PROXY.ringCapacity plainly. */
 export function proxyRingCapacity(table: Int32Array, row: number): number {
   return table[row + PROXY_RING_CAPACITY]!;
@@ -180,7 +176,7 @@ export function proxyRingCapacity(table: Int32Array, row: number): number {
  * Rows of all servers in configuration order.
  * Unit: word in the arena. Writer: holder of `lock`.
  */
-export const PROXY_SERVERS_BASE = 23;
+export const PROXY_SERVERS_BASE = 25;
 /** Reads PROXY.serversBase plainly. */
 export function proxyServersBase(table: Int32Array, row: number): number {
   return table[row + PROXY_SERVERS_BASE]!;
@@ -190,17 +186,27 @@ export function proxyServersBase(table: Int32Array, row: number): number {
  * All servers of the backend.
  * Unit: rows. Writer: holder of `lock`.
  */
-export const PROXY_SERVER_COUNT = 24;
+export const PROXY_SERVER_COUNT = 26;
 /** Reads PROXY.serverCount plainly. */
 export function proxyServerCount(table: Int32Array, row: number): number {
   return table[row + PROXY_SERVER_COUNT]!;
 }
 
 /**
+ * Room at `serversBase`.
+ * Unit: rows. Writer: holder of `lock`.
+ */
+export const PROXY_SERVERS_CAPACITY = 27;
+/** Reads PROXY.serversCapacity plainly. */
+export function proxyServersCapacity(table: Int32Array, row: number): number {
+  return table[row + PROXY_SERVERS_CAPACITY]!;
+}
+
+/**
  * Usable active (non-backup) servers.
  * Unit: servers. Writer: holder of `lock`.
  */
-export const PROXY_ACTIVE_UP = 25;
+export const PROXY_ACTIVE_UP = 28;
 /** Reads PROXY.activeUp plainly. */
 export function proxyActiveUp(table: Int32Array, row: number): number {
   return table[row + PROXY_ACTIVE_UP]!;
@@ -210,7 +216,7 @@ export function proxyActiveUp(table: Int32Array, row: number): number {
  * Usable backup servers.
  * Unit: servers. Writer: holder of `lock`.
  */
-export const PROXY_BACKUP_UP = 26;
+export const PROXY_BACKUP_UP = 29;
 /** Reads PROXY.backupUp plainly. */
 export function proxyBackupUp(table: Int32Array, row: number): number {
   return table[row + PROXY_BACKUP_UP]!;
@@ -220,17 +226,27 @@ export function proxyBackupUp(table: Int32Array, row: number): number {
  * Backup servers carry the traffic.
  * Unit: 0 or 1. Writer: holder of `lock`.
  */
-export const PROXY_ON_BACKUP = 27;
+export const PROXY_ON_BACKUP = 30;
 /** Reads PROXY.onBackup plainly. */
 export function proxyOnBackup(table: Int32Array, row: number): number {
   return table[row + PROXY_ON_BACKUP]!;
 }
 
 /**
+ * First usable backup server in configuration order.
+ * Unit: row of server. Writer: holder of `lock`.
+ */
+export const PROXY_FIRST_BACKUP = 31;
+/** Reads PROXY.firstBackup plainly. */
+export function proxyFirstBackup(table: Int32Array, row: number): number {
+  return table[row + PROXY_FIRST_BACKUP]!;
+}
+
+/**
  * Oldest stream waiting for any server of the backend.
  * Unit: queue entry. Writer: holder of `lock`.
  */
-export const PROXY_QUEUE_HEAD = 28;
+export const PROXY_QUEUE_HEAD = 32;
 /** Reads PROXY.queueHead plainly. */
 export function proxyQueueHead(table: Int32Array, row: number): number {
   return table[row + PROXY_QUEUE_HEAD]!;
@@ -240,7 +256,7 @@ export function proxyQueueHead(table: Int32Array, row: number): number {
  * Youngest such stream.
  * Unit: queue entry. Writer: holder of `lock`.
  */
-export const PROXY_QUEUE_TAIL = 29;
+export const PROXY_QUEUE_TAIL = 33;
 /** Reads PROXY.queueTail plainly. */
 export function proxyQueueTail(table: Int32Array, row: number): number {
   return table[row + PROXY_QUEUE_TAIL]!;
@@ -250,7 +266,7 @@ export function proxyQueueTail(table: Int32Array, row: number): number {
  * Waiting on the backend itself.
  * Unit: streams. Writer: holder of `lock`.
  */
-export const PROXY_QUEUE_LENGTH = 30;
+export const PROXY_QUEUE_LENGTH = 34;
 /** Reads PROXY.queueLength plainly. */
 export function proxyQueueLength(table: Int32Array, row: number): number {
   return table[row + PROXY_QUEUE_LENGTH]!;
@@ -260,27 +276,27 @@ export function proxyQueueLength(table: Int32Array, row: number): number {
  * Waiting on the backend and on all of its servers.
  * Unit: streams. Writer: holder of `lock`.
  */
-export const PROXY_QUEUE_TOTAL = 31;
+export const PROXY_QUEUE_TOTAL = 35;
 /** Reads PROXY.queueTotal plainly. */
 export function proxyQueueTotal(table: Int32Array, row: number): number {
   return table[row + PROXY_QUEUE_TOTAL]!;
 }
 
 /**
- * Sum over usable servers of the tier in use.
- * Unit: weight. Writer: holder of `lock`.
+ * Sum of `tierWeight` over all servers.
+ * Unit: scaled weight. Writer: holder of `lock`.
  */
-export const PROXY_TOTAL_WEIGHT = 32;
+export const PROXY_TOTAL_WEIGHT = 36;
 /** Reads PROXY.totalWeight plainly. */
 export function proxyTotalWeight(table: Float64Array, row: number): number {
   return table[(row + PROXY_TOTAL_WEIGHT) >> 1]!;
 }
 
 /**
- * Clock of round robin: key of the last pick.
- * Unit: weighted picks. Writer: holder of `lock`.
+ * Clock of round robin.
+ * Unit: picks. Writer: holder of `lock`.
  */
-export const PROXY_VIRTUAL_TIME = 34;
+export const PROXY_VIRTUAL_TIME = 38;
 /** Reads PROXY.virtualTime plainly. */
 export function proxyVirtualTime(table: Float64Array, row: number): number {
   return table[(row + PROXY_VIRTUAL_TIME) >> 1]!;
@@ -290,7 +306,7 @@ export function proxyVirtualTime(table: Float64Array, row: number): number {
  * Tie-breaker: moves on with each insertion and each queue entry.
  * Unit: count. Writer: holder of `lock`.
  */
-export const PROXY_SEQUENCE = 36;
+export const PROXY_SEQUENCE = 40;
 /** Reads PROXY.sequence plainly. */
 export function proxySequence(table: Float64Array, row: number): number {
   return table[(row + PROXY_SEQUENCE) >> 1]!;
@@ -300,7 +316,7 @@ export function proxySequence(table: Float64Array, row: number): number {
  * Sum of `served` over all servers.
  * Unit: streams. Writer: holder of `lock`.
  */
-export const PROXY_SERVED = 38;
+export const PROXY_SERVED = 42;
 /** Reads PROXY.served plainly. */
 export function proxyServed(table: Int32Array, row: number): number {
   return table[row + PROXY_SERVED]!;
@@ -310,7 +326,7 @@ export function proxyServed(table: Int32Array, row: number): number {
  * Times the lock was taken from a dead worker.
  * Unit: count. Writer: holder of `lock`.
  */
-export const PROXY_LOCK_BREAKS = 39;
+export const PROXY_LOCK_BREAKS = 43;
 /** Reads PROXY.lockBreaks plainly. */
 export function proxyLockBreaks(table: Int32Array, row: number): number {
   return table[row + PROXY_LOCK_BREAKS]!;
@@ -320,17 +336,127 @@ export function proxyLockBreaks(table: Int32Array, row: number): number {
  * Longest queue seen.
  * Unit: streams. Writer: holder of `lock`.
  */
-export const PROXY_QUEUE_MAX = 40;
+export const PROXY_QUEUE_MAX = 44;
 /** Reads PROXY.queueMax plainly. */
 export function proxyQueueMax(table: Int32Array, row: number): number {
   return table[row + PROXY_QUEUE_MAX]!;
 }
 
 /**
+ * Rounds of round robin begun.
+ * Unit: count. Writer: holder of `lock`.
+ */
+export const PROXY_ROUND = 46;
+/** Reads PROXY.round plainly. */
+export function proxyRound(table: Float64Array, row: number): number {
+  return table[(row + PROXY_ROUND) >> 1]!;
+}
+
+/**
+ * Clock at which the round began.
+ * Unit: picks. Writer: holder of `lock`.
+ */
+export const PROXY_ROUND_START = 48;
+/** Reads PROXY.roundStart plainly. */
+export function proxyRoundStart(table: Float64Array, row: number): number {
+  return table[(row + PROXY_ROUND_START) >> 1]!;
+}
+
+/**
+ * `totalWeight` at that moment: length of the round.
+ * Unit: scaled weight. Writer: holder of `lock`.
+ */
+export const PROXY_ROUND_WEIGHT = 50;
+/** Reads PROXY.roundWeight plainly. */
+export function proxyRoundWeight(table: Float64Array, row: number): number {
+  return table[(row + PROXY_ROUND_WEIGHT) >> 1]!;
+}
+
+/**
+ * Next entry of the map or ring for streams without a hash.
+ * Unit: index. Writer: holder of `lock`.
+ */
+export const PROXY_CURSOR = 52;
+/** Reads PROXY.cursor plainly. */
+export function proxyCursor(table: Int32Array, row: number): number {
+  return table[row + PROXY_CURSOR]!;
+}
+
+/**
+ * Grant being made: redone if its maker dies; 0 = none.
+ * Unit: queue entry. Writer: holder of `lock`.
+ */
+export const PROXY_GRANT_ENTRY = 53;
+/** Reads PROXY.grantEntry plainly. */
+export function proxyGrantEntry(table: Int32Array, row: number): number {
+  return table[row + PROXY_GRANT_ENTRY]!;
+}
+
+/**
+ * The share of the stream's worker after that grant.
+ * Unit: streams. Writer: holder of `lock`.
+ */
+export const PROXY_GRANT_SHARE = 54;
+/** Reads PROXY.grantShare plainly. */
+export function proxyGrantShare(table: Int32Array, row: number): number {
+  return table[row + PROXY_GRANT_SHARE]!;
+}
+
+/**
+ * `random(n)`.
+ * Unit: count. Writer: holder of `lock`.
+ */
+export const PROXY_DRAWS = 55;
+/** Reads PROXY.draws plainly. */
+export function proxyDraws(table: Int32Array, row: number): number {
+  return table[row + PROXY_DRAWS]!;
+}
+
+/**
+ * Map or ring.
+ * Unit: HASH_TYPE_*. Writer: holder of `lock`.
+ */
+export const PROXY_HASH_TYPE = 56;
+/** Reads PROXY.hashType plainly. */
+export function proxyHashType(table: Int32Array, row: number): number {
+  return table[row + PROXY_HASH_TYPE]!;
+}
+
+/**
+ * What `balance hash` hashes with.
+ * Unit: HASH_FUNCTION_*. Writer: holder of `lock`.
+ */
+export const PROXY_HASH_FUNCTION = 57;
+/** Reads PROXY.hashFunction plainly. */
+export function proxyHashFunction(table: Int32Array, row: number): number {
+  return table[row + PROXY_HASH_FUNCTION]!;
+}
+
+/**
+ * Hashes are mixed once more.
+ * Unit: 0 or 1. Writer: holder of `lock`.
+ */
+export const PROXY_AVALANCHE = 58;
+/** Reads PROXY.avalanche plainly. */
+export function proxyAvalanche(table: Int32Array, row: number): number {
+  return table[row + PROXY_AVALANCHE]!;
+}
+
+/**
+ * `hash-balance-factor`; 0 = off.
+ * Unit: percent. Writer: holder of `lock`.
+ */
+export const PROXY_BALANCE_FACTOR = 59;
+/** Reads PROXY.balanceFactor plainly. */
+export function proxyBalanceFactor(table: Int32Array, row: number): number {
+  return table[row + PROXY_BALANCE_FACTOR]!;
+}
+
+/**
  * Client connections of the frontend now.
  * Unit: sessions. Writer: workers, atomic add.
  */
-export const PROXY_FRONT_CURRENT = 48;
+export const PROXY_FRONT_CURRENT = 64;
 /** Reads PROXY.frontCurrent plainly. */
 export function proxyFrontCurrent(table: Int32Array, row: number): number {
   return table[row + PROXY_FRONT_CURRENT]!;
@@ -340,7 +466,7 @@ export function proxyFrontCurrent(table: Int32Array, row: number): number {
  * Some worker has stopped accepting at the limit.
  * Unit: 0 or 1. Writer: workers, atomic add.
  */
-export const PROXY_FRONT_FULL = 49;
+export const PROXY_FRONT_FULL = 65;
 /** Reads PROXY.frontFull plainly. */
 export function proxyFrontFull(table: Int32Array, row: number): number {
   return table[row + PROXY_FRONT_FULL]!;
@@ -350,7 +476,7 @@ export function proxyFrontFull(table: Int32Array, row: number): number {
  * Streams that have chosen this backend and are not over.
  * Unit: streams. Writer: workers, atomic add.
  */
-export const PROXY_BACK_CURRENT = 50;
+export const PROXY_BACK_CURRENT = 66;
 /** Reads PROXY.backCurrent plainly. */
 export function proxyBackCurrent(table: Int32Array, row: number): number {
   return table[row + PROXY_BACK_CURRENT]!;
@@ -360,7 +486,7 @@ export function proxyBackCurrent(table: Int32Array, row: number): number {
  * Highest `frontCurrent`.
  * Unit: sessions. Writer: workers, atomic add.
  */
-export const PROXY_FRONT_CURRENT_MAX = 51;
+export const PROXY_FRONT_CURRENT_MAX = 67;
 /** Reads PROXY.frontCurrentMax plainly. */
 export function proxyFrontCurrentMax(table: Int32Array, row: number): number {
   return table[row + PROXY_FRONT_CURRENT_MAX]!;
@@ -370,7 +496,7 @@ export function proxyFrontCurrentMax(table: Int32Array, row: number): number {
  * Highest `backCurrent`.
  * Unit: streams. Writer: workers, atomic add.
  */
-export const PROXY_BACK_CURRENT_MAX = 52;
+export const PROXY_BACK_CURRENT_MAX = 68;
 /** Reads PROXY.backCurrentMax plainly. */
 export function proxyBackCurrentMax(table: Int32Array, row: number): number {
   return table[row + PROXY_BACK_CURRENT_MAX]!;
@@ -380,7 +506,7 @@ export function proxyBackCurrentMax(table: Int32Array, row: number): number {
  * Second that `rateCount` counts.
  * Unit: s of the monotonic clock. Writer: workers, atomic; the second in progress and its start.
  */
-export const PROXY_RATE_SECOND = 64;
+export const PROXY_RATE_SECOND = 80;
 /** Reads PROXY.rateSecond plainly. */
 export function proxyRateSecond(table: Int32Array, row: number): number {
   return table[row + PROXY_RATE_SECOND]!;
@@ -390,7 +516,7 @@ export function proxyRateSecond(table: Int32Array, row: number): number {
  * Sessions accepted in that second.
  * Unit: sessions. Writer: workers, atomic; the second in progress and its start.
  */
-export const PROXY_RATE_COUNT = 65;
+export const PROXY_RATE_COUNT = 81;
 /** Reads PROXY.rateCount plainly. */
 export function proxyRateCount(table: Int32Array, row: number): number {
   return table[row + PROXY_RATE_COUNT]!;
@@ -400,7 +526,7 @@ export function proxyRateCount(table: Int32Array, row: number): number {
  * Sessions of the second before.
  * Unit: sessions. Writer: workers, atomic; the second in progress and its start.
  */
-export const PROXY_RATE_PREVIOUS = 66;
+export const PROXY_RATE_PREVIOUS = 82;
 /** Reads PROXY.ratePrevious plainly. */
 export function proxyRatePrevious(table: Int32Array, row: number): number {
   return table[row + PROXY_RATE_PREVIOUS]!;
@@ -410,7 +536,7 @@ export function proxyRatePrevious(table: Int32Array, row: number): number {
  * Highest count of one second.
  * Unit: sessions per second. Writer: workers, atomic; the second in progress and its start.
  */
-export const PROXY_RATE_MAX = 67;
+export const PROXY_RATE_MAX = 83;
 /** Reads PROXY.rateMax plainly. */
 export function proxyRateMax(table: Int32Array, row: number): number {
   return table[row + PROXY_RATE_MAX]!;

@@ -125,3 +125,23 @@ export const QUEUE_GENERATION = 12;
 export function queueGeneration(table: Int32Array, row: number): number {
   return table[row + QUEUE_GENERATION]!;
 }
+
+/**
+ * Hash of the stream; valid with QUEUE_FLAG_HASHED.
+ * Unit: unsigned. Writer: holder of the backend's lock.
+ */
+export const QUEUE_HASH = 13;
+/** Reads QUEUE.hash plainly. */
+export function queueHash(table: Int32Array, row: number): number {
+  return table[row + QUEUE_HASH]!;
+}
+
+/**
+ * How the stream came to wait.
+ * Unit: QUEUE_FLAG_* bits. Writer: holder of the backend's lock.
+ */
+export const QUEUE_FLAGS = 14;
+/** Reads QUEUE.flags plainly. */
+export function queueFlags(table: Int32Array, row: number): number {
+  return table[row + QUEUE_FLAGS]!;
+}

@@ -4,7 +4,7 @@
  */
 
 /** Words of one record. */
-export const SERVER_STRIDE = 32;
+export const SERVER_STRIDE = 48;
 
 /**
  * Moves on when the row is freed: an old handle is detected.
@@ -177,7 +177,7 @@ export function serverQueueTail(table: Int32Array, row: number): number {
 }
 
 /**
- * Place in the backend's heap; 0 = not in it.
+ * Place in its heap; 0 = in none.
  * Unit: index + 1. Writer: holder of the backend's lock.
  */
 export const SERVER_HEAP_INDEX = 20;
@@ -187,40 +187,30 @@ export function serverHeapIndex(table: Int32Array, row: number): number {
 }
 
 /**
+ * Which heap; valid while `heapIndex` is not 0.
+ * Unit: HEAP_*. Writer: holder of the backend's lock.
+ */
+export const SERVER_HEAP_KIND = 21;
+/** Reads SERVER.heapKind plainly. */
+export function serverHeapKind(table: Int32Array, row: number): number {
+  return table[row + SERVER_HEAP_KIND]!;
+}
+
+/**
  * Highest `served`.
  * Unit: streams. Writer: holder of the backend's lock.
  */
-export const SERVER_SERVED_MAX = 21;
+export const SERVER_SERVED_MAX = 22;
 /** Reads SERVER.servedMax plainly. */
 export function serverServedMax(table: Int32Array, row: number): number {
   return table[row + SERVER_SERVED_MAX]!;
 }
 
 /**
- * Order in the heap: smaller is chosen first.
- * Unit: per algorithm. Writer: holder of the backend's lock.
- */
-export const SERVER_KEY = 22;
-/** Reads SERVER.key plainly. */
-export function serverKey(table: Float64Array, row: number): number {
-  return table[(row + SERVER_KEY) >> 1]!;
-}
-
-/**
- * Breaks ties: smaller is chosen first.
- * Unit: count. Writer: holder of the backend's lock.
- */
-export const SERVER_SEQUENCE = 24;
-/** Reads SERVER.sequence plainly. */
-export function serverSequence(table: Float64Array, row: number): number {
-  return table[(row + SERVER_SEQUENCE) >> 1]!;
-}
-
-/**
  * Longest queue seen.
  * Unit: streams. Writer: holder of the backend's lock.
  */
-export const SERVER_QUEUE_MAX = 26;
+export const SERVER_QUEUE_MAX = 23;
 /** Reads SERVER.queueMax plainly. */
 export function serverQueueMax(table: Int32Array, row: number): number {
   return table[row + SERVER_QUEUE_MAX]!;
@@ -230,17 +220,77 @@ export function serverQueueMax(table: Int32Array, row: number): number {
  * Monotonic time of the last choice.
  * Unit: ms, wraps. Writer: holder of the backend's lock.
  */
-export const SERVER_LAST_PICKED_MS = 27;
+export const SERVER_LAST_PICKED_MS = 24;
 /** Reads SERVER.lastPickedMs plainly. */
 export function serverLastPickedMs(table: Int32Array, row: number): number {
   return table[row + SERVER_LAST_PICKED_MS]!;
 }
 
 /**
+ * While it may be chosen; 0 = takes no new traffic.
+ * Unit: 1/16 of weight. Writer: holder of the backend's lock.
+ */
+export const SERVER_TIER_WEIGHT = 25;
+/** Reads SERVER.tierWeight plainly. */
+export function serverTierWeight(table: Int32Array, row: number): number {
+  return table[row + SERVER_TIER_WEIGHT]!;
+}
+
+/**
+ * Round robin: fraction of `position`.
+ * Unit: scaled weight. Writer: holder of the backend's lock.
+ */
+export const SERVER_REMAINDER = 26;
+/** Reads SERVER.remainder plainly. */
+export function serverRemainder(table: Int32Array, row: number): number {
+  return table[row + SERVER_REMAINDER]!;
+}
+
+/**
+ * Slow start: part of weight and limit in force; 0 = all.
+ * Unit: percent. Writer: holder of the backend's lock.
+ */
+export const SERVER_THROTTLE = 27;
+/** Reads SERVER.throttle plainly. */
+export function serverThrottle(table: Int32Array, row: number): number {
+  return table[row + SERVER_THROTTLE]!;
+}
+
+/**
+ * Sum of `tierWeight` of the servers before it.
+ * Unit: scaled weight. Writer: holder of the backend's lock.
+ */
+export const SERVER_CUMULATIVE_WEIGHT = 28;
+/** Reads SERVER.cumulativeWeight plainly. */
+export function serverCumulativeWeight(table: Int32Array, row: number): number {
+  return table[row + SERVER_CUMULATIVE_WEIGHT]!;
+}
+
+/**
+ * Round robin: when it is due next.
+ * Unit: picks. Writer: holder of the backend's lock.
+ */
+export const SERVER_POSITION = 30;
+/** Reads SERVER.position plainly. */
+export function serverPosition(table: Float64Array, row: number): number {
+  return table[(row + SERVER_POSITION) >> 1]!;
+}
+
+/**
+ * `sequence` of the backend at its last choice.
+ * Unit: count. Writer: holder of the backend's lock.
+ */
+export const SERVER_LAST_PICK = 32;
+/** Reads SERVER.lastPick plainly. */
+export function serverLastPick(table: Float64Array, row: number): number {
+  return table[(row + SERVER_LAST_PICK) >> 1]!;
+}
+
+/**
  * Times chosen by the algorithm (`lbtot`).
  * Unit: count. Writer: holder of the backend's lock.
  */
-export const SERVER_PICKS = 28;
+export const SERVER_PICKS = 34;
 /** Reads SERVER.picks plainly. */
 export function serverPicks(table: Float64Array, row: number): number {
   return table[(row + SERVER_PICKS) >> 1]!;
