@@ -135,9 +135,10 @@
 #define SERVER_QUEUE_MAX 23 /* i32 */
 #define SERVER_LAST_PICKED_MS 24 /* i32 */
 #define SERVER_TIER_WEIGHT 25 /* i32 */
-#define SERVER_REMAINDER 26 /* i32 */
-#define SERVER_THROTTLE 27 /* i32 */
-#define SERVER_CUMULATIVE_WEIGHT 28 /* i32 */
+#define SERVER_USABLE 26 /* i32 */
+#define SERVER_REMAINDER 27 /* i32 */
+#define SERVER_THROTTLE 28 /* i32 */
+#define SERVER_CUMULATIVE_WEIGHT 29 /* i32 */
 #define SERVER_POSITION 30 /* f64 */
 #define SERVER_LAST_PICK 32 /* f64 */
 #define SERVER_PICKS 34 /* f64 */

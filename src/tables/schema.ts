@@ -192,6 +192,7 @@ const SERVER: Layout = {
         i32("queueMax", "streams", "Longest queue seen."),
         i32("lastPickedMs", "ms, wraps", "Monotonic time of the last choice."),
         i32("tierWeight", "1/16 of weight", "While it may be chosen; 0 = takes no new traffic."),
+        i32("usable", "0 or 1", "Up and of weight: counted in `activeUp` or `backupUp`."),
         i32("remainder", "scaled weight", "Round robin: fraction of `position`."),
         i32("throttle", "percent", "Slow start: part of weight and limit in force; 0 = all."),
         i32("cumulativeWeight", "scaled weight", "Sum of `tierWeight` of the servers before it."),

@@ -237,10 +237,20 @@ export function serverTierWeight(table: Int32Array, row: number): number {
 }
 
 /**
+ * Up and of weight: counted in `activeUp` or `backupUp`.
+ * Unit: 0 or 1. Writer: holder of the backend's lock.
+ */
+export const SERVER_USABLE = 26;
+/** Reads SERVER.usable plainly. */
+export function serverUsable(table: Int32Array, row: number): number {
+  return table[row + SERVER_USABLE]!;
+}
+
+/**
  * Round robin: fraction of `position`.
  * Unit: scaled weight. Writer: holder of the backend's lock.
  */
-export const SERVER_REMAINDER = 26;
+export const SERVER_REMAINDER = 27;
 /** Reads SERVER.remainder plainly. */
 export function serverRemainder(table: Int32Array, row: number): number {
   return table[row + SERVER_REMAINDER]!;
@@ -250,7 +260,7 @@ export function serverRemainder(table: Int32Array, row: number): number {
  * Slow start: part of weight and limit in force; 0 = all.
  * Unit: percent. Writer: holder of the backend's lock.
  */
-export const SERVER_THROTTLE = 27;
+export const SERVER_THROTTLE = 28;
 /** Reads SERVER.throttle plainly. */
 export function serverThrottle(table: Int32Array, row: number): number {
   return table[row + SERVER_THROTTLE]!;
@@ -260,7 +270,7 @@ export function serverThrottle(table: Int32Array, row: number): number {
  * Sum of `tierWeight` of the servers before it.
  * Unit: scaled weight. Writer: holder of the backend's lock.
  */
-export const SERVER_CUMULATIVE_WEIGHT = 28;
+export const SERVER_CUMULATIVE_WEIGHT = 29;
 /** Reads SERVER.cumulativeWeight plainly. */
 export function serverCumulativeWeight(table: Int32Array, row: number): number {
   return table[row + SERVER_CUMULATIVE_WEIGHT]!;
