@@ -39,6 +39,7 @@ function checkRegsub(args: readonly string[]): string | undefined {
   if (wrong !== null) {
     return `invalid regex flag '${wrong[0]}', only 'i' and 'g' are supported`;
   }
+  if ((args[0] ?? "") === "") return "missing regex";
   const regex = compileRegex(args[0] ?? "", flags.includes("i"));
   return regex.ok ? undefined : regex.message;
 }
@@ -81,7 +82,7 @@ const ROWS: readonly ConverterKeyword[] = [
   row("field", "str", "str", ["sint", "str", "sint"], 2, checkDelimiters),
   row("hex", "bin", "str"),
   row("hex2i", "bin", "sint"),
-  row("htonl", "sint", "sint"),
+  row("htonl", "sint", "bin"),
   row("iif", "bool", "str", ["str", "str"], 2),
   row("ipmask", "addr", "addr", ["mask4", "mask6"], 1),
   row("length", "str", "sint"),
@@ -106,7 +107,7 @@ const ROWS: readonly ConverterKeyword[] = [
   row("ub64enc", "bin", "str"),
   row("upper", "str", "str"),
   row("url_dec", "str", "str", ["sint"]),
-  row("url_enc", "bin", "str", ["str"], 0, (args) =>
+  row("url_enc", "str", "str", ["str"], 0, (args) =>
     args[0] === undefined || args[0] === "" || args[0] === "query"
       ? undefined
       : "Only 'query' is a valid encoding",

@@ -114,8 +114,7 @@ function parseFlags(words: readonly string[]): ParseResult<Flags> {
   for (let i = 1; i < words.length; i++) {
     const word = words[i] ?? "";
     flags.next = i;
-    // A negative number is a value, not a flag.
-    if (!word.startsWith("-") || /^-\d/.test(word)) return parsed(flags);
+    if (!word.startsWith("-")) return parsed(flags);
     const argument = words[i + 1];
     if (word === "--") {
       flags.ended = true;
@@ -204,25 +203,28 @@ function addWords(list: PatternList, words: readonly string[]): string | undefin
       if (wrong !== undefined) return wrong;
       continue;
     }
-    const number = /^([-+]?\d+)/.exec(word);
+    const number = /^([-+]?\d+)(?::([-+]?\d+))?$/.exec(word);
     if (number === null) return `'${word}' is neither a number nor a supported operator`;
-    list.patterns.push(rangeOf(operator, Number(number[1])));
+    const low = Number(number[1]);
+    list.patterns.push(rangeOf(operator, low, number[2] === undefined ? low : Number(number[2])));
   }
   return undefined;
 }
 
-function rangeOf(operator: Operator, value: number): AclTest["patterns"][number] {
+/** A range beside an operator makes little sense; HAProxy keeps its far bound, and so do we. */
+function rangeOf(operator: Operator, low: number, high: number): AclTest["patterns"][number] {
+  const isRange = high !== low;
   switch (operator) {
     case "gt":
-      return { kind: "range", low: value + 1, high: null };
+      return { kind: "range", low: low + 1, high: isRange ? high : null };
     case "ge":
-      return { kind: "range", low: value, high: null };
+      return { kind: "range", low, high: isRange ? high : null };
     case "lt":
-      return { kind: "range", low: null, high: value - 1 };
+      return { kind: "range", low: null, high: high - 1 };
     case "le":
-      return { kind: "range", low: null, high: value };
+      return { kind: "range", low: null, high };
     case "eq":
-      return { kind: "range", low: value, high: value };
+      return { kind: "range", low, high };
   }
 }
 
