@@ -185,8 +185,8 @@ export interface Recorder extends Peer {
   readonly records: readonly Buffer[];
 }
 
-/** Records what comes in and answers each chunk with `ok`, so that clients can wait for it. */
-export function startRecorder(): Recorder {
+/** Records what comes in, and answers `ok` once that contains `marker`. */
+export function startRecorder(marker = "hello"): Recorder {
   const records: Buffer[] = [];
   const indexes = new Map<Socket, number>();
   const answer = Buffer.from("ok");
@@ -194,8 +194,9 @@ export function startRecorder(): Recorder {
     open: (socket) => void indexes.set(socket, records.push(Buffer.alloc(0)) - 1),
     data(socket, bytes) {
       const index = indexes.get(socket) ?? 0;
-      records[index] = Buffer.concat([records[index] ?? Buffer.alloc(0), bytes]);
-      socket.write(answer, 0, answer.length);
+      const record = Buffer.concat([records[index] ?? Buffer.alloc(0), bytes]);
+      records[index] = record;
+      if (record.includes(marker)) socket.write(answer, 0, answer.length);
     },
     close: (socket) => void indexes.delete(socket),
   });
