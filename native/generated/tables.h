@@ -111,7 +111,7 @@
 #define LISTENER_CURRENT_MAX 18 /* i32 */
 
 /* A server of a backend */
-#define SERVER_STRIDE 48
+#define SERVER_STRIDE 64
 #define SERVER_GENERATION 0 /* i32 */
 #define SERVER_STATE 1 /* i32 */
 #define SERVER_ADMIN_STATE 2 /* i32 */
@@ -142,6 +142,8 @@
 #define SERVER_POSITION 30 /* f64 */
 #define SERVER_LAST_PICK 32 /* f64 */
 #define SERVER_PICKS 34 /* f64 */
+#define SERVER_CONNECT_FAILURES 48 /* i32 */
+#define SERVER_ERRORS_IN_ROW 49 /* i32 */
 
 /* A stream that waits for a slot */
 #define QUEUE_STRIDE 16

@@ -201,6 +201,15 @@ const SERVER: Layout = {
         f64("picks", "count", "Times chosen by the algorithm (`lbtot`)."),
       ],
     },
+    {
+      writer: "workers, atomic add",
+      reader: "control",
+      hot: false,
+      fields: [
+        i32("connectFailures", "attempts", "Connection attempts that failed; wraps."),
+        i32("errorsInRow", "errors", "Consecutive failures (`observe`); reset by a success."),
+      ],
+    },
   ],
 };
 

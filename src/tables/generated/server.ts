@@ -4,7 +4,7 @@
  */
 
 /** Words of one record. */
-export const SERVER_STRIDE = 48;
+export const SERVER_STRIDE = 64;
 
 /**
  * Moves on when the row is freed: an old handle is detected.
@@ -304,4 +304,24 @@ export const SERVER_PICKS = 34;
 /** Reads SERVER.picks plainly. */
 export function serverPicks(table: Float64Array, row: number): number {
   return table[(row + SERVER_PICKS) >> 1]!;
+}
+
+/**
+ * Connection attempts that failed; wraps.
+ * Unit: attempts. Writer: workers, atomic add.
+ */
+export const SERVER_CONNECT_FAILURES = 48;
+/** Reads SERVER.connectFailures plainly. */
+export function serverConnectFailures(table: Int32Array, row: number): number {
+  return table[row + SERVER_CONNECT_FAILURES]!;
+}
+
+/**
+ * Consecutive failures (`observe`); reset by a success.
+ * Unit: errors. Writer: workers, atomic add.
+ */
+export const SERVER_ERRORS_IN_ROW = 49;
+/** Reads SERVER.errorsInRow plainly. */
+export function serverErrorsInRow(table: Int32Array, row: number): number {
+  return table[row + SERVER_ERRORS_IN_ROW]!;
 }
