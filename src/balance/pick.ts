@@ -1,0 +1,54 @@
+/**
+ * The algorithms, from a hash or a turn to a server: the one place that knows which uses the heaps,
+ * which a map and which a ring. All functions need the backend's lock.
+ *
+ * @hot
+ */
+import {
+  ALGORITHM_HASH,
+  ALGORITHM_RANDOM,
+  ALGORITHM_SOURCE,
+  ALGORITHM_STATIC_RR,
+  HASH_TYPE_RING,
+} from "../tables/generated/enums.ts";
+import { PROXY_ALGORITHM, PROXY_HASH_TYPE } from "../tables/generated/proxy.ts";
+import type { Lb } from "./lb.ts";
+import { pickMapHash, pickMapTurn } from "./map.ts";
+import { hasRoom, passServer, pickServer, settleServer } from "./place.ts";
+import { pickRandom } from "./random.ts";
+import { pickRing } from "./ring.ts";
+import { countPick, takeSlot } from "./slots.ts";
+
+/** The server that a hash names, 0 when the algorithm does not hash. */
+export function pickByHash(lb: Lb, backendRow: number, hash: number, excludeRow: number): number {
+  const algorithm = lb.proxies[backendRow + PROXY_ALGORITHM];
+  if (algorithm !== ALGORITHM_SOURCE && algorithm !== ALGORITHM_HASH) return 0;
+  if (lb.proxies[backendRow + PROXY_HASH_TYPE] === HASH_TYPE_RING) {
+    return pickRing(lb, backendRow, hash, excludeRow);
+  }
+  return pickMapHash(lb, backendRow, hash);
+}
+
+/**
+ * Takes a slot for a stream of `worker` on the server that the algorithm names without a hash.
+ * @returns its row; negative row of a server in whose queue to wait; 0 = none.
+ */
+export function takeFree(lb: Lb, backendRow: number, excludeRow: number, worker: number): number {
+  const algorithm = lb.proxies[backendRow + PROXY_ALGORITHM];
+  let row = 0;
+  if (algorithm === ALGORITHM_STATIC_RR) row = pickMapTurn(lb, backendRow, excludeRow);
+  else if (algorithm === ALGORITHM_RANDOM) row = pickRandom(lb, backendRow, excludeRow);
+  if (row !== 0) {
+    takeSlot(lb, backendRow, row, worker);
+    settleServer(lb, backendRow, row);
+    countPick(lb, backendRow, row);
+    return row;
+  }
+  row = pickServer(lb, backendRow, excludeRow);
+  if (row === 0) return 0;
+  if (!hasRoom(lb, backendRow, row)) return -row;
+  takeSlot(lb, backendRow, row, worker);
+  passServer(lb, backendRow, row);
+  countPick(lb, backendRow, row);
+  return row;
+}
