@@ -15,8 +15,7 @@ export type LexError = { message: string; column: number };
 
 /** The words of a line. `emptyAt` is the column of the first empty quoted word, if any. */
 export type LexResult =
-  | { ok: true; words: string[]; emptyWord?: number }
-  | { ok: false; error: LexError };
+  { ok: true; words: string[]; emptyWord?: number } | { ok: false; error: LexError };
 
 /** Most words on a line, as in HAProxy. */
 export const WORDS_MAX = 64;
@@ -38,17 +37,19 @@ class Cutter {
   readonly words: string[] = [];
   position = 0;
   error: LexError | undefined;
-  /** Index of the first empty word that is not the last. */
   #word = "";
   /** The word has begun, perhaps with nothing in it but quotes. */
   #begun = false;
   #quote: "" | "'" | '"' = "";
   #quoteAt = 0;
 
-  constructor(
-    readonly line: string,
-    readonly variables: Variables,
-  ) {}
+  readonly line: string;
+  readonly variables: Variables;
+
+  constructor(line: string, variables: Variables) {
+    this.line = line;
+    this.variables = variables;
+  }
 
   run(): void {
     while (this.error === undefined && this.position < this.line.length) {

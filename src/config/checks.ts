@@ -1,0 +1,205 @@
+/**
+ * Checks that need the whole configuration: names that rules refer to, identifiers, and HAProxy's
+ * warnings about sections that will not work as meant. They only report.
+ */
+import { listReferences } from "../expr/parse.ts";
+import type { Condition, LogFormat, SampleExpression } from "../tables/expression.ts";
+import { TIME_UNSET } from "../tables/spec.ts";
+import type { Origin } from "../tables/spec.ts";
+import type { LoadContext } from "./context.ts";
+import { hasBack, hasFront, titleOf } from "./draft.ts";
+import type { ProxyDraft, ServerDraft } from "./draft.ts";
+
+const GUID_LENGTH_MAX = 127;
+
+/** Runs all checks. May drop a default backend or rule whose target is skipped on request. */
+export function checkDrafts(context: LoadContext): void {
+  const loaded = context.proxies.filter((proxy) => proxy.skipped === undefined);
+  for (const proxy of loaded) {
+    checkTargets(context, proxy);
+    checkReferences(context, proxy);
+    checkServers(context, proxy);
+    checkUse(context, proxy);
+  }
+  checkGuids(context, loaded);
+}
+
+type Target = { name: string; origin: Origin };
+
+/** `default_backend` and `use_backend`. */
+function checkTargets(context: LoadContext, proxy: ProxyDraft): void {
+  if (!hasFront(proxy.section)) return;
+  const { settings } = proxy;
+  const { defaultBackend } = settings;
+  if (
+    defaultBackend !== undefined &&
+    !isUsable(context, proxy, "default_backend", defaultBackend)
+  ) {
+    delete settings.defaultBackend;
+  }
+  proxy.useBackends = proxy.useBackends.filter(({ backend, origin }) => {
+    if (backend.kind === "dynamic") return true;
+    return isUsable(context, proxy, "use_backend", { name: backend.name, origin });
+  });
+}
+
+function isUsable(context: LoadContext, proxy: ProxyDraft, word: string, target: Target): boolean {
+  const found = context.proxies.find(
+    (other) => other.name === target.name && hasBack(other.section),
+  );
+  const { file, line } = target.origin;
+  if (found === undefined) {
+    const text = `Proxy '${proxy.name}': unable to find required ${word}: '${target.name}'`;
+    context.report.add("alert", target.origin, `[${file}:${line}] : ${text}.`);
+    return false;
+  }
+  if (found.skipped === undefined) return true;
+  const mode = found.settings.mode;
+  const what = `${titleOf(proxy)} : '${word} ${target.name}' (a backend in 'mode ${mode}')`;
+  context.coming(target.origin, what, "this rule");
+  return false;
+}
+
+/** Proxies and servers that samples and `use-server` name. */
+function checkReferences(context: LoadContext, proxy: ProxyDraft): void {
+  const { settings, origin } = proxy;
+  const checkAll = (samples: readonly SampleExpression[], where: Origin): void => {
+    for (const sample of samples) checkSample(context, proxy, sample, where);
+  };
+  for (const rule of proxy.useBackends) {
+    if (rule.backend.kind === "dynamic") checkAll(samplesOf(rule.backend.format), rule.origin);
+    checkAll(conditionSamples(rule.condition), rule.origin);
+  }
+  for (const rule of proxy.useServers) {
+    checkAll(conditionSamples(rule.condition), rule.origin);
+    if (proxy.servers.some((server) => server.name === rule.server)) continue;
+    const text = `unable to find server '${rule.server}' referenced in a 'use-server' rule.`;
+    context.report.alertAt(rule.origin, text);
+  }
+  if (settings.balance.sample !== undefined) checkAll([settings.balance.sample], origin);
+  const { logFormat, errorLogFormat, uniqueIdFormat } = settings;
+  for (const format of [logFormat, errorLogFormat, uniqueIdFormat]) {
+    if (format !== undefined) checkAll(samplesOf(format), settings.logFormatOrigin ?? origin);
+  }
+}
+
+function samplesOf(format: LogFormat): SampleExpression[] {
+  return format.parts.flatMap((part) => (part.kind === "sample" ? [part.sample] : []));
+}
+
+function conditionSamples(condition: Condition | undefined): SampleExpression[] {
+  const terms = condition?.anyOf.flatMap((all) => all.terms) ?? [];
+  return terms.flatMap((term) => term.acl.tests.map((test) => test.sample));
+}
+
+function checkSample(
+  context: LoadContext,
+  proxy: ProxyDraft,
+  sample: SampleExpression,
+  origin: Origin,
+): void {
+  for (const reference of listReferences(sample)) {
+    const name = reference.proxy === "" ? proxy.name : reference.proxy;
+    const side = reference.kind === "frontend" ? hasFront : hasBack;
+    const found = context.proxies.find((other) => other.name === name && side(other.section));
+    const isServer = reference.kind === "server";
+    const hasServer = found?.servers.some((server) => server.name === reference.server) ?? false;
+    const isKnown = found !== undefined && (!isServer || hasServer || found.skipped !== undefined);
+    if (isKnown) continue;
+    const written = isServer ? `${name}/${reference.server}` : name;
+    const where = `referenced in arg 1 of sample fetch keyword '${reference.fetch}'`;
+    const text = `unable to find ${reference.kind} '${written}' ${where} in proxy '${proxy.name}'.`;
+    context.report.alertAt(origin, text);
+  }
+}
+
+/** Checks that have no port to connect to. */
+function checkServers(context: LoadContext, proxy: ProxyDraft): void {
+  for (const server of proxy.servers) {
+    const { settings } = server;
+    if (!settings.check.enabled || settings.check.port > 0 || hasPort(server)) continue;
+    const { file, line } = server.origin;
+    const subject = `[${file}:${line}] : 'server ${proxy.name}/${server.name}'`;
+    const text = `server ${server.name} has neither service port nor check port. Check has been disabled.`;
+    context.report.add("warning", server.origin, `${subject} : ${text}`);
+    settings.check.enabled = false;
+  }
+}
+
+function hasPort(server: ServerDraft): boolean {
+  const { address } = server;
+  if (address.kind !== "ip" && address.kind !== "name") return true;
+  return address.portMode === "fixed" && address.portLow > 0;
+}
+
+/** Warnings about sections that load and will not do what they seem to. */
+function checkUse(context: LoadContext, proxy: ProxyDraft): void {
+  const { report } = context;
+  const { settings, origin } = proxy;
+  if (settings.disabled) return;
+  const title = titleOf(proxy);
+  const isFront = hasFront(proxy.section);
+  if (isFront && proxy.binds.length === 0) {
+    const advice = "Please declare it as a backend if this was intended.";
+    report.add("warning", origin, `${title} has no 'bind' directive. ${advice}`);
+  }
+  if (isFront && settings.logFormatKind === "httplog" && settings.logFormatOrigin !== undefined) {
+    const text = `'option httplog' not usable with ${title} (needs 'mode http').`;
+    report.warnAt(settings.logFormatOrigin, `${text} Falling back to 'option tcplog'.`);
+  }
+  if (isFront && settings.logFormatKind !== "default" && !hasLogTarget(context, proxy)) {
+    report.add("warning", origin, `log format ignored for ${title} since it has no log address.`);
+  }
+  checkTimeouts(context, proxy, title);
+}
+
+function hasLogTarget(context: LoadContext, proxy: ProxyDraft): boolean {
+  return proxy.settings.logs.some((log) => log.kind === "target" || context.global.logs.length > 0);
+}
+
+function checkTimeouts(context: LoadContext, proxy: ProxyDraft, title: string): void {
+  const { timeouts } = proxy.settings;
+  const isSet = (ms: number): boolean => ms !== TIME_UNSET;
+  const missesFront = hasFront(proxy.section) && !isSet(timeouts.client);
+  const hasServers = hasBack(proxy.section) && proxy.servers.length > 0;
+  const serverSide = isSet(timeouts.connect) && (isSet(timeouts.server) || isSet(timeouts.tunnel));
+  if (!missesFront && (!hasServers || serverSide)) return;
+  context.report.add(
+    "warning",
+    proxy.origin,
+    `missing timeouts for ${title}.\n` +
+      "   | Without them a connection that falls silent is kept for ever. Set all of these\n" +
+      "   | timeouts to a non-zero value: 'client', 'connect', 'server'.",
+  );
+}
+
+/** Global identifiers: letters, digits and `-_:.`, each used once. */
+function checkGuids(context: LoadContext, proxies: readonly ProxyDraft[]): void {
+  const holders = new Map<string, string>();
+  const check = (guid: string | undefined, holder: string, origin: Origin): void => {
+    if (guid === undefined) return;
+    const bad = /[^A-Za-z0-9_:.-]/u.exec(guid)?.[0];
+    const other = holders.get(guid);
+    if (guid === "") context.report.alertAt(origin, "'guid' : the value is empty.");
+    else if (bad !== undefined) {
+      context.report.alertAt(origin, `'guid' : invalid character '${bad}' in '${guid}'.`);
+    } else if (guid.length > GUID_LENGTH_MAX) {
+      const text = `'guid' : '${guid}' is longer than ${GUID_LENGTH_MAX} characters.`;
+      context.report.alertAt(origin, text);
+    } else if (other !== undefined) {
+      context.report.alertAt(origin, `'guid' : duplicate entry '${guid}', used by ${other}.`);
+    } else {
+      holders.set(guid, holder);
+    }
+  };
+  for (const proxy of proxies) {
+    check(proxy.guid, titleOf(proxy), proxy.origin);
+    for (const bind of proxy.binds) {
+      const guid = bind.guid === undefined ? undefined : `${bind.guid}-0`;
+      check(guid, `'bind ${bind.text}' of ${titleOf(proxy)}`, bind.origin);
+    }
+    for (const server of proxy.servers) {
+      check(server.guid, `server '${proxy.name}/${server.name}'`, server.origin);
+    }
+  }
+}

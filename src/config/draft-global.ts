@@ -1,0 +1,48 @@
+/** The `global` section as read so far: `GlobalSpec` before names are looked up. */
+import type { GlobalSpec } from "../tables/spec.ts";
+import type { LogDraft, StatsSocketDraft } from "./draft.ts";
+
+/** See `GlobalSpec`; `plan.ts` completes it. */
+export type GlobalDraft = Omit<GlobalSpec, "logs" | "statsSockets" | "environment"> & {
+  logs: LogDraft[];
+  statsSockets: StatsSocketDraft[];
+  localPeer: string;
+  /** `unix-bind`: what every unix listener takes over. */
+  unixBind: { prefix: string; mode: number; uid: number; gid: number };
+};
+
+/** Values before any file is read. @param hostName this machine's name */
+export function newGlobalDraft(hostName: string): GlobalDraft {
+  return {
+    nbthread: 0,
+    maxconn: 0,
+    maxconnrate: 0,
+    maxsessrate: 0,
+    ulimitN: 0,
+    strictLimits: true,
+    daemon: false,
+    quiet: false,
+    zeroWarning: false,
+    hardStopAfterMs: -1,
+    graceMs: 0,
+    closeSpreadTimeMs: 0,
+    node: hostName,
+    description: "",
+    logs: [],
+    logTag: "haproxy",
+    bufsize: 16384,
+    rcvbufClient: 0,
+    rcvbufServer: 0,
+    sndbufClient: 0,
+    sndbufServer: 0,
+    maxaccept: 4,
+    spreadChecksPercent: 0,
+    maxSpreadChecksMs: 0,
+    statsSockets: [],
+    statsTimeoutMs: 10_000,
+    statsMaxconn: 10,
+    noreuseport: false,
+    localPeer: hostName,
+    unixBind: { prefix: "", mode: -1, uid: -1, gid: -1 },
+  };
+}

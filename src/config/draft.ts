@@ -1,0 +1,266 @@
+/**
+ * Drafts: what the loader fills while it reads, before names are resolved and numbers given out.
+ * `plan.ts` turns them into the specs of `tables/spec.ts`. One load owns them; the main thread.
+ */
+import type { BoolExpression, LogFormat } from "../tables/expression.ts";
+import { TIME_UNSET } from "../tables/spec.ts";
+import type {
+  BindSpec,
+  CheckSpec,
+  LogTarget,
+  Origin,
+  ProxySpec,
+  ServerSpec,
+  StatsSocketSpec,
+} from "../tables/spec.ts";
+import type { ConfigAddress } from "./address.ts";
+
+/** Sections that make a proxy or its defaults. */
+export type ProxySection = "defaults" | "frontend" | "backend" | "listen";
+
+/** Modes that HAProxy knows; only tcp is proxied here. */
+export type Mode = "tcp" | "http" | "log" | "spop" | "health";
+
+/** A `log` line: `log global`, or a target whose address may still be a name. */
+export type LogDraft =
+  | { kind: "global"; origin: Origin }
+  | { kind: "target"; origin: Origin; target: Omit<LogTarget, "sink">; sink: LogSinkDraft };
+
+/** Where a log line goes, before its name is looked up. */
+export type LogSinkDraft =
+  { kind: "fd"; fd: number } | { kind: "address"; written: string; address: ConfigAddress };
+
+/** `source ADDR[:P[-P]] [interface NAME]`, before the name is looked up. */
+export type SourceDraft = {
+  written: string;
+  address: ConfigAddress;
+  interfaceName?: string;
+  origin: Origin;
+};
+
+/** One way to give a server its first address: `init-addr`. */
+export type InitAddress = { kind: "last" } | { kind: "libc" } | { kind: "none" } | InitAddressIp;
+
+/** `init-addr` with an address. */
+export type InitAddressIp = { kind: "ip"; host: string; family: 4 | 6 };
+
+/** Everything that `default-server` can set. Undefined `id`, `guid`: given out by `plan.ts`. */
+export type ServerSettings = Omit<
+  ServerSpec,
+  | "name"
+  | "id"
+  | "guid"
+  | "address"
+  | "hostName"
+  | "portMode"
+  | "portOffset"
+  | "source"
+  | "check"
+  | "origin"
+> & {
+  check: Omit<CheckSpec, "address" | "fastIntervalMs" | "downIntervalMs">;
+  /** 0 = the plain interval. */
+  fastIntervalMs: number;
+  downIntervalMs: number;
+  checkAddress?: { written: string; address: ConfigAddress };
+  source?: SourceDraft;
+  initAddresses: InitAddress[];
+};
+
+/** One `server` line, or one of those that a `server-template` makes. */
+export type ServerDraft = {
+  name: string;
+  id?: number;
+  guid?: string;
+  written: string;
+  address: ConfigAddress;
+  settings: ServerSettings;
+  origin: Origin;
+};
+
+/** One address of a `bind` line; port ranges are spread by `plan.ts`. */
+export type BindDraft = Omit<BindSpec, "address" | "id"> & {
+  configAddress: ConfigAddress;
+  id?: number;
+};
+
+/** What a section takes over from its defaults. */
+export type ProxySettings = Pick<
+  ProxySpec,
+  | "disabled"
+  | "timeouts"
+  | "options"
+  | "clientKeepalive"
+  | "serverKeepalive"
+  | "maxconn"
+  | "backlog"
+  | "rateLimitSessions"
+  | "balance"
+  | "retries"
+  | "fullconn"
+> & {
+  mode: Mode;
+  /** `httplog` falls back to `tcplog`, with a warning where it is used. */
+  logFormatKind: ProxySpec["logFormatKind"] | "httplog";
+  logs: LogDraft[];
+  logFormat?: LogFormat;
+  logFormatOrigin?: Origin;
+  errorLogFormat?: LogFormat;
+  uniqueIdFormat?: LogFormat;
+  logTag?: string;
+  defaultBackend?: { name: string; origin: Origin };
+  source?: SourceDraft;
+  defaultServer: ServerSettings;
+};
+
+/** A section as read so far. */
+export type ProxyDraft = {
+  section: ProxySection;
+  name: string;
+  origin: Origin;
+  settings: ProxySettings;
+  id?: number;
+  guid?: string;
+  description?: string;
+  acls: Map<string, BoolExpression>;
+  /** Names of ACLs that were refused: rules that use them are not reported again. */
+  brokenAcls: Set<string>;
+  binds: BindDraft[];
+  servers: ServerDraft[];
+  useBackends: ProxySpec["useBackends"];
+  useServers: ProxySpec["useServers"];
+  /** Why the section makes no proxy, if so: its name and number stay taken. */
+  skipped?: "statistics" | "coming";
+};
+
+/** `log` lines and sockets of `global`, before names are looked up. */
+export type StatsSocketDraft = Omit<StatsSocketSpec, "address"> & { configAddress: ConfigAddress };
+
+/** A server without any option. */
+export function newServerSettings(): ServerSettings {
+  return {
+    weight: 1,
+    maxconn: 0,
+    minconn: 0,
+    maxqueue: 0,
+    backup: false,
+    disabled: false,
+    initState: "up",
+    tfo: false,
+    tcpUserTimeoutMs: 0,
+    mark: 0,
+    tos: 0,
+    onError: "fail-check",
+    onMarkedDown: "none",
+    onMarkedUp: "none",
+    observe: "none",
+    errorLimit: 10,
+    slowstartMs: 0,
+    check: {
+      enabled: false,
+      intervalMs: 2000,
+      rise: 2,
+      fall: 3,
+      port: 0,
+      sendProxy: false,
+      kind: "tcp",
+    },
+    fastIntervalMs: 0,
+    downIntervalMs: 0,
+    initAddresses: [{ kind: "last" }, { kind: "libc" }],
+  };
+}
+
+/** Settings before any `defaults`. */
+export function newProxySettings(): ProxySettings {
+  const keepalive = { enabled: false, idleSeconds: 0, intervalSeconds: 0, count: 0 };
+  return {
+    mode: "tcp",
+    disabled: false,
+    timeouts: {
+      client: TIME_UNSET,
+      clientFin: TIME_UNSET,
+      connect: TIME_UNSET,
+      server: TIME_UNSET,
+      serverFin: TIME_UNSET,
+      queue: TIME_UNSET,
+      tunnel: TIME_UNSET,
+      check: TIME_UNSET,
+    },
+    logs: [],
+    logFormatKind: "default",
+    options: {
+      dontlognull: false,
+      logasap: false,
+      dontlogNormal: false,
+      logSeparateErrors: false,
+      logHealthChecks: false,
+      abortonclose: false,
+      allbackups: false,
+      nolinger: false,
+      redispatch: false,
+      redispatchInterval: 0,
+      persist: false,
+      tcpSmartAccept: false,
+      tcpSmartConnect: false,
+      contstats: false,
+      independantStreams: false,
+      transparent: false,
+      srcPortTransparent: false,
+    },
+    clientKeepalive: { ...keepalive },
+    serverKeepalive: { ...keepalive },
+    maxconn: 0,
+    backlog: 0,
+    rateLimitSessions: 0,
+    balance: {
+      algorithm: "roundrobin",
+      draws: 2,
+      hashType: "map-based",
+      hashFunction: "sdbm",
+      avalanche: false,
+      balanceFactor: 0,
+    },
+    retries: 3,
+    fullconn: 0,
+    defaultServer: newServerSettings(),
+  };
+}
+
+/** A section that begins, with the settings of its defaults. */
+export function newProxyDraft(
+  section: ProxySection,
+  name: string,
+  origin: Origin,
+  inherited: ProxySettings,
+): ProxyDraft {
+  return {
+    section,
+    name,
+    origin,
+    settings: structuredClone(inherited),
+    acls: new Map(),
+    brokenAcls: new Set(),
+    binds: [],
+    servers: [],
+    useBackends: [],
+    useServers: [],
+  };
+}
+
+/** True when the section accepts connections. */
+export function hasFront(section: ProxySection): boolean {
+  return section !== "backend";
+}
+
+/** True when the section has servers. */
+export function hasBack(section: ProxySection): boolean {
+  return section !== "frontend";
+}
+
+/** `frontend 'f'`, `backend 'b'`, `proxy 'l'`: how HAProxy names a section in sentences. */
+export function titleOf(proxy: ProxyDraft): string {
+  if (proxy.section === "defaults") return "defaults section";
+  const word = proxy.section === "listen" ? "proxy" : proxy.section;
+  return `${word} '${proxy.name}'`;
+}

@@ -1,0 +1,58 @@
+/**
+ * Which texts a load reads: files as named, folders as all their `*.cfg` files in the order of
+ * their names (C locale). Access to the file system is handed in.
+ */
+import type { Report } from "./message.ts";
+
+/** One text to parse and the name that messages give it. */
+export type ConfigText = { name: string; content: string };
+
+/** What the loader asks of the file system. Answers are values: nothing throws. */
+export type FileAccess = {
+  /** Content of a file, or why it cannot be read (`No such file or directory`). */
+  readText: (path: string) => { content: string } | { problem: string };
+  /** Names in a folder, or undefined when the path is no folder. */
+  listFolder: (path: string) => readonly string[] | undefined;
+};
+
+/** Largest configuration file, in characters. */
+const FILE_LENGTH_MAX = 256 * 1024 * 1024;
+
+/** Reads all files and folders in order. What cannot be read is reported. */
+export function readFiles(
+  paths: readonly string[],
+  access: FileAccess,
+  report: Report,
+): ConfigText[] {
+  return paths
+    .flatMap((path) => expand(path, access))
+    .flatMap((path) => {
+      const result = access.readText(path);
+      if ("problem" in result) {
+        const text = `Cannot open configuration file/directory ${path} : ${result.problem}`;
+        report.messages.push({ severity: "alert", file: path, text });
+        return [];
+      }
+      if (result.content.length > FILE_LENGTH_MAX) {
+        const text = `Configuration file ${path} is too large.`;
+        report.messages.push({ severity: "alert", file: path, text });
+        return [];
+      }
+      return [{ name: path, content: result.content }];
+    });
+}
+
+function expand(path: string, access: FileAccess): string[] {
+  const names = access.listFolder(path);
+  if (names === undefined) return [path];
+  const separator = path.endsWith("/") ? "" : "/";
+  return names
+    .filter((name) => name.endsWith(".cfg") && !name.startsWith("."))
+    .toSorted(compareBytes)
+    .map((name) => `${path}${separator}${name}`);
+}
+
+/** Order of the C locale: by bytes. */
+function compareBytes(left: string, right: string): number {
+  return Buffer.compare(Buffer.from(left), Buffer.from(right));
+}

@@ -1,0 +1,85 @@
+/**
+ * The shape of the keyword tables: one row per word or sequence of words that HAProxy's manual
+ * knows, with what sluice does about it. Parsing, `-dK` and the generated documents read the same
+ * rows. The tables are in this folder, one file per chapter.
+ */
+
+/**
+ * - `done`: read and acted upon.
+ * - `inert`: read, and without effect at layer 4 or on what sluice does not have; one warning per
+ *   file names all such words.
+ * - `coming`: would change traffic, safety or what operators see, and is not built yet: refused by
+ *   name, or skipped with a warning on request.
+ */
+export type KeywordState = "done" | "inert" | "coming";
+
+/** One keyword. `P` is the type of its parse function, present exactly when it is `done`. */
+export type Keyword<P> = {
+  /** Words as written, e.g. `option tcplog`. */
+  name: string;
+  /** Sections in which it may stand. */
+  sections: readonly string[];
+  /** Arguments, in the manual's notation; empty when there are none. */
+  args: string;
+  /** What it does, in one sentence. */
+  effect: string;
+  /** Section of HAProxy's configuration manual. */
+  reference: string;
+  state: KeywordState;
+  /** May follow `no` and `default`. */
+  invertible?: boolean;
+  /** For bind and server options: without it the line means something else, so skip all of it. */
+  wholeLine?: boolean;
+  parse?: P;
+};
+
+/** Rows found by their words, longest first. */
+export class KeywordIndex<P> {
+  readonly #rows = new Map<string, Keyword<P>[]>();
+  readonly rows: readonly Keyword<P>[];
+
+  constructor(rows: readonly Keyword<P>[]) {
+    this.rows = rows;
+    for (const row of rows) {
+      const first = firstWord(row.name);
+      const same = this.#rows.get(first) ?? [];
+      same.push(row);
+      this.#rows.set(first, same);
+    }
+    for (const same of this.#rows.values()) {
+      same.sort((a, b) => b.name.split(" ").length - a.name.split(" ").length);
+    }
+  }
+
+  /** The row whose words begin `words`, and how many words it has. */
+  find(words: readonly string[]): { row: Keyword<P>; length: number } | undefined {
+    for (const row of this.#rows.get(words[0] ?? "") ?? []) {
+      const parts = row.name.split(" ");
+      if (parts.every((part, index) => matchesWord(part, words[index]))) {
+        return { row, length: parts.length };
+      }
+    }
+    return undefined;
+  }
+
+  /** Second words that may follow `first`, in table order. */
+  secondWords(first: string): string[] {
+    const rows = this.#rows.get(first) ?? [];
+    return [...new Set(rows.flatMap((row) => row.name.split(" ").slice(1, 2)))].toSorted();
+  }
+
+  /** First words, in table order. */
+  firstWords(): string[] {
+    return [...this.#rows.keys()];
+  }
+}
+
+function firstWord(name: string): string {
+  return name.split(" ")[0] ?? name;
+}
+
+/** A word of a row fits a word of a line: the same, or `name(…)` for a row word `name()`. */
+function matchesWord(part: string, word: string | undefined): boolean {
+  if (word === undefined) return false;
+  return part.endsWith("()") ? word.startsWith(part.slice(0, -1)) : part === word;
+}

@@ -1,0 +1,155 @@
+/** Keywords of proxy sections that are not done, options aside (HAProxy manual 4.2), by name. */
+import { proxySections, undone } from "./build.ts";
+import type { ShortRow } from "./build.ts";
+import type { Keyword } from "./keyword.ts";
+import type { ProxyParser } from "./proxy-parsers.ts";
+
+type Row = readonly [letters: string, ...ShortRow];
+
+/** About HTTP, or tuning of what sluice does not have. */
+const INERT: readonly Row[] = [
+  ["DLB", "appsession", "…", "Old word about HTTP persistence."],
+  ["DFLB", "bind-process", "…", "Old word about processes."],
+  ["DFLB", "block", "…", "Old word about HTTP rules."],
+  ["FL", "capture cookie", "<name> len <n>", "Logs a cookie."],
+  ["FL", "capture request header", "<name> len <n>", "Logs a header of requests."],
+  ["FL", "capture response header", "<name> len <n>", "Logs a header of responses."],
+  ["DFLB", "compression algo", "…", "Compresses HTTP."],
+  ["DFLB", "compression algo-req", "…", "Compresses requests."],
+  ["DFLB", "compression algo-res", "…", "Compresses responses."],
+  ["DFLB", "compression direction", "…", "Which side is compressed."],
+  ["DFLB", "compression minsize-req", "…", "Smallest request to compress."],
+  ["DFLB", "compression minsize-res", "…", "Smallest response to compress."],
+  ["DFLB", "compression offload", "", "Hides compression from servers."],
+  ["DFLB", "compression type", "…", "Types of content to compress."],
+  ["DFLB", "compression type-req", "…", "Types of content to compress."],
+  ["DFLB", "compression type-res", "…", "Types of content to compress."],
+  ["DLB", "cookie", "<name> […]", "Persistence by an HTTP cookie."],
+  ["FL", "declare capture", "[request|response] len <n>", "Room for captured values."],
+  ["DLB", "dynamic-cookie-key", "<key>", "Key of computed cookies."],
+  ["DFLB", "errorfile", "<code> <file>", "Page for an HTTP error."],
+  ["DFLB", "errorfiles", "<name> […]", "Pages for HTTP errors."],
+  ["DFLB", "errorloc", "<code> <url>", "Redirect for an HTTP error."],
+  ["DFLB", "errorloc302", "<code> <url>", "Redirect for an HTTP error."],
+  ["DFLB", "errorloc303", "<code> <url>", "Redirect for an HTTP error."],
+  ["LB", "force-persist", "{if|unless} <condition>", "Persistence to servers that are down."],
+  ["DFLB", "grace", "<time>", "Old word about stopping."],
+  ["DFLB", "http-after-response", "…", "Rules after an HTTP response."],
+  ["DFLB", "http-error", "…", "Answer to an HTTP error."],
+  ["DFLB", "http-request", "…", "Rules on HTTP requests."],
+  ["DFLB", "http-response", "…", "Rules on HTTP responses."],
+  ["DLB", "http-reuse", "<mode>", "Reuse of HTTP connections."],
+  ["DLB", "http-send-name-header", "[<header>]", "Tells the server its name."],
+  ["LB", "ignore-persist", "{if|unless} <condition>", "Ignores persistence."],
+  ["DLB", "max-keep-alive-queue", "<number>", "Queue at which HTTP connections move on."],
+  ["DFL", "max-session-srv-conns", "<number>", "Idle server connections of a session."],
+  ["FL", "monitor fail", "{if|unless} <condition>", "When the monitor page fails."],
+  ["DFL", "monitor-net", "<network>", "Old word: clients that only look."],
+  ["DFL", "monitor-uri", "<path>", "Page that a monitor asks for."],
+  ["FLB", "redirect", "…", "Redirects HTTP requests."],
+  ["DLB", "retry-on", "<conditions>", "When a request is tried again: here, failed connections."],
+  ["DLB", "server-state-file-name", "[…]", "Name of the backend's state file."],
+  ["FLB", "stats admin", "{if|unless} <condition>", "Commands on the statistics page."],
+  ["DFLB", "stats auth", "<user>:<password>", "Login of the statistics page."],
+  ["DFLB", "stats enable", "", "A statistics page."],
+  ["DFLB", "stats hide-version", "", "No version on the statistics page."],
+  ["FLB", "stats http-request", "…", "Access to the statistics page."],
+  ["DFLB", "stats realm", "<text>", "Login of the statistics page."],
+  ["DFLB", "stats refresh", "<time>", "Reloading of the statistics page."],
+  ["DFLB", "stats scope", "{<name>|.}", "Contents of the statistics page."],
+  ["DFLB", "stats show-desc", "[<text>]", "Contents of the statistics page."],
+  ["DFLB", "stats show-legends", "", "Contents of the statistics page."],
+  ["DFLB", "stats show-modules", "", "Contents of the statistics page."],
+  ["DFLB", "stats show-node", "[<name>]", "Contents of the statistics page."],
+  ["DFLB", "stats show-version", "", "Version on the statistics page."],
+  ["DFLB", "stats uri", "<prefix>", "Where the statistics page is."],
+  ["DFL", "timeout client-hs", "<time>", "Longest TLS handshake."],
+  ["DFLB", "timeout http-keep-alive", "<time>", "Longest wait for another request."],
+  ["DFLB", "timeout http-request", "<time>", "Longest wait for a whole request."],
+  ["DFLB", "timeout tarpit", "<time>", "How long refused requests are held."],
+  ["DFL", "unique-id-header", "<name>", "Header with the stream's identifier."],
+  ["LB", "use-fcgi-app", "<name>", "Application of FastCGI servers."],
+];
+
+/** Old words about headers, all of HTTP. */
+const OLD_HEADER_WORDS = (
+  "reqadd reqallow reqdel reqdeny reqiallow reqidel reqideny reqipass reqirep reqisetbe reqitarpit " +
+  "reqpass reqrep reqsetbe reqtarpit rspadd rspdel rspdeny rspidel rspideny rspirep rsprep"
+).split(" ");
+
+/** Would change what is forwarded, checked, logged or reported. */
+const COMING: readonly Row[] = [
+  ["LB", "be-unpublished", "", "Starts the backend hidden from switching rules."],
+  ["FL", "crt", "<file> […]", "Certificate of the section's TLS listeners."],
+  ["LB", "dispatch", "<address>:<port>", "Old word: one destination without a server."],
+  ["DFLB", "email-alert from", "<address>", "Sender of alert mails."],
+  ["DFLB", "email-alert level", "<level>", "Which alerts are mailed."],
+  ["DFLB", "email-alert mailers", "<section>", "Servers for alert mails."],
+  ["DFLB", "email-alert myhostname", "<name>", "Name used in alert mails."],
+  ["DFLB", "email-alert to", "<address>", "Recipient of alert mails."],
+  ["DLB", "external-check command", "<command>", "Program that checks."],
+  ["DLB", "external-check path", "<path>", "PATH of that program."],
+  ["FLB", "filter", "<name> […]", "Puts a filter into the stream."],
+  ["FLB", "filter-sequence", "{request|response} <list>", "Order of filters."],
+  ["FL", "force-be-switch", "{if|unless} <condition>", "Lets rules choose unpublished backends."],
+  ["DLB", "hash-preserve-affinity", "{always|maxconn|maxqueue}", "Hashing when a server is full."],
+  ["DLB", "http-check comment", "<text>", "Names a step of an HTTP check."],
+  ["DLB", "http-check connect", "[…]", "Opens the connection of an HTTP check."],
+  ["DLB", "http-check disable-on-404", "", "A 404 answer drains the server."],
+  ["DLB", "http-check expect", "[…] <match> <pattern>", "What an HTTP check expects."],
+  ["DLB", "http-check send", "[…]", "What an HTTP check sends."],
+  ["DLB", "http-check send-state", "", "Tells the server its state in checks."],
+  ["DLB", "http-check set-var()", "<expression>", "Sets a variable in a check."],
+  ["DLB", "http-check set-var-fmt()", "<format>", "Sets a variable in a check."],
+  ["DLB", "http-check unset-var()", "", "Forgets a variable in a check."],
+  [
+    "DLB",
+    "load-server-state-from-file",
+    "{global|local|none}",
+    "Loads server states at the start.",
+  ],
+  ["DFL", "log-format-sd", "<format>", "Structured data of RFC 5424 lines."],
+  ["DFL", "log-steps", "<steps>", "When a stream is logged."],
+  ["DLB", "persist rdp-cookie", "[(<name>)]", "Persistence by RDP cookie."],
+  ["DFL", "quic-initial", "<action> […]", "Rules on new QUIC connections."],
+  ["FL", "ssl-f-use", "[…]", "Certificate of the section's TLS listeners."],
+  ["LB", "stick match", "<pattern> […]", "Server remembered for a key."],
+  ["LB", "stick on", "<pattern> […]", "Remembers the server of a key, and uses it."],
+  ["LB", "stick store-request", "<pattern> […]", "Remembers the server of a key."],
+  ["LB", "stick store-response", "<pattern> […]", "Remembers the server of a key from an answer."],
+  ["FLB", "stick-table", "type <type> size <size> […]", "A table of keys with counters."],
+  ["DLB", "tcp-check comment", "<text>", "Names a step of a check."],
+  ["DLB", "tcp-check connect", "[…]", "Opens a connection in a check."],
+  ["DLB", "tcp-check expect", "[…] <match> <pattern>", "What a check expects."],
+  ["DLB", "tcp-check send", "<data> […]", "What a check sends."],
+  ["DLB", "tcp-check send-binary", "<hex> […]", "What a check sends, in hexadecimal."],
+  ["DLB", "tcp-check send-binary-lf", "<format> […]", "What a check sends, made from a format."],
+  ["DLB", "tcp-check send-lf", "<format> […]", "What a check sends, made from a format."],
+  ["DLB", "tcp-check set-var()", "<expression>", "Sets a variable in a check."],
+  ["DLB", "tcp-check set-var-fmt()", "<format>", "Sets a variable in a check."],
+  ["DLB", "tcp-check unset-var()", "", "Forgets a variable in a check."],
+  ["DFL", "tcp-request connection", "<action> […]", "Rules on new connections."],
+  ["DFLB", "tcp-request content", "<action> […]", "Rules on the first bytes of a stream."],
+  ["DFLB", "tcp-request inspect-delay", "<time>", "How long rules wait for bytes."],
+  ["DFL", "tcp-request session", "<action> […]", "Rules on new sessions."],
+  ["DLB", "tcp-response content", "<action> […]", "Rules on the first bytes of an answer."],
+  ["DLB", "tcp-response inspect-delay", "<time>", "How long rules wait for an answer."],
+];
+
+function rows(state: "inert" | "coming", list: readonly Row[]): Keyword<ProxyParser>[] {
+  return list.flatMap(([letters, name, args, effect]) =>
+    undone<ProxyParser>(state, proxySections(letters), "4.2", [[name, args, effect]]),
+  );
+}
+
+/** The rows. */
+export const PROXY_REST: readonly Keyword<ProxyParser>[] = [
+  ...rows("inert", INERT),
+  ...undone<ProxyParser>(
+    "inert",
+    proxySections("DFLB"),
+    "4.2",
+    OLD_HEADER_WORDS.map((word): ShortRow => [word, "…", "Old word about HTTP headers."]),
+  ),
+  ...rows("coming", COMING),
+];

@@ -1,0 +1,30 @@
+import { GLOBAL_REST } from "./global-rest.ts";
+/** All keyword tables by chapter, indexed for the parser, `-dK` and the documents. */
+import { GLOBAL_DONE } from "./global.ts";
+import type { GlobalParser } from "./global.ts";
+import { KeywordIndex } from "./keyword.ts";
+import { OTHER_SECTIONS } from "./other-sections.ts";
+import { PROXY_OPTIONS } from "./proxy-options.ts";
+import type { ProxyParser } from "./proxy-parsers.ts";
+import { PROXY_REST } from "./proxy-rest.ts";
+import { PROXY_DONE } from "./proxy.ts";
+
+/** Words of `global`. */
+export const GLOBAL_INDEX = new KeywordIndex<GlobalParser>([...GLOBAL_DONE, ...GLOBAL_REST]);
+
+/** Words of `defaults`, `frontend`, `listen` and `backend`. */
+export const PROXY_INDEX = new KeywordIndex<ProxyParser>([
+  ...PROXY_DONE,
+  ...PROXY_OPTIONS,
+  ...PROXY_REST,
+]);
+
+/** Words that begin a section. */
+export const SECTION_WORDS: readonly string[] = [
+  "global",
+  "defaults",
+  "frontend",
+  "backend",
+  "listen",
+  ...OTHER_SECTIONS.map((section) => section.name),
+];
