@@ -76,7 +76,7 @@ const V4_MAPPED = 0xffff;
 const GROUPS = 8;
 
 /**
- * Reads dotted-quad text, all four parts, decimal, no leading `+`, `0x` or blanks.
+ * Reads dotted-quad text, all four parts, decimal, no leading zeros, `+`, `0x` or blanks.
  * @returns the 32 bits as an unsigned number, or -1 if it is not one
  */
 export function parseIpv4(text: string): number {
@@ -95,6 +95,7 @@ export function parseIpv4(text: string): number {
       continue;
     }
     if (code < 0x30 || code > 0x39 || ++digits > 3) return -1;
+    if (part === 0) return -1;
     part = (part < 0 ? 0 : part) * 10 + (code - 0x30);
     if (part > 255) return -1;
   }
