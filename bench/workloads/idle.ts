@@ -1,5 +1,6 @@
 /** Memory of connections that have been used once and now wait. */
-import { openWarmMany, startEcho } from "../loads.ts";
+import { openWarmMany } from "../../test/support/traffic.ts";
+import { startEcho } from "../loads.ts";
 import type { Workload } from "../workload.ts";
 
 const SETTLE_MS = 300;

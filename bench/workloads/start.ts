@@ -1,5 +1,6 @@
 /** From exec to the first answer through the proxy, with a small and with big configurations. */
-import { openWarm, startEcho } from "../loads.ts";
+import { openWarm } from "../../test/support/traffic.ts";
+import { startEcho } from "../loads.ts";
 import type { Context, Wanted, Workload } from "../workload.ts";
 
 const BACKENDS = 10_000;

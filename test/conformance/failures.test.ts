@@ -1,5 +1,5 @@
 /** What clients and the log see when no server can be had. */
-import { startDeaf } from "../support/peers-deaf.ts";
+import { startDeaf } from "../support/peers-raw.ts";
 import { startNamed } from "../support/peers.ts";
 import { playClient } from "../support/tcp-script.ts";
 import { askName, askNames } from "../support/traffic.ts";

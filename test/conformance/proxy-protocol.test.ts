@@ -93,11 +93,6 @@ conformance("PROXY protocol", [
     "PROXY TCP4 10.1.2.3 10.4.5.6 1111 2222\\r\\nhello",
     "read 2; close",
   ),
-  taken(
-    "the header byte by byte",
-    "P",
-    'send "ROXY TC"; wait 30; send "P4 10.1.2.3 10.4.5.6 1111 "; wait 30; send "2222\\r"; wait 30; send "\\nhello"; read 2; close',
-  ),
   taken("garbage instead", "GET / HTTP/1.0\\r\\n\\r\\n", "read-end", 1),
   taken("version 1 that never ends", `PROXY TCP4 ${"1".repeat(120)}`, "read-end", 1),
   taken("version 2 of a later version", `${V2}1\\u0011\\u0000\\u0000`, "read-end", 1),

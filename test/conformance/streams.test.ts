@@ -1,4 +1,6 @@
 /** What both ends of a relayed connection see: data, half-closes, resets. */
+import { expect } from "bun:test";
+
 import { playClient, startScriptServer } from "../support/tcp-script.ts";
 import { behaviour, conformance, type ConformanceCase } from "./harness.ts";
 
@@ -32,6 +34,18 @@ backend be
   });
 }
 
+/**
+ * haproxy closes the client's side of a connection that its server has reset with a FIN; sluice
+ * passes the abort on as one. All else must agree.
+ */
+const RESET_PASSED_ON: Partial<ConformanceCase<Seen>> = {
+  compare(sluice, haproxy) {
+    const asHaproxy = sluice.client.map((word) => word.replace(/^reset/, "end"));
+    expect(asHaproxy).toEqual(haproxy.client);
+    expect(sluice.server).toEqual(haproxy.server);
+  },
+};
+
 conformance("streams", [
   dialogue(
     "the client closes its side first and still gets the answer",
@@ -55,11 +69,12 @@ conformance("streams", [
     "read 1; send b; tell s; hear c; shut; read-end",
   ),
   dialogue("the client closes without a word", "hear s; close", "tell s; read-end"),
-  dialogue("the server resets before any data", "read-end", "reset"),
+  dialogue("the server resets before any data", "read-end", "reset", RESET_PASSED_ON),
   dialogue(
     "the server resets amid data",
     "send hello; read 5; tell go; read-end",
     "read 5; send world; hear go; reset",
+    RESET_PASSED_ON,
   ),
   dialogue(
     "the client resets amid data",
@@ -75,6 +90,7 @@ conformance("streams", [
     "the server resets after the client has closed its side",
     "send hello; shut; read-end",
     "read-end; reset",
+    RESET_PASSED_ON,
   ),
   dialogue(
     "a large answer reaches a client that has closed its side",

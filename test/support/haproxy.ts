@@ -38,12 +38,6 @@ export function balancerBinary(name: BalancerName): string {
   return path;
 }
 
-/** The clauses nearly every test wants: time limits that never fire by themselves. */
-export const LONG_TIMEOUTS = `
-  timeout connect 20s
-  timeout client 60s
-  timeout server 60s`;
-
 /** How to start a balancer. */
 export interface BalancerOptions extends StartOptions {
   /** Text of the configuration. */

@@ -51,9 +51,8 @@ function isBindable(port: number): boolean {
   }
 }
 
-/** One line of /proc/net/tcp{,6}: what the kernel knows of a TCP socket. */
-export interface KernelSocket {
-  localPort: number;
+/** What /proc/net/tcp{,6} says of a TCP socket. */
+interface KernelSocket {
   remotePort: number;
   /** Hexadecimal, as in the kernel's tcp_states.h: 01 established, 0A listen. */
   state: string;
@@ -61,35 +60,34 @@ export interface KernelSocket {
   inode: number;
 }
 
-/** All TCP sockets of this network namespace, both families. */
-export function kernelSockets(): KernelSocket[] {
-  return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => {
-    const lines = readFileSync(path, "latin1").split("\n").slice(1);
-    return lines.filter((line) => line !== "").map(parseSocketLine);
-  });
-}
-
-function parseSocketLine(line: string): KernelSocket {
-  const words = line.trim().split(/\s+/);
-  const portOf = (address: string | undefined): number =>
-    Number.parseInt(address?.split(":")[1] ?? "", 16);
-  return {
-    localPort: portOf(words[1]),
-    remotePort: portOf(words[2]),
-    state: words[3] ?? "",
-    inode: Number(words[9]),
-  };
+/**
+ * The TCP sockets of this network namespace with that local port, both families. The tables may
+ * hold tens of thousands of finished connections, so they are searched, not parsed.
+ */
+function kernelSockets(localPort: number): KernelSocket[] {
+  const hex = localPort.toString(16).toUpperCase().padStart(4, "0");
+  const line = new RegExp(
+    `^ *\\d+: [0-9A-F]+:${hex} [0-9A-F]+:([0-9A-F]{4}) (\\w\\w) \\S+ \\S+ \\S+ +\\d+ +\\d+ (\\d+)`,
+    "gm",
+  );
+  return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) =>
+    Array.from(readFileSync(path, "latin1").matchAll(line), ([, remote, state, inode]) => ({
+      remotePort: Number.parseInt(remote ?? "", 16),
+      state: state ?? "",
+      inode: Number(inode),
+    })),
+  );
 }
 
 /** Whether someone listens on TCP port `port`, on any address. */
 export function isListening(port: number): boolean {
-  return kernelSockets().some((s) => s.state === TCP_LISTEN && s.localPort === port);
+  return kernelSockets(port).some((socket) => socket.state === TCP_LISTEN);
 }
 
 /** Whether the connection from `clientPort` to `listenPort` has left the listener's backlog. */
 export function isAccepted(listenPort: number, clientPort: number): boolean {
-  return kernelSockets().some(
-    (s) => s.localPort === listenPort && s.remotePort === clientPort && s.inode !== 0,
+  return kernelSockets(listenPort).some(
+    (socket) => socket.remotePort === clientPort && socket.inode !== 0,
   );
 }
 

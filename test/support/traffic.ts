@@ -80,3 +80,38 @@ export function countEach(values: readonly string[]): Record<string, number> {
   for (const value of [...values].sort()) counts[value] = (counts[value] ?? 0) + 1;
   return counts;
 }
+
+/** A client connection that has had one byte echoed: both sides of the proxy are established. */
+export interface WarmConnection {
+  close(): void;
+}
+
+/** Opens a connection through `port` and waits for one echoed byte. Rejects when refused. */
+export async function openWarm(port: number): Promise<WarmConnection> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const socket = await Bun.connect({
+    hostname: "127.0.0.1",
+    port,
+    socket: {
+      open: (s) => void s.write("x"),
+      data: () => resolve(),
+      close: () => reject(new Error("closed before the answer")),
+      // The promise of Bun.connect itself tells it.
+      connectError() {},
+    },
+  });
+  await promise;
+  return { close: () => void socket.end() };
+}
+
+/** `count` warm connections through `port`, at most 64 being opened at once. */
+export async function openWarmMany(port: number, count: number): Promise<WarmConnection[]> {
+  const connections: WarmConnection[] = [];
+  const atOnce = 64;
+  while (connections.length < count) {
+    const batch = Math.min(atOnce, count - connections.length);
+    const opened = Array.from({ length: batch }, () => openWarm(port));
+    connections.push(...(await Promise.all(opened)));
+  }
+  return connections;
+}
