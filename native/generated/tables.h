@@ -177,7 +177,7 @@
 #define FRONT_COUNT_ERRORS_REQUEST 12 /* f64 */
 #define FRONT_COUNT_PROXY_HEADER_ERRORS 14 /* f64 */
 #define FRONT_COUNT_INTERNAL_ERRORS 16 /* f64 */
-#define FRONT_COUNT_BYTES_FROM_SERVERS 18 /* f64 */
+#define FRONT_COUNT_CURRENT 18 /* f64 */
 
 /* Counters of a backend or server, one row per worker */
 #define BACK_COUNT_STRIDE 48
@@ -201,6 +201,7 @@
 #define BACK_COUNT_CONNECT_TIME_MAX 34 /* f64 */
 #define BACK_COUNT_TOTAL_TIME_MAX 36 /* f64 */
 #define BACK_COUNT_PICKS 38 /* f64 */
+#define BACK_COUNT_CURRENT 40 /* f64 */
 
 /* One ended (or, with logasap, connected) stream, from a worker to the log writers */
 #define STREAM_LOG_STRIDE 64

@@ -4,7 +4,7 @@
  * Entries are small integers (stream slots) in doubly linked lists, one list a bucket of
  * `TICK_MS`. A deadline beyond one turn waits in its bucket and is looked at once a turn. Moving a
  * deadline later costs nothing: the owner keeps the true deadline, and when an entry comes up the
- * `fire` callback returns the time that is left.
+ * `fire` callback sets it again.
  *
  *   buckets  [0][1][2] … [1023]     index = (deadline / TICK_MS) mod 1024
  *              └→ slot ⇄ slot ⇄ …
@@ -29,6 +29,7 @@ export class Wheel {
   /** Bucket of an entry, NONE when it has no timer. */
   private bucket = new Int32Array(1024).fill(NONE);
   private deadline = new Float64Array(1024);
+  private readonly due: number[] = [];
   private readonly fire: FireTimer;
   private tick: number;
   /** Entries in the wheel. */
@@ -92,22 +93,20 @@ export class Wheel {
     let entry = this.heads[bucket]!;
     if (entry === NONE) return;
     // Due entries are unlinked first: a callback may change any list.
-    let due = NONE;
+    const due = this.due;
     while (entry !== NONE) {
       const following = this.next[entry]!;
       if (this.deadline[entry]! <= target) {
         this.unlink(entry);
-        this.next[entry] = due;
-        due = entry;
+        due.push(entry);
       }
       entry = following;
     }
-    while (due !== NONE) {
-      const following = this.next[due]!;
+    for (let i = 0; i < due.length; i++) {
       // A callback before this one may have set the timer anew: then it is not due.
-      if (this.bucket[due]! === NONE) this.fire(due);
-      due = following;
+      if (this.bucket[due[i]!]! === NONE) this.fire(due[i]!);
     }
+    due.length = 0;
   }
 
   private unlink(entry: number): void {
@@ -134,7 +133,7 @@ export class Wheel {
   }
 }
 
-function enlarge(old: Int32Array, size: number): Int32Array {
+function enlarge(old: Int32Array, size: number): Int32Array<ArrayBuffer> {
   const fresh = new Int32Array(size).fill(NONE);
   fresh.set(old);
   return fresh;

@@ -30,6 +30,9 @@ export const NOTE_RESUME = 2;
 /** Streams of a server are to be shut down: a = row of server, b = cause, c = only backups. */
 export const NOTE_SHUTDOWN_SERVER = 3;
 
+/** Number of the control plane: it has a bell, but no inbox. */
+export const CONTROL_THREAD = 0;
+
 const MASK = INBOX_ENTRIES - 1;
 
 /**

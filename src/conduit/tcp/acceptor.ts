@@ -47,11 +47,8 @@ export class Acceptor {
     if (this.source.kind === "fd") {
       const copy = this.source.native.dup(this.source.fd);
       if (copy < 0) return copy;
-      this.listener = Bun.listen<TcpConduit>({
-        ...({ fd: copy } as unknown as { unix: string }),
-        socket: handlers,
-        allowHalfOpen: true,
-      });
+      const options: unknown = { fd: copy, socket: handlers, allowHalfOpen: true };
+      this.listener = Bun.listen<TcpConduit>(options as Bun.UnixSocketOptions<TcpConduit>);
       return 0;
     }
     const { address, v6only } = this.source;
@@ -61,14 +58,15 @@ export class Acceptor {
       return 0;
     }
     if (address.family === "fd") throw new RangeError("fd@ needs the native module");
-    this.listener = Bun.listen<TcpConduit>({
+    const options: unknown = {
       hostname: address.host,
       port: address.port,
       reusePort: true,
       ipv6Only: v6only,
       allowHalfOpen: true,
       socket: handlers,
-    });
+    };
+    this.listener = Bun.listen<TcpConduit>(options as Bun.TCPSocketListenOptions<TcpConduit>);
     return 0;
   }
 

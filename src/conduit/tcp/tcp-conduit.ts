@@ -54,6 +54,8 @@ export class TcpConduit implements Conduit {
   private isPaused = false;
   private hasEnded = false;
   private isConnecting: boolean;
+  /** CLOSE_* of a socket that ended while nobody owned it; -1 = none. Told by resume(). */
+  private untold = -1;
 
   constructor(owner: ConduitOwner | null, side: number, isConnecting: boolean) {
     this.owner = owner;
@@ -78,6 +80,11 @@ export class TcpConduit implements Conduit {
 
   resume(): void {
     this.isHeld = false;
+    if (this.untold >= 0 && this.owner !== null) {
+      this.state = OPEN;
+      this.tellClose(this.untold);
+      return;
+    }
     if (!this.offerKept()) return;
     if (this.state === ENDING) {
       this.tellClose(CLOSE_CLEAN);
@@ -146,8 +153,8 @@ export class TcpConduit implements Conduit {
 
   /** From the socket: bytes arrived. */
   receive(bytes: Uint8Array): void {
-    if (this.owner === null) return;
-    if (this.kept !== null || this.isHeld) {
+    if (this.state === CLOSED) return;
+    if (this.kept !== null || this.isHeld || this.owner === null) {
       this.keepMore(bytes);
       return;
     }
@@ -206,7 +213,11 @@ export class TcpConduit implements Conduit {
 
   /** From the socket: the peer has finished its direction. */
   end(): void {
-    if (this.owner === null) return;
+    if (this.state === CLOSED) return;
+    if (this.owner === null) {
+      this.hasEnded = true;
+      return;
+    }
     if (this.isConnecting) {
       // A server that accepts and finishes at once: the connection was made.
       this.isConnecting = false;
@@ -222,6 +233,11 @@ export class TcpConduit implements Conduit {
     if (this.state === CLOSED) return;
     if (code === CLOSE_CLEAN && this.kept !== null) {
       this.state = ENDING;
+      return;
+    }
+    if (this.owner === null) {
+      this.state = CLOSED;
+      this.untold = code;
       return;
     }
     this.tellClose(code);

@@ -205,3 +205,13 @@ export const BACK_COUNT_PICKS = 38;
 export function backCountPicks(table: Float64Array, row: number): number {
   return table[(row + BACK_COUNT_PICKS) >> 1]!;
 }
+
+/**
+ * Streams of this worker in the backend now, for burials.
+ * Unit: streams. Writer: the worker that owns the shard, plain.
+ */
+export const BACK_COUNT_CURRENT = 40;
+/** Reads BACK_COUNT.current plainly. */
+export function backCountCurrent(table: Float64Array, row: number): number {
+  return table[(row + BACK_COUNT_CURRENT) >> 1]!;
+}

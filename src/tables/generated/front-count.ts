@@ -97,11 +97,11 @@ export function frontCountInternalErrors(table: Float64Array, row: number): numb
 }
 
 /**
- * Reserved for compression-like differences; 0 at layer 4.
- * Unit: bytes. Writer: the worker that owns the shard, plain.
+ * Connections of this worker now: given back if it dies.
+ * Unit: connections. Writer: the worker that owns the shard, plain.
  */
-export const FRONT_COUNT_BYTES_FROM_SERVERS = 18;
-/** Reads FRONT_COUNT.bytesFromServers plainly. */
-export function frontCountBytesFromServers(table: Float64Array, row: number): number {
-  return table[(row + FRONT_COUNT_BYTES_FROM_SERVERS) >> 1]!;
+export const FRONT_COUNT_CURRENT = 18;
+/** Reads FRONT_COUNT.current plainly. */
+export function frontCountCurrent(table: Float64Array, row: number): number {
+  return table[(row + FRONT_COUNT_CURRENT) >> 1]!;
 }

@@ -1,0 +1,204 @@
+/**
+ * From the plan to rows, sockets and the first mutations: starting up is the same path as every
+ * change at run time. Rows are filled before the mutation that names them is appended.
+ */
+import { createBackend, linkServer } from "../balance/control.ts";
+import type { Lb } from "../balance/lb.ts";
+import type { Native } from "../conduit/native.ts";
+import {
+  ALGORITHM_FIRST,
+  ALGORITHM_HASH,
+  ALGORITHM_LEASTCONN,
+  ALGORITHM_RANDOM,
+  ALGORITHM_ROUNDROBIN,
+  ALGORITHM_SOURCE,
+  ALGORITHM_STATIC_RR,
+  LISTENER_STATE_READY,
+  PROXY_FLAG_ALL_BACKUPS,
+  PROXY_FLAG_BACK,
+  PROXY_FLAG_FRONT,
+  PROXY_FLAG_PUBLISHED,
+  PROXY_STATE_DISABLED,
+  PROXY_STATE_READY,
+  SERVER_ADMIN_CONFIG_MAINT,
+  SERVER_ADMIN_RESOLUTION_MAINT,
+  SERVER_FLAG_BACKUP,
+  SERVER_FLAG_CHECKED,
+  SERVER_STATE_DOWN,
+  SERVER_STATE_MAINT,
+  SERVER_STATE_UP,
+} from "../tables/generated/enums.ts";
+import * as listenerRow from "../tables/generated/listener.ts";
+import * as proxyRow from "../tables/generated/proxy.ts";
+import * as serverRow from "../tables/generated/server.ts";
+import type { BalanceSpec, BindSpec, Plan, ProxySpec, ServerSpec } from "../tables/spec.ts";
+import type { Tables } from "../tables/tables.ts";
+import { bindListener } from "./listen.ts";
+import type { ListenerObject, ProxyObject, ServerObject } from "./model.ts";
+import { Model } from "./model.ts";
+import type { MutationLog } from "./mutation-log.ts";
+import { RowAllocator } from "./rows.ts";
+
+/** What is needed to make objects, at the start and later. */
+export type Workshop = {
+  tables: Tables;
+  model: Model;
+  lb: Lb;
+  log: MutationLog;
+  native: Native | null;
+  workers: number;
+  proxyRows: RowAllocator;
+  serverRows: RowAllocator;
+  listenerRows: RowAllocator;
+};
+
+/** A bind that failed, for the message. */
+export type BindFailure = { proxy: string; section: string; bind: BindSpec; errno: number };
+
+const ALGORITHMS: Record<BalanceSpec["algorithm"], number> = {
+  roundrobin: ALGORITHM_ROUNDROBIN,
+  "static-rr": ALGORITHM_STATIC_RR,
+  leastconn: ALGORITHM_LEASTCONN,
+  first: ALGORITHM_FIRST,
+  source: ALGORITHM_SOURCE,
+  random: ALGORITHM_RANDOM,
+  hash: ALGORITHM_HASH,
+};
+
+/** An empty workshop over fresh tables. */
+export function makeWorkshop(
+  plan: Plan,
+  tables: Tables,
+  lb: Lb,
+  log: MutationLog,
+  native: Native | null,
+  workers: number,
+): Workshop {
+  const { proxies, servers, listeners } = tables;
+  return {
+    tables,
+    model: new Model(plan, tables),
+    lb,
+    log,
+    native,
+    workers,
+    proxyRows: new RowAllocator(proxies.words, proxyRow.PROXY_STRIDE, proxyRow.PROXY_GENERATION),
+    serverRows: new RowAllocator(
+      servers.words,
+      serverRow.SERVER_STRIDE,
+      serverRow.SERVER_GENERATION,
+    ),
+    listenerRows: new RowAllocator(
+      listeners.words,
+      listenerRow.LISTENER_STRIDE,
+      listenerRow.LISTENER_GENERATION,
+    ),
+  };
+}
+
+/**
+ * Makes everything of the plan: proxies first, then servers, then sockets.
+ * @returns the binds that failed; empty = all listen
+ */
+export function buildPlan(shop: Workshop): BindFailure[] {
+  const failures: BindFailure[] = [];
+  const objects: ProxyObject[] = [];
+  for (const spec of shop.model.plan.proxies) objects.push(addProxy(shop, spec));
+  for (const proxy of objects) {
+    for (const server of proxy.spec.servers) addServer(shop, proxy, server);
+  }
+  for (const proxy of objects) {
+    if (proxy.spec.disabled) continue;
+    for (const bind of proxy.spec.binds) {
+      const errno = addListener(shop, proxy, bind);
+      if (errno === 0) continue;
+      failures.push({ proxy: proxy.spec.name, section: proxy.spec.section, bind, errno });
+    }
+  }
+  return failures;
+}
+
+/** A row and a mutation for a proxy. @throws RangeError when the table is full */
+export function addProxy(shop: Workshop, spec: ProxySpec): ProxyObject {
+  const { tables, model, lb } = shop;
+  const row = shop.proxyRows.take();
+  if (row === 0) throw new RangeError("the proxy table is full (see docs/limits.md)");
+  const words = tables.proxies.words;
+  const { options, balance } = spec;
+  words[row + proxyRow.PROXY_FLAGS] =
+    (spec.hasFront ? PROXY_FLAG_FRONT : 0) |
+    (spec.hasBack ? PROXY_FLAG_BACK | PROXY_FLAG_PUBLISHED : 0) |
+    (options.allbackups ? PROXY_FLAG_ALL_BACKUPS : 0);
+  words[row + proxyRow.PROXY_ID] = spec.id;
+  words[row + proxyRow.PROXY_FRONT_MAXCONN] = spec.hasFront ? spec.maxconn : 0;
+  words[row + proxyRow.PROXY_RATE_LIMIT] = spec.rateLimitSessions;
+  words[row + proxyRow.PROXY_FULLCONN] = spec.fullconn;
+  words[row + proxyRow.PROXY_ALGORITHM] = ALGORITHMS[balance.algorithm];
+  words[row + proxyRow.PROXY_REDISPATCH] = options.redispatch ? options.redispatchInterval : 0;
+  words[row + proxyRow.PROXY_RETRIES] = spec.retries;
+  if (spec.hasBack) createBackend(lb, row, balance);
+  const state = spec.disabled ? PROXY_STATE_DISABLED : PROXY_STATE_READY;
+  Atomics.store(words, row + proxyRow.PROXY_STATE, state);
+  const generation = shop.proxyRows.generation(row);
+  const proxy: ProxyObject = { row, generation, spec, servers: [], listeners: [] };
+  model.proxies.push(proxy);
+  model.proxyByRow.set(row, proxy);
+  const { binds: _binds, servers: _servers, ...head } = spec;
+  shop.log.append({ kind: "proxy.add", row, generation, proxy: head });
+  return proxy;
+}
+
+/** A row, a place in the balancing and a mutation for a server. @throws RangeError: table full */
+export function addServer(shop: Workshop, backend: ProxyObject, spec: ServerSpec): ServerObject {
+  const row = shop.serverRows.take();
+  if (row === 0) throw new RangeError("the server table is full (see docs/limits.md)");
+  const words = shop.tables.servers.words;
+  words[row + serverRow.SERVER_BACKEND_ROW] = backend.row;
+  words[row + serverRow.SERVER_ID] = spec.id;
+  words[row + serverRow.SERVER_WEIGHT] = spec.weight;
+  words[row + serverRow.SERVER_CONFIG_WEIGHT] = spec.weight;
+  words[row + serverRow.SERVER_MAXCONN] = spec.maxconn;
+  words[row + serverRow.SERVER_MINCONN] = spec.minconn;
+  words[row + serverRow.SERVER_MAXQUEUE] = spec.maxqueue;
+  words[row + serverRow.SERVER_ORDER] = backend.servers.length;
+  words[row + serverRow.SERVER_FLAGS] =
+    (spec.backup ? SERVER_FLAG_BACKUP : 0) | (spec.check.enabled ? SERVER_FLAG_CHECKED : 0);
+  const admin =
+    (spec.disabled ? SERVER_ADMIN_CONFIG_MAINT : 0) |
+    (spec.address === undefined ? SERVER_ADMIN_RESOLUTION_MAINT : 0);
+  words[row + serverRow.SERVER_ADMIN_STATE] = admin;
+  const isDown = spec.initState === "down" || spec.initState === "fully-down";
+  const state = admin !== 0 ? SERVER_STATE_MAINT : isDown ? SERVER_STATE_DOWN : SERVER_STATE_UP;
+  Atomics.store(words, row + serverRow.SERVER_STATE, state);
+  const generation = shop.serverRows.generation(row);
+  const server: ServerObject = { row, generation, backend, spec };
+  backend.servers.push(server);
+  shop.model.serverByRow.set(row, server);
+  const backendRow = backend.row;
+  shop.log.append({ kind: "server.link", row, generation, backendRow, server: spec });
+  linkServer(shop.lb, backendRow, row);
+  return server;
+}
+
+/** Sockets, a row and a mutation for a bind. @returns 0, or the errno that stopped it */
+export function addListener(shop: Workshop, frontend: ProxyObject, bind: BindSpec): number {
+  let fds: number[] = [];
+  if (shop.native !== null) {
+    const { global } = shop.model.plan;
+    const bound = bindListener(shop.native, global, frontend.spec, bind, shop.workers);
+    if ("errno" in bound) return bound.errno;
+    fds = bound.fds;
+  }
+  const row = shop.listenerRows.take();
+  if (row === 0) throw new RangeError("the listener table is full (see docs/limits.md)");
+  const words = shop.tables.listeners.words;
+  words[row + listenerRow.LISTENER_PROXY_ROW] = frontend.row;
+  words[row + listenerRow.LISTENER_ID] = bind.id;
+  words[row + listenerRow.LISTENER_MAXCONN] = bind.maxconn;
+  Atomics.store(words, row + listenerRow.LISTENER_STATE, LISTENER_STATE_READY);
+  const listener: ListenerObject = { row, frontend, spec: bind, fds };
+  frontend.listeners.push(listener);
+  shop.model.listenerByRow.set(row, listener);
+  shop.log.append({ kind: "listener.add", row, proxyRow: frontend.row, bind, fds });
+  return 0;
+}

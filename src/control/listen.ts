@@ -1,0 +1,118 @@
+/**
+ * Listening descriptors: bound by control, before privileges are dropped, one a worker
+ * (SO_REUSEPORT) for IP, one for all for unix sockets and inherited descriptors. A worker that is
+ * replaced takes over the descriptor of the one before it, so its backlog is served.
+ */
+import { chmodSync, chownSync, lstatSync, unlinkSync } from "node:fs";
+
+import type { Native } from "../conduit/native.ts";
+import {
+  OPT_BACKLOG,
+  OPT_COUNT,
+  OPT_DEFER_ACCEPT,
+  OPT_KEEP_COUNT,
+  OPT_KEEP_IDLE,
+  OPT_KEEP_INTERVAL,
+  OPT_KEEPALIVE,
+  OPT_MSS,
+  OPT_RCVBUF,
+  OPT_REUSEPORT,
+  OPT_SNDBUF,
+  OPT_TFO,
+  OPT_TRANSPARENT,
+  OPT_USER_TIMEOUT,
+  OPT_V6ONLY,
+} from "../conduit/native.ts";
+import { encodeSocketAddress } from "../conduit/sockaddr.ts";
+import type { BindSpec, GlobalSpec, ProxySpec } from "../tables/spec.ts";
+
+/** Backlog when nothing is said: HAProxy takes the frontend's maxconn; the kernel caps it. */
+const BACKLOG_DEFAULT = 4096;
+/** Clients that TCP Fast Open may keep waiting. */
+const TFO_QUEUE = 256;
+const EADDRINUSE = 98;
+
+/** Descriptors of a bind, or why it failed: errno of bind(2) or listen(2), and the step. */
+export type BoundSockets = { fds: number[] } | { errno: number; step: string };
+
+/** Binds one address for `workers` workers; a worker outside the bind's set gets -1. */
+export function bindListener(
+  native: Native,
+  global: GlobalSpec,
+  frontend: ProxySpec,
+  bind: BindSpec,
+  workers: number,
+): BoundSockets {
+  const isWanted = (worker: number): boolean =>
+    bind.workers === undefined || bind.workers.some((r) => worker >= r.from && worker <= r.to);
+  const wanted = Array.from({ length: workers }, (_, i) => isWanted(i + 1));
+  if (bind.address.family === "fd") return shareDescriptor(native, bind.address.fd, wanted);
+  const options = listenOptions(global, frontend, bind);
+  const name = bind.interfaceName;
+  const interfaceName = name === undefined ? null : new TextEncoder().encode(`${name}\0`);
+  const { bytes } = encodeSocketAddress(bind.address);
+  if (bind.address.family === "unix") removeStaleSocket(bind.address.path);
+  if (bind.address.family === "unix" || bind.address.family === "abns" || global.noreuseport) {
+    const fd = native.listen(bytes, bytes.length, options, interfaceName);
+    if (fd < 0) return { errno: -fd, step: "bind" };
+    if (bind.address.family === "unix") setOwner(bind, bind.address.path);
+    return { fds: wanted.map((yes) => (yes ? fd : -1)) };
+  }
+  const fds: number[] = [];
+  for (const yes of wanted) {
+    const fd = yes ? native.listen(bytes, bytes.length, options, interfaceName) : -1;
+    if (yes && fd < 0) {
+      for (const one of fds) if (one >= 0) native.close(one);
+      return { errno: -fd, step: "bind" };
+    }
+    fds.push(fd);
+  }
+  return { fds };
+}
+
+/** Is somebody else using an address that sluice would share among its own workers? */
+export function isAddressTaken(errno: number): boolean {
+  return errno === EADDRINUSE;
+}
+
+function shareDescriptor(native: Native, fd: number, wanted: boolean[]): BoundSockets {
+  const listening = native.isListening(fd);
+  if (listening < 0) return { errno: -listening, step: "use inherited descriptor" };
+  if (listening === 0) return { errno: 22, step: "listen on inherited descriptor" };
+  return { fds: wanted.map((yes) => (yes ? fd : -1)) };
+}
+
+function listenOptions(global: GlobalSpec, frontend: ProxySpec, bind: BindSpec): Int32Array {
+  const options = new Int32Array(OPT_COUNT);
+  const keepalive = frontend.clientKeepalive;
+  // Accepted sockets inherit these: nothing has to be set on each of them.
+  options[OPT_RCVBUF] = global.rcvbufClient;
+  options[OPT_SNDBUF] = global.sndbufClient;
+  options[OPT_KEEPALIVE] = keepalive.enabled ? 1 : 0;
+  options[OPT_KEEP_IDLE] = keepalive.idleSeconds;
+  options[OPT_KEEP_INTERVAL] = keepalive.intervalSeconds;
+  options[OPT_KEEP_COUNT] = keepalive.count;
+  options[OPT_TFO] = bind.tfo ? TFO_QUEUE : 0;
+  options[OPT_USER_TIMEOUT] = bind.tcpUserTimeoutMs;
+  options[OPT_REUSEPORT] = global.noreuseport ? 0 : 1;
+  options[OPT_V6ONLY] = bind.v6only ? 1 : bind.v4v6 ? 0 : -1;
+  options[OPT_TRANSPARENT] = bind.transparent ? 1 : 0;
+  options[OPT_DEFER_ACCEPT] = bind.deferAccept ? 1 : 0;
+  options[OPT_MSS] = bind.mss;
+  options[OPT_BACKLOG] = bind.backlog || frontend.backlog || frontend.maxconn || BACKLOG_DEFAULT;
+  return options;
+}
+
+/** A socket file that a former process left behind. */
+function removeStaleSocket(path: string): void {
+  try {
+    if (lstatSync(path).isSocket()) unlinkSync(path);
+  } catch {
+    // Nothing there: bind makes it.
+  }
+}
+
+function setOwner(bind: BindSpec, path: string): void {
+  if (bind.mode >= 0) chmodSync(path, bind.mode);
+  if (bind.uid >= 0 || bind.gid >= 0) chownSync(path, bind.uid, bind.gid);
+}

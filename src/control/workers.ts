@@ -1,0 +1,211 @@
+/**
+ * The data-plane threads: started, fed with mutations, replaced when they die.
+ *
+ * A worker that dies is buried: its share of every server's `served`, its queue entries and its
+ * connections are given back in shared memory, the log says so, and a new thread takes its number,
+ * its listening descriptors and so its backlog.
+ */
+import { Worker } from "node:worker_threads";
+
+import { buryWorker } from "../balance/bury.ts";
+import type { Lb } from "../balance/lb.ts";
+import { describeError } from "../base/assert.ts";
+import { startTimer, systemClock } from "../base/clock.ts";
+import {
+  WORKER_STATE_DEAD,
+  WORKER_STATE_RUNNING,
+  WORKER_STATE_STARTING,
+} from "../tables/generated/enums.ts";
+import { WORKER_GENERATION, WORKER_STATE, WORKER_STRIDE } from "../tables/generated/worker.ts";
+import { CONTROL_THREAD, NOTE_RESUME, postNote } from "../tables/inbox.ts";
+import type {
+  FromWorker,
+  MutationRecord,
+  ShutdownSelector,
+  ToWorker,
+  WorkerStart,
+} from "../tables/mutations.ts";
+import type { Tables } from "../tables/tables.ts";
+import { resetWorkerRow, returnConnections } from "./burial.ts";
+import type { HeldRows } from "./burial.ts";
+
+/** What the pool tells the serving process. */
+export type PoolEvents = {
+  /** Something for the process log. */
+  notice(severity: "notice" | "warning" | "alert", text: string): void;
+  /** A worker has ended its last stream after a stop. */
+  stopped(worker: number): void;
+  /** Rows in which a worker may hold connections. */
+  rows(): HeldRows;
+  /** The mutation log so far, for a worker that starts. */
+  log(): MutationRecord[];
+};
+
+/** A stalled worker cannot hold up whoever waits for its answer longer than this, ms. */
+const ANSWER_MS = 5000;
+/** Deaths of one worker within a minute after which it is not replaced at once, but later. */
+const RESTART_PAUSE_MS = 1000;
+
+type Member = { thread: Worker; ready: boolean; startedAtMs: number; isStopped: boolean };
+type Question = { left: Set<number>; count: number; done: (count: number) => void };
+
+export class WorkerPool {
+  private readonly tables: Tables;
+  private readonly lb: Lb;
+  private readonly url: URL;
+  private readonly events: PoolEvents;
+  private readonly members = new Map<number, Member>();
+  private readonly questions = new Map<number, Question>();
+  private nextQuestion = 1;
+  private isClosing = false;
+  /** Threads that died and were replaced since the start. */
+  losses = 0;
+
+  /** @param url of the worker's entry module */
+  constructor(tables: Tables, lb: Lb, url: URL, events: PoolEvents) {
+    this.tables = tables;
+    this.lb = lb;
+    this.url = url;
+    this.events = events;
+  }
+
+  /** Starts workers 1 … count and resolves when all of them serve. */
+  async start(count: number): Promise<void> {
+    const all = Array.from({ length: count }, (_, i) => this.spawn(i + 1));
+    await Promise.all(all);
+  }
+
+  private spawn(worker: number): Promise<void> {
+    const words = this.tables.workers.words;
+    const row = worker * WORKER_STRIDE;
+    resetWorkerRow(this.tables, worker);
+    Atomics.store(words, row + WORKER_STATE, WORKER_STATE_STARTING);
+    Atomics.add(words, row + WORKER_GENERATION, 1);
+    const start: WorkerStart = { worker, blocks: this.tables.blocks, log: this.events.log() };
+    const thread = new Worker(this.url, { workerData: start });
+    const member = { thread, ready: false, startedAtMs: systemClock.nowMs(), isStopped: false };
+    this.members.set(worker, member);
+    return new Promise((resolve, reject) => {
+      thread.on("message", (message: FromWorker) => {
+        if (message.type === "ready") {
+          member.ready = true;
+          Atomics.store(words, row + WORKER_STATE, WORKER_STATE_RUNNING);
+          resolve();
+        } else this.receive(worker, member, message);
+      });
+      thread.on("error", (error: unknown) => {
+        this.events.notice("alert", `Worker ${worker} failed: ${describeError(error)}`);
+      });
+      thread.on("exit", (code: number) => {
+        if (!member.ready) reject(new Error(`worker ${worker} ended with ${code} at its start`));
+        this.lost(worker, member, code);
+      });
+    });
+  }
+
+  private receive(worker: number, member: Member, message: FromWorker): void {
+    switch (message.type) {
+      case "shut":
+        this.answer(message.id, worker, message.count);
+        return;
+      case "fault":
+        this.events.notice("alert", `Worker ${worker}: ${message.text}`);
+        return;
+      case "notice":
+        this.events.notice("warning", `Worker ${worker}: ${message.text}`);
+        return;
+      case "stopped":
+        member.isStopped = true;
+        this.events.stopped(worker);
+        return;
+      case "bound":
+      case "ready":
+        return;
+    }
+  }
+
+  /** Sends to every worker that runs or starts. */
+  broadcast(message: ToWorker): void {
+    for (const { thread } of this.members.values()) thread.postMessage(message);
+  }
+
+  /**
+   * Has the streams of a selector shut down by the workers that own them.
+   * @returns how many were ended, when all owners have answered or a stalled one was given up on
+   */
+  shutdown(selector: ShutdownSelector, cause: string): Promise<number> {
+    const id = this.nextQuestion++;
+    return new Promise((resolve) => {
+      const left = new Set(this.members.keys());
+      const timer = startTimer(ANSWER_MS, () => this.giveUp(id));
+      const done = (count: number): void => {
+        timer.stop();
+        resolve(count);
+      };
+      this.questions.set(id, { left, count: 0, done });
+      this.broadcast({ type: "shutdown", id, selector, cause });
+      if (left.size === 0) this.giveUp(id);
+    });
+  }
+
+  private answer(id: number, worker: number, count: number): void {
+    const question = this.questions.get(id);
+    if (question === undefined) return;
+    question.count += count;
+    question.left.delete(worker);
+    if (question.left.size === 0) this.giveUp(id);
+  }
+
+  private giveUp(id: number): void {
+    const question = this.questions.get(id);
+    if (question === undefined) return;
+    this.questions.delete(id);
+    question.done(question.count);
+  }
+
+  /** A thread is gone: bury it, replace it. */
+  private lost(worker: number, member: Member, code: number): void {
+    if (this.members.get(worker) !== member) return;
+    this.members.delete(worker);
+    const row = worker * WORKER_STRIDE;
+    Atomics.store(this.tables.workers.words, row + WORKER_STATE, WORKER_STATE_DEAD);
+    for (const id of [...this.questions.keys()]) this.answer(id, worker, 0);
+    if (this.isClosing) return;
+    this.losses++;
+    const { streams, slots } = this.bury(worker);
+    this.wakeAll();
+    const text = `Worker ${worker} is gone (exit code ${code}): ${streams} connections lost, `;
+    this.events.notice("alert", `${text}${slots} server slots given back, starting a new one`);
+    const restart = (): void => {
+      if (this.isClosing) return;
+      this.spawn(worker).catch((error: unknown) => {
+        this.events.notice("alert", `Worker ${worker} cannot be replaced: ${describeError(error)}`);
+      });
+    };
+    // A worker that dies at once would otherwise be started in a tight loop.
+    if (systemClock.nowMs() - member.startedAtMs > RESTART_PAUSE_MS) restart();
+    else startTimer(RESTART_PAUSE_MS, restart);
+  }
+
+  private bury(worker: number): { streams: number; slots: number } {
+    const slots = buryWorker(this.lb, worker);
+    const streams = returnConnections(this.tables, worker, this.events.rows());
+    return { streams, slots };
+  }
+
+  /** Room was given back under every limit: whoever paused at one looks again. */
+  private wakeAll(): void {
+    for (const other of this.members.keys()) {
+      postNote(this.tables, CONTROL_THREAD, other, NOTE_RESUME, 0, 0, 0);
+    }
+  }
+
+  /** Ends all threads now. */
+  async close(): Promise<void> {
+    this.isClosing = true;
+    const threads = [...this.members.values()].map(({ thread }) => thread);
+    this.members.clear();
+    for (const thread of threads) thread.removeAllListeners();
+    await Promise.all(threads.map((thread) => thread.terminate()));
+  }
+}

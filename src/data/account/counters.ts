@@ -1,0 +1,198 @@
+/**
+ * Counting into this worker's shards: plain adds, one writer a shard, summed by whoever reads.
+ *
+ * Bytes are collected in the stream and moved to the counters once a second and at its end, so that
+ * a read costs two additions and not eight.
+ *
+ * @hot
+ */
+import {
+  BACK_COUNT_BYTES_IN,
+  BACK_COUNT_BYTES_OUT,
+  BACK_COUNT_CLIENT_ABORTS,
+  BACK_COUNT_CONNECT_ATTEMPTS,
+  BACK_COUNT_CONNECT_TIME_MAX,
+  BACK_COUNT_CONNECT_TIME_SUM,
+  BACK_COUNT_CURRENT,
+  BACK_COUNT_ERRORS_CONNECT,
+  BACK_COUNT_ERRORS_RESPONSE,
+  BACK_COUNT_LAST_SESSION,
+  BACK_COUNT_PICKS,
+  BACK_COUNT_QUEUE_TIME_MAX,
+  BACK_COUNT_QUEUE_TIME_SUM,
+  BACK_COUNT_REDISPATCHES,
+  BACK_COUNT_RETRIES,
+  BACK_COUNT_SERVER_ABORTS,
+  BACK_COUNT_SESSIONS,
+  BACK_COUNT_TIMED_STREAMS,
+  BACK_COUNT_TOTAL_TIME_MAX,
+  BACK_COUNT_TOTAL_TIME_SUM,
+} from "../../tables/generated/back-count.ts";
+import {
+  FRONT_COUNT_BYTES_IN,
+  FRONT_COUNT_BYTES_OUT,
+  FRONT_COUNT_CONNECTIONS,
+  FRONT_COUNT_CURRENT,
+  FRONT_COUNT_ERRORS_REQUEST,
+  FRONT_COUNT_PROXY_HEADER_ERRORS,
+  FRONT_COUNT_SESSIONS,
+} from "../../tables/generated/front-count.ts";
+import type { Engine } from "../engine.ts";
+import { STREAM_FREE } from "../stream.ts";
+import type { Stream } from "../stream.ts";
+import type { ListenerView, ProxyView, ServerView } from "../views.ts";
+import { CAUSE_CLIENT, CAUSE_SERVER, PHASE_DATA } from "./causes.ts";
+
+function addFront(engine: Engine, listener: ListenerView, field: number, value: number): void {
+  const proxies = engine.shard.proxyFront.floats;
+  const listeners = engine.shard.listenerFront.floats;
+  const at = (listener.proxy.frontCount + field) >> 1;
+  proxies[at] = proxies[at]! + value;
+  const own = (listener.frontCount + field) >> 1;
+  listeners[own] = listeners[own]! + value;
+}
+
+function addBackend(engine: Engine, backend: ProxyView, field: number, value: number): void {
+  const table = engine.shard.proxyBack.floats;
+  const at = (backend.backCount + field) >> 1;
+  table[at] = table[at]! + value;
+}
+
+function addServer(engine: Engine, server: ServerView, field: number, value: number): void {
+  const table = engine.shard.serverBack.floats;
+  const at = (server.backCount + field) >> 1;
+  table[at] = table[at]! + value;
+}
+
+/** Backend and, when one is chosen, server. */
+function addBack(stream: Stream, field: number, value: number): void {
+  if (stream.backend !== null) addBackend(stream.engine, stream.backend, field, value);
+  if (stream.server !== null) addServer(stream.engine, stream.server, field, value);
+}
+
+/** A client connection was accepted. */
+export function countConnection(engine: Engine, listener: ListenerView): void {
+  addFront(engine, listener, FRONT_COUNT_CONNECTIONS, 1);
+  addFront(engine, listener, FRONT_COUNT_CURRENT, 1);
+}
+
+/** It is over. */
+export function countConnectionEnd(engine: Engine, listener: ListenerView): void {
+  addFront(engine, listener, FRONT_COUNT_CURRENT, -1);
+}
+
+/** One stream more or less of this worker in a backend. */
+export function countBackendCurrent(engine: Engine, backend: ProxyView, change: number): void {
+  addBackend(engine, backend, BACK_COUNT_CURRENT, change);
+}
+
+/** It passed the connection rules: a session. */
+export function countSession(engine: Engine, listener: ListenerView): void {
+  addFront(engine, listener, FRONT_COUNT_SESSIONS, 1);
+}
+
+/** A PROXY header was bad, late or missing. */
+export function countHeaderError(engine: Engine, listener: ListenerView): void {
+  addFront(engine, listener, FRONT_COUNT_PROXY_HEADER_ERRORS, 1);
+  addFront(engine, listener, FRONT_COUNT_ERRORS_REQUEST, 1);
+}
+
+/** A client error before there was a backend. */
+export function countRequestError(engine: Engine, listener: ListenerView): void {
+  addFront(engine, listener, FRONT_COUNT_ERRORS_REQUEST, 1);
+}
+
+/** A stream came to a backend. */
+export function countBackend(stream: Stream): void {
+  const { engine, backend } = stream;
+  addBackend(engine, backend!, BACK_COUNT_SESSIONS, 1);
+  const at = (backend!.backCount + BACK_COUNT_LAST_SESSION) >> 1;
+  engine.shard.proxyBack.floats[at] = stream.acceptedEpochMicros / 1e6;
+}
+
+/** A stream was given a server by the algorithm. */
+export function countServer(stream: Stream): void {
+  const { engine, server, backend } = stream;
+  addServer(engine, server!, BACK_COUNT_SESSIONS, 1);
+  addServer(engine, server!, BACK_COUNT_PICKS, 1);
+  addBackend(engine, backend!, BACK_COUNT_PICKS, 1);
+  const at = (server!.backCount + BACK_COUNT_LAST_SESSION) >> 1;
+  engine.shard.serverBack.floats[at] = stream.acceptedEpochMicros / 1e6;
+}
+
+/** A connection to the server begins. */
+export function countConnectAttempt(stream: Stream): void {
+  addBack(stream, BACK_COUNT_CONNECT_ATTEMPTS, 1);
+}
+
+/** The stream gave up connecting. */
+export function countConnectError(stream: Stream): void {
+  addBack(stream, BACK_COUNT_ERRORS_CONNECT, 1);
+}
+
+/** Another attempt at the same server. */
+export function countRetry(stream: Stream): void {
+  addBack(stream, BACK_COUNT_RETRIES, 1);
+}
+
+/** The stream goes to another server. */
+export function countRedispatch(stream: Stream): void {
+  addBack(stream, BACK_COUNT_REDISPATCHES, 1);
+}
+
+/** A connected server failed. */
+export function reportServerError(stream: Stream): void {
+  addBack(stream, BACK_COUNT_ERRORS_RESPONSE, 1);
+}
+
+/** Moves what the stream has relayed since the last time into the counters. */
+export function flushStream(stream: Stream): void {
+  const up = stream.bytesUp - stream.countedUp;
+  const down = stream.bytesDown - stream.countedDown;
+  if (up === 0 && down === 0) return;
+  stream.countedUp = stream.bytesUp;
+  stream.countedDown = stream.bytesDown;
+  const { engine, listener } = stream;
+  addFront(engine, listener!, FRONT_COUNT_BYTES_IN, up);
+  addFront(engine, listener!, FRONT_COUNT_BYTES_OUT, down);
+  addBack(stream, BACK_COUNT_BYTES_IN, up);
+  addBack(stream, BACK_COUNT_BYTES_OUT, down);
+}
+
+/** The once-a-second flush of all streams of the worker. */
+export function flushCounters(engine: Engine): void {
+  const { streams } = engine;
+  for (let slot = 1; slot < streams.length; slot++) {
+    const stream = streams[slot]!;
+    if (stream !== null && stream.state !== STREAM_FREE) flushStream(stream);
+  }
+}
+
+/** Everything that is known at the end of a stream. */
+export function countStreamEnd(stream: Stream, cause: number, phase: number): void {
+  flushStream(stream);
+  if (phase === PHASE_DATA && cause === CAUSE_CLIENT) addBack(stream, BACK_COUNT_CLIENT_ABORTS, 1);
+  if (phase === PHASE_DATA && cause === CAUSE_SERVER) addBack(stream, BACK_COUNT_SERVER_ABORTS, 1);
+  if (stream.connectedAtMs < 0) return;
+  const queueMs = stream.assignedAtMs - stream.acceptedAtMs;
+  const connectMs = stream.connectedAtMs - stream.assignedAtMs;
+  const totalMs = stream.engine.clock.nowMs() - stream.acceptedAtMs;
+  addBack(stream, BACK_COUNT_QUEUE_TIME_SUM, queueMs);
+  addBack(stream, BACK_COUNT_CONNECT_TIME_SUM, connectMs);
+  addBack(stream, BACK_COUNT_TOTAL_TIME_SUM, totalMs);
+  addBack(stream, BACK_COUNT_TIMED_STREAMS, 1);
+  raiseBack(stream, BACK_COUNT_QUEUE_TIME_MAX, queueMs);
+  raiseBack(stream, BACK_COUNT_CONNECT_TIME_MAX, connectMs);
+  raiseBack(stream, BACK_COUNT_TOTAL_TIME_MAX, totalMs);
+}
+
+function raiseBack(stream: Stream, field: number, value: number): void {
+  const { engine, backend, server } = stream;
+  const proxies = engine.shard.proxyBack.floats;
+  const at = (backend!.backCount + field) >> 1;
+  if (proxies[at]! < value) proxies[at] = value;
+  if (server === null) return;
+  const servers = engine.shard.serverBack.floats;
+  const own = (server.backCount + field) >> 1;
+  if (servers[own]! < value) servers[own] = value;
+}

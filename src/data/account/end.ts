@@ -1,0 +1,119 @@
+import { leaveQueue, leaveServer } from "../../balance/choose.ts";
+/**
+ * The end of a stream, and the one place in which a stream leaves its server.
+ *
+ * @hot
+ */
+import { assert } from "../../base/assert.ts";
+import { PROXY_BACK_CURRENT } from "../../tables/generated/proxy.ts";
+import { releaseFront } from "../accept/admission.ts";
+import { writeLogRecord } from "../log/record.ts";
+import { STREAM_FREE } from "../stream.ts";
+import type { Stream } from "../stream.ts";
+import type { ServerView } from "../views.ts";
+import { CAUSE_CLIENT, CAUSE_CLIENT_TIMEOUT, CAUSE_SERVER, PHASE_DATA } from "./causes.ts";
+import { countBackendCurrent, countStreamEnd } from "./counters.ts";
+
+/** Puts the stream on its server's list: from now on the server knows it. */
+export function attachToServer(stream: Stream, server: ServerView): void {
+  assert(!stream.isAttached, "attachToServer: a stream is on one server at a time");
+  stream.server = server;
+  stream.isAttached = true;
+  stream.nextOfServer = server.streams;
+  stream.previousOfServer = null;
+  if (server.streams !== null) server.streams.previousOfServer = stream;
+  server.streams = stream;
+  server.streamCount++;
+}
+
+/**
+ * A stream leaves its server, in the order of the second founding rule: off the server's list, then
+ * `served` − 1, then the algorithm is told, then the free slot goes to the oldest waiter (the last
+ * three under the backend's lock, in balance).
+ */
+export function leaveServerInOrder(stream: Stream): void {
+  const server = stream.server;
+  assert(server !== null && stream.isAttached, "leaveServerInOrder: the stream is on a server");
+  if (stream.previousOfServer !== null) stream.previousOfServer.nextOfServer = stream.nextOfServer;
+  else server.streams = stream.nextOfServer;
+  if (stream.nextOfServer !== null) {
+    stream.nextOfServer.previousOfServer = stream.previousOfServer;
+  }
+  stream.nextOfServer = null;
+  stream.previousOfServer = null;
+  stream.isAttached = false;
+  server.streamCount--;
+  assert(server.streamCount >= 0, "leaveServerInOrder: a list is never shorter than empty");
+  const { engine } = stream;
+  engine.deferGrant(leaveServer(engine.balance, server.backend.row, server.row));
+}
+
+/**
+ * Ends a stream in any state: closes or aborts what is open, leaves queue and server, counts, logs,
+ * and gives the stream back.
+ * @param cause CAUSE_* of causes.ts
+ * @param phase PHASE_* of causes.ts
+ * @param isAbort the other side is told by an abort instead of an end
+ */
+export function endStream(stream: Stream, cause: number, phase: number, isAbort: boolean): void {
+  assert(stream.state !== STREAM_FREE, "endStream: a stream ends once");
+  const { engine } = stream;
+  engine.wheel.clear(stream.slot);
+  // The server's address of our side is still readable here, for the log.
+  const termination = (cause << 8) | phase;
+  writeLogRecord(stream, termination);
+  countStreamEnd(stream, cause, phase);
+  closeSide(stream, isAbort);
+  if (stream.queueEntry !== 0) {
+    const granted = leaveQueue(engine.balance, stream.queueEntry);
+    stream.queueEntry = 0;
+    // A slot that was granted but not yet taken goes straight on to the next.
+    if (granted > 0) {
+      engine.deferGrant(leaveServer(engine.balance, stream.backend!.row, granted));
+    }
+  }
+  if (stream.isAttached) leaveServerInOrder(stream);
+  if (stream.backend !== null) {
+    Atomics.sub(engine.tables.proxies.words, stream.backend.row + PROXY_BACK_CURRENT, 1);
+    countBackendCurrent(engine, stream.backend, -1);
+  }
+  const listener = stream.listener!;
+  clearStream(stream);
+  engine.giveStream(stream);
+  releaseFront(engine, listener);
+  engine.runGrants();
+}
+
+function closeSide(stream: Stream, isAbort: boolean): void {
+  const { front, back } = stream;
+  const noLinger = stream.backend !== null && stream.backend.spec.options.nolinger;
+  if (front !== null) {
+    if (isAbort || stream.frontend.spec.options.nolinger) front.abort();
+    else front.close();
+  }
+  if (back !== null) {
+    if (isAbort || noLinger) back.abort();
+    else back.close();
+  }
+}
+
+/** Fields that would keep objects alive or leak into the next life of the stream. */
+function clearStream(stream: Stream): void {
+  stream.state = STREAM_FREE;
+  stream.front = null;
+  stream.back = null;
+  stream.backend = null;
+  stream.server = null;
+  stream.header = null;
+  stream.listener = null;
+}
+
+/** Counts an end that a client or a server caused in the middle of data. */
+export function isAbortDuringData(cause: number, phase: number): boolean {
+  return phase === PHASE_DATA && (cause === CAUSE_CLIENT || cause === CAUSE_SERVER);
+}
+
+/** Was the end the client's doing? */
+export function isClientCause(cause: number): boolean {
+  return cause === CAUSE_CLIENT || cause === CAUSE_CLIENT_TIMEOUT;
+}

@@ -1,0 +1,141 @@
+/**
+ * Replays the mutation log: makes, changes and drops the worker's views, in order. Control has
+ * filled the shared rows before; the worker publishes how far it has come.
+ */
+import { assert } from "../base/assert.ts";
+import { WORKER_APPLIED_SEQUENCE, WORKER_STRIDE } from "../tables/generated/worker.ts";
+import { MUTATION_VERSION } from "../tables/mutations.ts";
+import type { Mutation, MutationRecord } from "../tables/mutations.ts";
+import { admit, resumeListener } from "./accept/admission.ts";
+import type { Engine } from "./engine.ts";
+import { ListenerView, ProxyView, ServerView } from "./views.ts";
+
+/** Applies records in order and publishes the last one's sequence number. */
+export function applyMutations(engine: Engine, records: readonly MutationRecord[]): void {
+  for (const record of records) {
+    assert(record.version === MUTATION_VERSION, "applyMutations: a version that is known");
+    applyOne(engine, record.mutation);
+    const at = engine.worker * WORKER_STRIDE + WORKER_APPLIED_SEQUENCE;
+    Atomics.store(engine.tables.workers.words, at, record.sequence);
+  }
+}
+
+function applyOne(engine: Engine, mutation: Mutation): void {
+  switch (mutation.kind) {
+    case "globals":
+      engine.globals = mutation.globals;
+      return;
+    case "proxy.add":
+      addProxy(engine, mutation);
+      return;
+    case "proxy.remove":
+      removeProxy(engine, mutation.row);
+      return;
+    case "server.link":
+      linkServer(engine, mutation);
+      return;
+    case "server.unlink":
+      unlinkServer(engine, mutation.row);
+      return;
+    case "listener.add":
+      addListener(engine, mutation);
+      return;
+    case "listener.pause":
+    case "listener.resume":
+      switchListener(engine, mutation.row, mutation.kind === "listener.resume");
+      return;
+    case "listener.close":
+      closeListener(engine, mutation.row);
+      return;
+    case "stop":
+      stopAccepting(engine);
+      return;
+  }
+}
+
+function addProxy(engine: Engine, mutation: Mutation & { kind: "proxy.add" }): void {
+  const { row, generation, proxy } = mutation;
+  const view = new ProxyView(row, generation, proxy, engine.globals);
+  engine.proxies.set(row, view);
+  // A frontend and a backend may share a name; the first of each kind is found by it.
+  if (proxy.hasFront && !engine.frontendsByName.has(proxy.name)) {
+    engine.frontendsByName.set(proxy.name, view);
+  }
+  if (proxy.hasBack && !engine.backendsByName.has(proxy.name)) {
+    engine.backendsByName.set(proxy.name, view);
+  }
+  forgetRoutes(engine);
+}
+
+/** Rules name backends: they are compiled again at the next session. */
+function forgetRoutes(engine: Engine): void {
+  for (const proxy of engine.proxies.values()) proxy.route = null;
+}
+
+function removeProxy(engine: Engine, row: number): void {
+  const view = engine.proxies.get(row);
+  if (view === undefined) return;
+  engine.proxies.delete(row);
+  if (engine.frontendsByName.get(view.name) === view) engine.frontendsByName.delete(view.name);
+  if (engine.backendsByName.get(view.name) === view) engine.backendsByName.delete(view.name);
+  forgetRoutes(engine);
+}
+
+function linkServer(engine: Engine, mutation: Mutation & { kind: "server.link" }): void {
+  const { row, generation, backendRow, server } = mutation;
+  const backend = engine.proxies.get(backendRow);
+  assert(backend !== undefined, "linkServer: a server's backend comes before it");
+  const view = new ServerView(row, generation, backend, server, engine.globals);
+  engine.setServer(row, view);
+  if (!backend.serversByName.has(server.name)) backend.serversByName.set(server.name, view);
+  backend.useServers = null;
+}
+
+function unlinkServer(engine: Engine, row: number): void {
+  const view = engine.server(row);
+  if (view === undefined) return;
+  assert(view.streamCount === 0, "unlinkServer: no stream knows a server that is unlinked");
+  engine.setServer(row, undefined);
+  const { backend } = view;
+  if (backend.serversByName.get(view.name) === view) backend.serversByName.delete(view.name);
+  backend.useServers = null;
+}
+
+function addListener(engine: Engine, mutation: Mutation & { kind: "listener.add" }): void {
+  const { row, proxyRow, bind, fds } = mutation;
+  const proxy = engine.proxies.get(proxyRow);
+  assert(proxy !== undefined, "addListener: a listener's proxy comes before it");
+  const fd = fds[engine.worker - 1] ?? -1;
+  // No descriptor for this worker: the bind is limited to others.
+  if (fds.length > 0 && fd < 0) return;
+  const view = new ListenerView(row, proxy, bind);
+  engine.listeners.set(row, view);
+  proxy.listeners.push(view);
+  view.socket = engine.environment.listen(bind, fd, (conduit) => admit(engine, view, conduit));
+  const result = view.socket.start();
+  if (result < 0) engine.environment.notice(`cannot listen on ${bind.text} (errno ${-result})`);
+}
+
+function switchListener(engine: Engine, row: number, isEnabled: boolean): void {
+  const view = engine.listeners.get(row);
+  if (view === undefined) return;
+  view.isEnabled = isEnabled;
+  if (isEnabled) resumeListener(engine, view);
+  else view.socket?.pause();
+}
+
+function closeListener(engine: Engine, row: number): void {
+  const view = engine.listeners.get(row);
+  if (view === undefined) return;
+  view.isEnabled = false;
+  view.socket?.pause();
+  view.socket = null;
+  for (const conduit of view.parked.splice(0)) conduit.close();
+  engine.listeners.delete(row);
+}
+
+function stopAccepting(engine: Engine): void {
+  engine.isStopping = true;
+  for (const row of [...engine.listeners.keys()]) closeListener(engine, row);
+  if (engine.streamCount === 0) engine.environment.stopped();
+}

@@ -1,0 +1,150 @@
+/**
+ * From a reserved slot to a joined pair: dial, retry, redispatch, PROXY header out.
+ *
+ * A failed attempt is repeated on the same server after a pause of a second (or the connect timeout
+ * if that is shorter), or goes to another server at once where `option redispatch` allows it
+ * (manual 4.2 `retries`, `option redispatch`).
+ *
+ * @hot
+ */
+import { assert } from "../../base/assert.ts";
+import { BACK, CLOSE_CLEAN, CLOSE_RESOURCE, FRONT, WRITE_CLOSED } from "../../conduit/conduit.ts";
+import { PROXY_ACTIVE_UP } from "../../tables/generated/proxy.ts";
+import {
+  CAUSE_RESOURCE,
+  CAUSE_SERVER,
+  CAUSE_SERVER_TIMEOUT,
+  PHASE_CONNECT,
+} from "../account/causes.ts";
+import {
+  countConnectAttempt,
+  countConnectError,
+  countRedispatch,
+  countRetry,
+} from "../account/counters.ts";
+import { endStream, leaveServerInOrder } from "../account/end.ts";
+import { writeConnectedRecord } from "../log/record.ts";
+import { armRelay, peerClosed } from "../relay/relay.ts";
+import { destinationOf } from "../route/stream-context.ts";
+import { STREAM_CONNECT, STREAM_FREE, STREAM_RELAY, STREAM_RETRY, writeTo } from "../stream.ts";
+import type { Stream } from "../stream.ts";
+import { chooseFor, isFreeChoice } from "./choose.ts";
+import { proxyHeaderFor } from "./header-out.ts";
+import { reportConnectFailure } from "./report.ts";
+
+/** Pause before the same server is tried again (manual 4.2, `retries`), ms. */
+const TURN_AROUND_MS = 1000;
+
+/** Dials the server that the stream is on. */
+export function beginConnect(stream: Stream): void {
+  const { engine, server, backend } = stream;
+  assert(stream.isAttached, "beginConnect: the stream holds a slot");
+  stream.state = STREAM_CONNECT;
+  countConnectAttempt(stream);
+  const fixed = server!.spec.portMode === "fixed";
+  const target = server!.targetFor(fixed ? 0 : destinationOf(stream).port);
+  if (target === null) {
+    failed(stream, CAUSE_SERVER, CLOSE_RESOURCE);
+    return;
+  }
+  const result = engine.environment.dial(target, stream);
+  if (typeof result === "number") {
+    failed(stream, result === CLOSE_RESOURCE ? CAUSE_RESOURCE : CAUSE_SERVER, result);
+    return;
+  }
+  stream.back = result;
+  stream.setDeadline(backend!.timeoutConnect);
+}
+
+/** The server's conduit closed before it was connected. */
+export function connectFailed(stream: Stream, code: number): void {
+  stream.back = null;
+  failed(stream, CAUSE_SERVER, code);
+}
+
+/** `timeout connect` may have passed. */
+export function connectTimer(stream: Stream, now: number): void {
+  if (now < stream.deadlineMs) {
+    stream.engine.setTimer(stream.slot, stream.deadlineMs);
+    return;
+  }
+  const { back } = stream;
+  stream.back = null;
+  if (back !== null) back.abort();
+  failed(stream, CAUSE_SERVER_TIMEOUT, CLOSE_CLEAN);
+}
+
+/** The pause is over: the same server again, or whatever is usable now. */
+export function retryNow(stream: Stream): void {
+  assert(stream.state === STREAM_RETRY, "retryNow: the stream was pausing");
+  beginConnect(stream);
+}
+
+/** One attempt failed: repeat, go elsewhere, or give up. */
+function failed(stream: Stream, cause: number, code: number): void {
+  const { engine } = stream;
+  engine.wheel.clear(stream.slot);
+  reportConnectFailure(stream, cause, code);
+  if (stream.retriesLeft <= 0) {
+    countConnectError(stream);
+    endStream(stream, cause, PHASE_CONNECT, true);
+    return;
+  }
+  stream.retriesLeft--;
+  stream.retries++;
+  if (mayRedispatch(stream)) {
+    const failedRow = stream.server!.row;
+    countRedispatch(stream);
+    stream.wasRedispatched = true;
+    leaveServerInOrder(stream);
+    stream.server = null;
+    chooseFor(stream, failedRow);
+    engine.runGrants();
+    return;
+  }
+  countRetry(stream);
+  stream.state = STREAM_RETRY;
+  const connectMs = stream.backend!.timeoutConnect;
+  const pause = connectMs >= 0 && connectMs < TURN_AROUND_MS ? connectMs : TURN_AROUND_MS;
+  // A timeout has waited already.
+  stream.setDeadline(cause === CAUSE_SERVER_TIMEOUT ? 1 : pause);
+}
+
+/** May this retry go to another server? Manual 4.2, `option redispatch`. */
+function mayRedispatch(stream: Stream): boolean {
+  const { redispatchInterval, redispatch } = stream.backend!.spec.options;
+  if (!redispatch || redispatchInterval === 0) return false;
+  const { retries } = stream.backend!.spec;
+  const done = stream.retries;
+  if (redispatchInterval > 0 && done % redispatchInterval === 0) return true;
+  if (redispatchInterval < 0 && done % (retries + 1 + redispatchInterval) === 0) return true;
+  // Another server is as good as this one: no need to wait for it.
+  const active = stream.engine.tables.proxies.words[stream.backend!.row + PROXY_ACTIVE_UP]!;
+  return active > 1 && isFreeChoice(stream);
+}
+
+/** The server answered: join both sides. */
+export function serverConnected(stream: Stream): void {
+  const { engine, server } = stream;
+  const now = engine.clock.nowMs();
+  stream.state = STREAM_RELAY;
+  stream.connectedAtMs = now;
+  stream.lastFrontMs = now;
+  stream.lastBackMs = now;
+  armRelay(stream);
+  if (server!.spec.sendProxy !== undefined && !sendHeader(stream)) return;
+  writeConnectedRecord(stream);
+  if (stream.frontEnded) stream.back!.finish();
+  // What the client sent meanwhile goes on now; this may end the stream.
+  stream.front!.resume();
+}
+
+/** PROXY header first, in one piece: the socket is fresh and takes it. @cold */
+function sendHeader(stream: Stream): boolean {
+  const header = proxyHeaderFor(stream);
+  const taken = writeTo(stream, BACK, header, 0, header.length);
+  if (taken === header.length) return true;
+  peerClosed(stream, taken === WRITE_CLOSED ? BACK : FRONT, CLOSE_RESOURCE);
+  assert(stream.state === STREAM_FREE, "sendHeader: a stream without its header is over");
+  return false;
+}

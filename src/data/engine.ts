@@ -1,0 +1,207 @@
+import { Lb } from "../balance/lb.ts";
+/**
+ * The data plane of one worker: its views of the shared tables, its streams, timers and limits.
+ *
+ * Owns every stream of the worker. Runs on the worker's thread, or in the simulator, which hands in
+ * another Environment. What happens to a connection stands in stream.ts.
+ */
+import { assert } from "../base/assert.ts";
+import type { Clock, Ticker } from "../base/clock.ts";
+import { Wheel } from "../base/wheel.ts";
+import type { Conduit, ConduitOwner } from "../conduit/conduit.ts";
+import type { DialTarget } from "../conduit/tcp/dial.ts";
+import { PROXY_STRIDE } from "../tables/generated/proxy.ts";
+import { QUEUE_STREAM } from "../tables/generated/queue.ts";
+import { SERVER_STRIDE } from "../tables/generated/server.ts";
+import {
+  WORKER_BELL,
+  WORKER_BELL_ARMED,
+  WORKER_HEARTBEAT,
+  WORKER_STREAMS,
+  WORKER_STRIDE,
+} from "../tables/generated/worker.ts";
+import { drainInbox } from "../tables/inbox.ts";
+import type { WorkerGlobals } from "../tables/mutations.ts";
+import type { BindSpec } from "../tables/spec.ts";
+import type { Tables, WorkerTables } from "../tables/tables.ts";
+import { flushCounters } from "./account/counters.ts";
+import { grantArrived } from "./connect/choose.ts";
+import { handleNote } from "./notes.ts";
+import { Stream } from "./stream.ts";
+import type { ListenerView, ListeningSocket, ProxyView, ServerView } from "./views.ts";
+
+/** What the engine needs of the world: sockets and time. */
+export type Environment = {
+  clock: Clock;
+  /** Runs `run` once after `delayMs`. */
+  startTimer(delayMs: number, run: () => void): Ticker;
+  /** Begins a connection: a conduit, or CLOSE_* when it failed at once. */
+  dial(target: DialTarget, owner: ConduitOwner): Conduit | number;
+  /** Makes the listening socket of a bind; accepted conduits go to `onAccept`. */
+  listen(spec: BindSpec, fd: number, onAccept: (conduit: Conduit) => void): ListeningSocket;
+  /** 32 random bits, unsigned. */
+  random32(): number;
+  /** Wakes control: a log record waits. */
+  ringControl(): void;
+  /** Tells control something for the log; rare. */
+  notice(text: string): void;
+  /** Called when the worker stops and its last stream has ended. */
+  stopped(): void;
+};
+
+/** Bytes that streams have moved reach the shared counters at least this often, ms. */
+const FLUSH_MS = 1000;
+
+export class Engine {
+  readonly worker: number;
+  readonly tables: Tables;
+  /** This worker's own shards. */
+  readonly shard: WorkerTables;
+  readonly balance: Lb;
+  readonly environment: Environment;
+  readonly clock: Clock;
+  readonly wheel: Wheel;
+  readonly proxies = new Map<number, ProxyView>();
+  readonly frontendsByName = new Map<string, ProxyView>();
+  readonly backendsByName = new Map<string, ProxyView>();
+  readonly listeners = new Map<number, ListenerView>();
+  /** By row / SERVER_STRIDE. */
+  private readonly servers: (ServerView | undefined)[] = [];
+  /** By slot; slot 0 is not used. */
+  readonly streams: (Stream | null)[] = [null];
+  private freeStreams: Stream[] = [];
+  globals: WorkerGlobals;
+  streamCount = 0;
+  isStopping = false;
+  private readonly grants: number[] = [];
+  private isGranting = false;
+  private armedAtMs = Infinity;
+  private armed: Ticker | null = null;
+  private flushAtMs = 0;
+  private readonly onTimer: () => void;
+  private readonly onNote: (kind: number, a: number, b: number, c: number) => void;
+
+  constructor(worker: number, tables: Tables, environment: Environment, globals: WorkerGlobals) {
+    this.worker = worker;
+    this.tables = tables;
+    this.shard = tables.perWorker[worker - 1]!;
+    this.environment = environment;
+    this.clock = environment.clock;
+    this.balance = new Lb(tables, worker, environment.random32);
+    this.globals = globals;
+    this.wheel = new Wheel(this.clock.nowMs(), (slot) => this.streams[slot]!.onTimer());
+    this.onTimer = () => this.runTimers();
+    this.onNote = (kind, a, b, c) => handleNote(this, kind, a, b, c);
+  }
+
+  /** View of a server by its row. */
+  server(row: number): ServerView | undefined {
+    return this.servers[row / SERVER_STRIDE];
+  }
+
+  setServer(row: number, view: ServerView | undefined): void {
+    this.servers[row / SERVER_STRIDE] = view;
+  }
+
+  /** All servers that the worker knows. */
+  *allServers(): Generator<ServerView> {
+    for (const view of this.servers) if (view !== undefined) yield view;
+  }
+
+  /** A stream from the pool, with a fresh generation. */
+  takeStream(): Stream {
+    let stream = this.freeStreams.pop();
+    if (stream === undefined) {
+      stream = new Stream(this, this.streams.length);
+      this.streams.push(stream);
+    }
+    stream.generation = (stream.generation + 1) | 0;
+    this.streamCount++;
+    this.tables.workers.words[this.worker * WORKER_STRIDE + WORKER_STREAMS] = this.streamCount;
+    return stream;
+  }
+
+  /** Gives an ended stream back. */
+  giveStream(stream: Stream): void {
+    assert(!this.wheel.has(stream.slot), "giveStream: an ended stream has no timer");
+    this.streamCount--;
+    this.tables.workers.words[this.worker * WORKER_STRIDE + WORKER_STREAMS] = this.streamCount;
+    this.freeStreams.push(stream);
+    if (this.isStopping && this.streamCount === 0) this.environment.stopped();
+  }
+
+  /**
+   * A freed slot went to a waiting stream of this worker. It is served when the event under way is
+   * done with: a queue of streams that fail at once must not nest.
+   * @param entry queue entry, 0 = none
+   */
+  deferGrant(entry: number): void {
+    if (entry !== 0) this.grants.push(entry);
+  }
+
+  /** Serves the granted streams. */
+  runGrants(): void {
+    if (this.isGranting) return;
+    this.isGranting = true;
+    for (let i = 0; i < this.grants.length; i++) {
+      const entry = this.grants[i]!;
+      const words = this.tables.queue.words;
+      const stream = this.streams[words[entry + QUEUE_STREAM]!];
+      if (stream !== null && stream !== undefined) grantArrived(stream, entry);
+    }
+    this.grants.length = 0;
+    this.isGranting = false;
+  }
+
+  /** Sets the timer of a stream; earlier or later than before. */
+  setTimer(slot: number, deadlineMs: number): void {
+    this.wheel.set(slot, deadlineMs);
+    if (deadlineMs < this.armedAtMs) this.arm(deadlineMs);
+  }
+
+  private arm(atMs: number): void {
+    if (this.armed !== null) this.armed.stop();
+    const delay = Math.max(1, atMs - this.clock.nowMs() + 1);
+    this.armedAtMs = atMs;
+    this.armed = this.environment.startTimer(delay, this.onTimer);
+  }
+
+  private runTimers(): void {
+    const now = this.clock.nowMs();
+    this.armed = null;
+    this.armedAtMs = Infinity;
+    const words = this.tables.workers.words;
+    const row = this.worker * WORKER_STRIDE;
+    words[row + WORKER_HEARTBEAT] = (words[row + WORKER_HEARTBEAT]! + 1) | 0;
+    this.wheel.advance(now);
+    if (now >= this.flushAtMs) {
+      this.flushAtMs = now + FLUSH_MS;
+      flushCounters(this);
+    }
+    const wheelDelay = this.wheel.delayMs(now);
+    if (wheelDelay < 0) return;
+    const next = Math.min(now + wheelDelay, this.flushAtMs);
+    if (next < this.armedAtMs) this.arm(next);
+  }
+
+  /** Reads the notes of other threads, then waits for the next ring of the bell. */
+  listenToBell(): void {
+    const words = this.tables.workers.words;
+    const row = this.worker * WORKER_STRIDE;
+    for (;;) {
+      const bell = Atomics.load(words, row + WORKER_BELL);
+      Atomics.store(words, row + WORKER_BELL_ARMED, 1);
+      drainInbox(this.tables, this.worker, this.onNote);
+      const waiting = Atomics.waitAsync(words, row + WORKER_BELL, bell);
+      if (waiting.async) {
+        void waiting.value.then(() => this.listenToBell());
+        return;
+      }
+    }
+  }
+
+  /** Index of a proxy for `%[…]`-like counters. */
+  proxyIndex(row: number): number {
+    return row / PROXY_STRIDE;
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Two conduits joined: bytes, ends and aborts pass from each to the other.
+ *
+ * Invariants: bytes leave in the order in which they came; an end is passed on only after all bytes
+ * before it; an abort is passed on as an abort. The stream is over when both directions have ended
+ * or one side has aborted.
+ *
+ * @hot
+ */
+import { BACK, CLOSE_CLEAN, FRONT, WRITE_CLOSED } from "../../conduit/conduit.ts";
+import {
+  CAUSE_CLIENT,
+  CAUSE_CLIENT_TIMEOUT,
+  CAUSE_NONE,
+  CAUSE_SERVER,
+  CAUSE_SERVER_TIMEOUT,
+  PHASE_DATA,
+  PHASE_NONE,
+} from "../account/causes.ts";
+import { reportServerError } from "../account/counters.ts";
+import { endStream } from "../account/end.ts";
+import type { Stream } from "../stream.ts";
+import { writeTo } from "../stream.ts";
+
+/** Bytes from one side go to the other. @returns how many it took */
+export function relayBytes(
+  stream: Stream,
+  side: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+): number {
+  const now = stream.engine.clock.nowMs();
+  const other = side === FRONT ? BACK : FRONT;
+  const taken = writeTo(stream, other, bytes, offset, length);
+  if (taken === WRITE_CLOSED) {
+    // Nobody will read them; the close of the other side follows and ends the stream.
+    return length;
+  }
+  if (side === FRONT) stream.bytesUp += taken;
+  else stream.bytesDown += taken;
+  // Reading and writing are activity of their own sides (manual 4.2, `timeout client`).
+  if (side === FRONT) {
+    stream.lastFrontMs = now;
+    if (taken > 0) stream.lastBackMs = now;
+  } else {
+    stream.lastBackMs = now;
+    if (taken > 0) stream.lastFrontMs = now;
+  }
+  return taken;
+}
+
+/** One side has finished its direction: so do we towards the other. */
+export function peerEnded(stream: Stream, side: number): void {
+  if (side === FRONT) stream.frontEnded = true;
+  else stream.backEnded = true;
+  if (stream.frontEnded && stream.backEnded) {
+    endStream(stream, CAUSE_NONE, PHASE_NONE, false);
+    return;
+  }
+  const other = side === FRONT ? stream.back : stream.front;
+  if (other !== null) other.finish();
+  armRelay(stream);
+}
+
+/** A conduit is gone: both directions in order, or an abort. */
+export function peerClosed(stream: Stream, side: number, code: number): void {
+  const broken = side === FRONT ? stream.frontBroken : stream.backBroken;
+  if (side === FRONT) stream.front = null;
+  else stream.back = null;
+  if (code === CLOSE_CLEAN && !broken) {
+    peerEnded(stream, side);
+    return;
+  }
+  if (side === BACK) reportServerError(stream);
+  endStream(stream, side === FRONT ? CAUSE_CLIENT : CAUSE_SERVER, PHASE_DATA, true);
+}
+
+/** Idle times: which side has been silent too long, if any. */
+export function relayTimer(stream: Stream, now: number): void {
+  const frontAt = deadlineOf(stream.lastFrontMs, frontTimeout(stream));
+  const backAt = deadlineOf(stream.lastBackMs, backTimeout(stream));
+  if (frontAt <= now && frontAt <= backAt) {
+    endStream(stream, CAUSE_CLIENT_TIMEOUT, PHASE_DATA, false);
+  } else if (backAt <= now) {
+    endStream(stream, CAUSE_SERVER_TIMEOUT, PHASE_DATA, false);
+  } else {
+    armRelay(stream);
+  }
+}
+
+/** Sets the timer to the nearer of the two idle deadlines. */
+export function armRelay(stream: Stream): void {
+  const frontAt = deadlineOf(stream.lastFrontMs, frontTimeout(stream));
+  const backAt = deadlineOf(stream.lastBackMs, backTimeout(stream));
+  const at = frontAt < backAt ? frontAt : backAt;
+  stream.deadlineMs = at;
+  if (at === Infinity) stream.engine.wheel.clear(stream.slot);
+  else stream.engine.setTimer(stream.slot, at);
+}
+
+function deadlineOf(lastMs: number, timeoutMs: number): number {
+  return timeoutMs < 0 ? Infinity : lastMs + timeoutMs;
+}
+
+/** The client's idle limit now: half-closed, tunnel or plain (manual 4.2, `timeout tunnel`). */
+function frontTimeout(stream: Stream): number {
+  const { frontend } = stream;
+  if ((stream.frontEnded || stream.backEnded) && frontend.timeoutClientFin >= 0) {
+    return frontend.timeoutClientFin;
+  }
+  const tunnel = stream.backend!.timeoutTunnel;
+  return tunnel >= 0 ? tunnel : frontend.timeoutClient;
+}
+
+/** The server's idle limit now. */
+function backTimeout(stream: Stream): number {
+  const backend = stream.backend!;
+  if ((stream.frontEnded || stream.backEnded) && backend.timeoutServerFin >= 0) {
+    return backend.timeoutServerFin;
+  }
+  return backend.timeoutTunnel >= 0 ? backend.timeoutTunnel : backend.timeoutServer;
+}
