@@ -44,7 +44,7 @@ import {
   HASH_NONE,
 } from "./lb.ts";
 import type { Lb } from "./lb.ts";
-import { pickByHash, takeFree } from "./pick.ts";
+import { finishPick, pickByHash, pickFree } from "./pick.ts";
 import { hasRoom, settleServer } from "./place.ts";
 import { nextSequence } from "./roundrobin.ts";
 import { countPick, dropSlot, offerSlots, takeSlot, wakeSleepers } from "./slots.ts";
@@ -166,8 +166,12 @@ function decide(
   }
   let row = 0;
   if (lb.proxies[backendRow + PROXY_QUEUE_LENGTH] === 0) {
-    row = takeFree(lb, backendRow, exclude, lb.self);
-    if (row > 0) return row;
+    row = pickFree(lb, backendRow, exclude);
+    if (row > 0) {
+      takeSlot(lb, backendRow, row, lb.self);
+      finishPick(lb, backendRow, row);
+      return row;
+    }
   }
   // leastconn may name a full server whose own queue has room.
   return enqueue(lb, backendRow, -row, hash, streamSlot, streamGeneration, flags);

@@ -54,6 +54,8 @@ export class Lb {
   readonly shares: readonly Int32Array[];
   /** Allocator of the arena: control only. */
   readonly memory: Arena | null;
+  /** Rows of all backends that exist: kept by control only. */
+  readonly backends: Set<number>;
 
   /** Monotonic milliseconds as an integer; the owner of the thread keeps it current. */
   nowMs = 0;
@@ -61,6 +63,8 @@ export class Lb {
   lastEntry = 0;
   /** Whether the algorithm made the last choice, as opposed to a forced server. */
   lastByAlgorithm = false;
+  /** Between a pick and its end: a heap named the server, not a map or draws. */
+  fromHeap = false;
   /** Steps taken in heaps by this thread: a measure of cost that no clock disturbs. */
   heapSteps = 0;
   /** Notes that found an inbox full; the owner finds the grant by its own sweep. */
@@ -85,6 +89,7 @@ export class Lb {
     this.arena = tables.arena.words;
     this.arenaFloats = tables.arena.floats;
     this.shares = [NO_SHARES, ...tables.perWorker.map((one) => one.shares.words)];
+    this.backends = new Set();
     this.memory = self === 0 ? new Arena(this.arena.length) : null;
   }
 }

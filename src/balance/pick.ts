@@ -17,7 +17,7 @@ import { pickMapHash, pickMapTurn } from "./map.ts";
 import { hasRoom, passServer, pickServer, settleServer } from "./place.ts";
 import { pickRandom } from "./random.ts";
 import { pickRing } from "./ring.ts";
-import { countPick, takeSlot } from "./slots.ts";
+import { countPick } from "./slots.ts";
 
 /** The server that a hash names, 0 when the algorithm does not hash. */
 export function pickByHash(lb: Lb, backendRow: number, hash: number, excludeRow: number): number {
@@ -30,25 +30,25 @@ export function pickByHash(lb: Lb, backendRow: number, hash: number, excludeRow:
 }
 
 /**
- * Takes a slot for a stream of `worker` on the server that the algorithm names without a hash.
- * @returns its row; negative row of a server in whose queue to wait; 0 = none.
+ * The server that the algorithm names for a stream without a hash. Nothing is taken yet:
+ * `finishPick` must follow once the stream is counted.
+ * @returns its row; negative row of a server in whose queue to wait; 0 = none
  */
-export function takeFree(lb: Lb, backendRow: number, excludeRow: number, worker: number): number {
+export function pickFree(lb: Lb, backendRow: number, excludeRow: number): number {
   const algorithm = lb.proxies[backendRow + PROXY_ALGORITHM];
   let row = 0;
   if (algorithm === ALGORITHM_STATIC_RR) row = pickMapTurn(lb, backendRow, excludeRow);
   else if (algorithm === ALGORITHM_RANDOM) row = pickRandom(lb, backendRow, excludeRow);
-  if (row !== 0) {
-    takeSlot(lb, backendRow, row, worker);
-    settleServer(lb, backendRow, row);
-    countPick(lb, backendRow, row);
-    return row;
-  }
+  lb.fromHeap = row === 0;
+  if (row !== 0) return row;
   row = pickServer(lb, backendRow, excludeRow);
   if (row === 0) return 0;
-  if (!hasRoom(lb, backendRow, row)) return -row;
-  takeSlot(lb, backendRow, row, worker);
-  passServer(lb, backendRow, row);
-  countPick(lb, backendRow, row);
-  return row;
+  return hasRoom(lb, backendRow, row) ? row : -row;
+}
+
+/** Tells the algorithm that the server it named has the stream now. O(log n). */
+export function finishPick(lb: Lb, backendRow: number, serverRow: number): void {
+  if (lb.fromHeap) passServer(lb, backendRow, serverRow);
+  else settleServer(lb, backendRow, serverRow);
+  countPick(lb, backendRow, serverRow);
 }
