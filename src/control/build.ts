@@ -4,6 +4,7 @@
  */
 import { createBackend, linkServer } from "../balance/control.ts";
 import type { Lb } from "../balance/lb.ts";
+import { refreshBackend } from "../balance/refresh.ts";
 import type { Native } from "../conduit/native.ts";
 import {
   ALGORITHM_FIRST,
@@ -106,6 +107,8 @@ export function buildPlan(shop: Workshop): BindFailure[] {
   for (const spec of shop.model.plan.proxies) objects.push(addProxy(shop, spec));
   for (const proxy of objects) {
     for (const server of proxy.spec.servers) addServer(shop, proxy, server);
+    // One look at all servers: maps and rings are made once, not once a server.
+    if (proxy.spec.hasBack) refreshBackend(shop.lb, proxy.row);
   }
   for (const proxy of objects) {
     if (proxy.spec.disabled) continue;
