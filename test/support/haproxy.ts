@@ -64,7 +64,8 @@ export async function startBalancer(
 ): Promise<Balancer> {
   const folder = temporaryFolder();
   const path = folder.file("haproxy.cfg");
-  writeFileSync(path, options.config);
+  // haproxy refuses a file whose last line is not ended.
+  writeFileSync(path, options.config.endsWith("\n") ? options.config : `${options.config}\n`);
   const args = (options.args ?? ["-db", "-f", "{config}"]).map((a) => a.replace("{config}", path));
   const command = [balancerBinary(name), ...args];
   const wrapped =
