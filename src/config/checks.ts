@@ -2,6 +2,7 @@
  * Checks that need the whole configuration: names that rules refer to, identifiers, and HAProxy's
  * warnings about sections that will not work as meant. They only report.
  */
+import { PROXIES_MAX, SERVERS_MAX } from "../base/limits.ts";
 import { listReferences } from "../expr/parse.ts";
 import type { Condition, LogFormat, SampleExpression } from "../tables/expression.ts";
 import { TIME_UNSET } from "../tables/spec.ts";
@@ -22,6 +23,19 @@ export function checkDrafts(context: LoadContext): void {
     checkUse(context, proxy);
   }
   checkGuids(context, loaded);
+  checkLimits(context, loaded);
+}
+
+/** The shared tables hold only so many. */
+function checkLimits(context: LoadContext, proxies: readonly ProxyDraft[]): void {
+  const servers = proxies.reduce((sum, proxy) => sum + proxy.servers.length, 0);
+  const check = (count: number, max: number, what: string): void => {
+    if (count <= max) return;
+    const text = `${count} ${what} are more than the ${max} that this program can hold.`;
+    context.report.add("alert", undefined, text);
+  };
+  check(proxies.length, PROXIES_MAX, "proxies");
+  check(servers, SERVERS_MAX, "servers");
 }
 
 type Target = { name: string; origin: Origin };
@@ -44,9 +58,7 @@ function checkTargets(context: LoadContext, proxy: ProxyDraft): void {
 }
 
 function isUsable(context: LoadContext, proxy: ProxyDraft, word: string, target: Target): boolean {
-  const found = context.proxies.find(
-    (other) => other.name === target.name && hasBack(other.section),
-  );
+  const found = context.proxiesNamed(target.name).find((other) => hasBack(other.section));
   const { file, line } = target.origin;
   if (found === undefined) {
     const text = `Proxy '${proxy.name}': unable to find required ${word}: '${target.name}'`;
@@ -72,7 +84,7 @@ function checkReferences(context: LoadContext, proxy: ProxyDraft): void {
   }
   for (const rule of proxy.useServers) {
     checkAll(conditionSamples(rule.condition), rule.origin);
-    if (proxy.servers.some((server) => server.name === rule.server)) continue;
+    if (proxy.serversByName.has(rule.server)) continue;
     const text = `unable to find server '${rule.server}' referenced in a 'use-server' rule.`;
     context.report.alertAt(rule.origin, text);
   }
@@ -101,9 +113,9 @@ function checkSample(
   for (const reference of listReferences(sample)) {
     const name = reference.proxy === "" ? proxy.name : reference.proxy;
     const side = reference.kind === "frontend" ? hasFront : hasBack;
-    const found = context.proxies.find((other) => other.name === name && side(other.section));
+    const found = context.proxiesNamed(name).find((other) => side(other.section));
     const isServer = reference.kind === "server";
-    const hasServer = found?.servers.some((server) => server.name === reference.server) ?? false;
+    const hasServer = found?.serversByName.has(reference.server) ?? false;
     const isKnown = found !== undefined && (!isServer || hasServer || found.skipped !== undefined);
     if (isKnown) continue;
     const written = isServer ? `${name}/${reference.server}` : name;

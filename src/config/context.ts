@@ -23,6 +23,7 @@ export class LoadContext {
   /** Pattern files for ACLs. */
   readonly aclSources: AclSources;
   readonly proxies: ProxyDraft[] = [];
+  readonly #proxiesByName = new Map<string, ProxyDraft[]>();
   readonly defaults: ProxyDraft[] = [];
   /** Words without effect, by file, in order of appearance, with their first line. */
   readonly #inert = new Map<string, Map<string, number>>();
@@ -41,6 +42,19 @@ export class LoadContext {
     this.global = options.global;
     this.accounts = options.accounts;
     this.aclSources = options.aclSources;
+  }
+
+  /** Adds a section that makes a proxy. */
+  addProxy(proxy: ProxyDraft): void {
+    this.proxies.push(proxy);
+    const same = this.#proxiesByName.get(proxy.name);
+    if (same === undefined) this.#proxiesByName.set(proxy.name, [proxy]);
+    else same.push(proxy);
+  }
+
+  /** The sections of a name, in file order. */
+  proxiesNamed(name: string): readonly ProxyDraft[] {
+    return this.#proxiesByName.get(name) ?? [];
   }
 
   /** Notes a word that has no effect here. */

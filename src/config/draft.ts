@@ -127,6 +127,8 @@ export type ProxyDraft = {
   brokenAcls: Set<string>;
   binds: BindDraft[];
   servers: ServerDraft[];
+  /** The first server of each name. */
+  serversByName: Map<string, ServerDraft>;
   useBackends: ProxySpec["useBackends"];
   useServers: ProxySpec["useServers"];
   /** Why the section makes no proxy, if so: its name and number stay taken. */
@@ -227,6 +229,24 @@ export function newProxySettings(): ProxySettings {
   };
 }
 
+/** A copy that can be changed: parts that parsers replace as a whole are shared. */
+export function cloneServerSettings(settings: ServerSettings): ServerSettings {
+  return { ...settings, check: { ...settings.check } };
+}
+
+/** A copy that can be changed: parts that parsers replace as a whole are shared. */
+export function cloneProxySettings(settings: ProxySettings): ProxySettings {
+  return {
+    ...settings,
+    timeouts: { ...settings.timeouts },
+    options: { ...settings.options },
+    clientKeepalive: { ...settings.clientKeepalive },
+    serverKeepalive: { ...settings.serverKeepalive },
+    balance: { ...settings.balance },
+    logs: [...settings.logs],
+  };
+}
+
 /** A section that begins, with the settings of its defaults. */
 export function newProxyDraft(
   section: ProxySection,
@@ -238,11 +258,12 @@ export function newProxyDraft(
     section,
     name,
     origin,
-    settings: structuredClone(inherited),
+    settings: cloneProxySettings(inherited),
     acls: new Map(),
     brokenAcls: new Set(),
     binds: [],
     servers: [],
+    serversByName: new Map(),
     useBackends: [],
     useServers: [],
   };

@@ -4,6 +4,7 @@
  * the start; a name that is not in the registry is warned about. `X_FILE` reads the value of flag
  * `X` from a file. Precedence: command line, environment, file, default.
  */
+import { WORKERS_MAX } from "../base/limits.ts";
 import type { SluiceSpec } from "../tables/spec.ts";
 import type { Message } from "./message.ts";
 import { parsed, parseInteger, parseSize, parseTime, refused } from "./numbers.ts";
@@ -148,7 +149,7 @@ export const FLAGS: readonly Flag[] = [
     default: "`auto`: one per usable core",
     doc: "Number of workers; wins over `nbthread`.",
     read: (text, flags) => {
-      const number = text === "auto" ? parsed(0) : parseInteger(text, 1, 1024);
+      const number = text === "auto" ? parsed(0) : parseInteger(text, 1, WORKERS_MAX);
       return take(number, (value) => (flags.workers = value));
     },
   },

@@ -16,14 +16,14 @@ const PROXYING = new Set([
   "dispatch",
   "use-fcgi-app",
   "filter",
+  "redirect",
 ]);
 
-/** Words by which a section answers by itself. */
+/** Words by which a section answers about this process itself. */
 function answersItself(words: readonly string[]): boolean {
   const [first, second, third] = words;
-  if (first === "monitor-uri" || first === "stats" || first === "redirect") return true;
-  if (first !== "http-request") return false;
-  return second === "use-service" || second === "return" || third === "prometheus-exporter";
+  if (first === "monitor-uri" || first === "stats") return true;
+  return first === "http-request" && second === "use-service" && third === "prometheus-exporter";
 }
 
 /**

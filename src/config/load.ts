@@ -73,8 +73,11 @@ export async function loadConfiguration(input: LoadInput): Promise<LoadResult> {
   const texts = [...readFiles(input.files, system.files, report), ...(input.texts ?? [])];
   readAll(context, texts, input.overrides.diagnostics === true);
   addFlagSections(context, flags);
+  const { environment } = context;
+  environment.set("HAPROXY_CFGFILES", texts.map((text) => text.name).join(";"), true);
   applyFlags(context, flags);
   applyOverrides(context, input.overrides);
+  environment.set("HAPROXY_LOCALPEER", context.global.localPeer, true);
   checkDrafts(context);
   context.reportInert();
   const names = collectNames(context);

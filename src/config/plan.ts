@@ -2,6 +2,7 @@
  * Drafts to plan: names replaced by addresses, numbers given out, references checked
  * (`checks.ts`), settings completed. The last step of a load; pure but for the report.
  */
+import { LISTENERS_MAX } from "../base/limits.ts";
 import { TIME_UNSET } from "../tables/spec.ts";
 import type {
   Address,
@@ -50,6 +51,11 @@ class Assembler {
     const proxies: ProxySpec[] = [];
     for (const draft of this.#context.proxies) {
       if (draft.skipped === undefined) proxies.push(this.#proxy(draft, ids, global.logs));
+    }
+    const listeners = proxies.reduce((sum, proxy) => sum + proxy.binds.length, 0);
+    if (listeners > LISTENERS_MAX) {
+      const text = `${listeners} listeners are more than the ${LISTENERS_MAX} that this program can hold.`;
+      this.#context.report.add("alert", undefined, text);
     }
     return { version: 1, global, sluice: this.#options.sluice, proxies };
   }
@@ -233,6 +239,7 @@ class Assembler {
       ...(ownSource === undefined ? {} : { source: ownSource }),
       check: {
         ...check,
+        sendProxy: check.sendProxy || greetsInChecks(settings),
         fastIntervalMs: fastIntervalMs === 0 ? check.intervalMs : fastIntervalMs,
         downIntervalMs: downIntervalMs === 0 ? check.intervalMs : downIntervalMs,
         ...(target === undefined ? {} : { address: target }),
@@ -286,6 +293,12 @@ class Assembler {
     const { interfaceName } = source;
     return { address, portMax, ...(interfaceName === undefined ? {} : { interfaceName }) };
   }
+}
+
+/** A check of the server's own port begins as its connections do. */
+function greetsInChecks(settings: ServerDraft["settings"]): boolean {
+  const { check, checkAddress, sendProxy } = settings;
+  return sendProxy !== undefined && check.port === 0 && checkAddress === undefined;
 }
 
 function portsOf(address: ConfigAddress): number[] {

@@ -114,7 +114,7 @@ export class SectionReader {
     for (const [acl, tests] of inherited?.acls ?? []) proxy.acls.set(acl, tests);
     this.#checkDuplicate(proxy);
     if (section === "defaults") this.#context.defaults.push(proxy);
-    else this.#context.proxies.push(proxy);
+    else this.#context.addProxy(proxy);
     this.#sectionAddress(proxy, own.slice(1), origin);
     return proxy;
   }
@@ -150,8 +150,7 @@ export class SectionReader {
   #checkDuplicate(proxy: ProxyDraft): void {
     const { section, name, origin } = proxy;
     if (section === "defaults" || name === "") return;
-    const same = this.#context.proxies.find((other) => {
-      if (other.name !== name) return false;
+    const same = this.#context.proxiesNamed(name).find((other) => {
       return section === "listen" || other.section === "listen" || other.section === section;
     });
     if (same === undefined) return;

@@ -6,6 +6,7 @@ import { parseAddress } from "./address.ts";
 import type { AddressRules, ConfigAddress } from "./address.ts";
 import { alertLine, warnLine } from "./context.ts";
 import type { Line } from "./context.ts";
+import { cloneServerSettings } from "./draft.ts";
 import type { ProxyDraft, ServerDraft, ServerSettings, SourceDraft } from "./draft.ts";
 import { KeywordIndex } from "./keywords/keyword.ts";
 import { SERVER_KEYWORDS } from "./keywords/server.ts";
@@ -49,8 +50,15 @@ export function parseServerLine(line: Line, proxy: ProxyDraft): void {
   if (address === undefined) return;
   const server = buildServer(line, proxy, subject, { name, where, address, options });
   if (server === undefined) return;
-  const same = proxy.servers.find((other) => other.name === name);
-  if (same !== undefined) {
+  addServer(line, proxy, server);
+}
+
+function addServer(line: Line, proxy: ProxyDraft, server: ServerDraft): void {
+  const { name } = server;
+  const same = proxy.serversByName.get(name);
+  if (same === undefined) {
+    proxy.serversByName.set(name, server);
+  } else {
     const other = `another server named '${name}' was already defined at line ${same.origin.line}`;
     warnLine(line, `${proxy.section} '${proxy.name}', ${other}, please use distinct names.`);
   }
@@ -83,14 +91,14 @@ export function parseServerTemplate(line: Line, proxy: ProxyDraft): void {
   const first = buildServer(line, proxy, subject, { name: prefix, where, address, options });
   if (first === undefined) return;
   for (let number = from; number <= to; number++) {
-    const server = structuredClone(first);
-    server.name = `${prefix}${number}`;
+    const settings = cloneServerSettings(first.settings);
+    const server: ServerDraft = { ...first, name: `${prefix}${number}`, settings };
     // One explicit number serves the first of them; the others get the next free ones.
     if (number > from) {
       delete server.id;
       delete server.guid;
     }
-    proxy.servers.push(server);
+    addServer(line, proxy, server);
   }
 }
 
@@ -98,7 +106,7 @@ export function parseServerTemplate(line: Line, proxy: ProxyDraft): void {
 export function parseDefaultServer(line: Line, proxy: ProxyDraft): void {
   const { defaultServer } = proxy.settings;
   const target: ServerTarget = {
-    settings: structuredClone(defaultServer),
+    settings: cloneServerSettings(defaultServer),
     isServerLine: false,
     name: "default-server",
   };
@@ -120,7 +128,11 @@ function checkName(line: Line, name: string): boolean {
 
 function parseServerAddress(line: Line, subject: string, where: string): ConfigAddress | undefined {
   const result = parseAddress(where, serverRules(line));
-  if (result.ok) return result.value;
+  if (result.ok) {
+    if (result.value.kind !== "fd") return result.value;
+    alertServer(line, subject, `a descriptor cannot be connected to: '${where}'`);
+    return undefined;
+  }
   if (result.coming === true) line.context.coming(line.origin, subject, "this server");
   else alertServer(line, subject, result.message);
   return undefined;
@@ -133,7 +145,7 @@ function buildServer(
   server: { name: string; where: string; address: ConfigAddress; options: readonly string[] },
 ): ServerDraft | undefined {
   const { name, where, address, options } = server;
-  const settings: ServerSettings = structuredClone(proxy.settings.defaultServer);
+  const settings: ServerSettings = cloneServerSettings(proxy.settings.defaultServer);
   const target: ServerTarget = { settings, isServerLine: true, name };
   if (!applyOptions(line, subject, target, options)) return undefined;
   const draft: ServerDraft = { name, written: where, address, settings, origin: line.origin };

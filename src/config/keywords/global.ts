@@ -2,6 +2,7 @@
  * Keywords of `global` that are done: the process, its limits, its environment, its logs and its
  * runtime socket (HAProxy manual chapter 3). The rest of the chapter is in `global-rest.ts`.
  */
+import { WORKERS_MAX } from "../../base/limits.ts";
 import type { GlobalSpec } from "../../tables/spec.ts";
 import { alertLine, hasArgs, warnLine } from "../context.ts";
 import type { Line } from "../context.ts";
@@ -93,7 +94,7 @@ function account(key: "user" | "group"): GlobalParser {
 
 const parseNbthread: GlobalParser = (line) => {
   if (!hasArgs(line, 1, 1, "a number of threads")) return;
-  const value = parseInteger(line.args[0] ?? "", 1, 1024);
+  const value = parseInteger(line.args[0] ?? "", 1, WORKERS_MAX);
   if (value.ok) line.context.global.nbthread = value.value;
   else alertLine(line, `'nbthread' ${value.message}`);
 };

@@ -35,7 +35,7 @@ export type Keyword<P> = {
 
 /** Rows found by their words, longest first. */
 export class KeywordIndex<P> {
-  readonly #rows = new Map<string, Keyword<P>[]>();
+  readonly #rows = new Map<string, { row: Keyword<P>; parts: readonly string[] }[]>();
   readonly rows: readonly Keyword<P>[];
 
   constructor(rows: readonly Keyword<P>[]) {
@@ -43,18 +43,17 @@ export class KeywordIndex<P> {
     for (const row of rows) {
       const first = firstWord(row.name);
       const same = this.#rows.get(first) ?? [];
-      same.push(row);
+      same.push({ row, parts: row.name.split(" ") });
       this.#rows.set(first, same);
     }
     for (const same of this.#rows.values()) {
-      same.sort((a, b) => b.name.split(" ").length - a.name.split(" ").length);
+      same.sort((a, b) => b.parts.length - a.parts.length);
     }
   }
 
   /** The row whose words begin `words`, and how many words it has. */
   find(words: readonly string[]): { row: Keyword<P>; length: number } | undefined {
-    for (const row of this.#rows.get(words[0] ?? "") ?? []) {
-      const parts = row.name.split(" ");
+    for (const { row, parts } of this.#candidates(words[0] ?? "")) {
       if (parts.every((part, index) => matchesWord(part, words[index]))) {
         return { row, length: parts.length };
       }
@@ -62,10 +61,18 @@ export class KeywordIndex<P> {
     return undefined;
   }
 
+  /** Rows whose first word is `word`, or `name()` where it is `name(…)`. */
+  #candidates(word: string): readonly { row: Keyword<P>; parts: readonly string[] }[] {
+    const exact = this.#rows.get(word);
+    if (exact !== undefined) return exact;
+    const paren = word.indexOf("(");
+    return paren < 0 ? [] : (this.#rows.get(`${word.slice(0, paren)}()`) ?? []);
+  }
+
   /** Second words that may follow `first`, in table order. */
   secondWords(first: string): string[] {
     const rows = this.#rows.get(first) ?? [];
-    return [...new Set(rows.flatMap((row) => row.name.split(" ").slice(1, 2)))].toSorted();
+    return [...new Set(rows.flatMap(({ parts }) => parts.slice(1, 2)))].toSorted();
   }
 
   /** First words, in table order. */

@@ -1,0 +1,108 @@
+/**
+ * Actions of rules (HAProxy manual 4.3, 4.4): none runs in this release, since the rules that hold
+ * them are refused by name or, those of HTTP, without effect. Here so that dumps and documents
+ * name them.
+ */
+
+/** Rule sets, by the letter used below. */
+export const RULE_SETS: Readonly<Record<string, string>> = {
+  I: "quic-initial",
+  C: "tcp-request connection",
+  S: "tcp-request session",
+  R: "tcp-request content",
+  A: "tcp-response content",
+  q: "http-request",
+  p: "http-response",
+  a: "http-after-response",
+};
+
+/** One action: its name, the rule sets that take it, what it does. */
+export type Action = { name: string; ruleSets: string; effect: string };
+
+const ROWS: readonly (readonly [name: string, ruleSets: string, effect: string])[] = [
+  ["accept", "ICSRA", "Lets the connection or the data pass."],
+  ["add-acl()", "qp", "Adds a pattern to a list."],
+  ["add-header", "qpa", "Adds a header."],
+  ["add-headers-bin", "qpa", "Adds headers from binary data."],
+  ["allow", "qpa", "Stops the rules and goes on."],
+  ["attach-srv", "S", "Gives the connection to a reverse server."],
+  ["auth", "q", "Asks for a login."],
+  ["cache-store", "p", "Keeps the answer."],
+  ["cache-use", "q", "Answers from the cache."],
+  ["capture", "Rqpa", "Keeps a sample for the log."],
+  ["close", "A", "Closes the connection to the server."],
+  ["del-acl()", "qp", "Removes a pattern from a list."],
+  ["del-header", "qpa", "Removes a header."],
+  ["del-headers-bin", "qpa", "Removes headers named in binary data."],
+  ["del-map()", "qpa", "Removes an entry of a map."],
+  ["deny", "qp", "Answers with an error."],
+  ["dgram-drop", "I", "Drops the datagram."],
+  ["disable-l7-retry", "q", "Does not try the request again."],
+  ["do-log", "ICSRAqpa", "Writes a log line."],
+  ["do-resolve()", "Rq", "Resolves a host name."],
+  ["early-hint", "q", "Sends a hint before the answer."],
+  ["expect-netscaler-cip", "C", "Expects a NetScaler header."],
+  ["expect-proxy", "C", "Expects a PROXY header."],
+  ["normalize-uri", "q", "Brings the URI to one form."],
+  ["pause", "qp", "Waits."],
+  ["redirect", "qp", "Redirects."],
+  ["reject", "ICSRAq", "Closes the connection."],
+  ["replace-header", "qpa", "Rewrites a header."],
+  ["replace-path", "q", "Rewrites the path."],
+  ["replace-pathq", "q", "Rewrites path and query."],
+  ["replace-uri", "q", "Rewrites the URI."],
+  ["replace-value", "qpa", "Rewrites values of a header."],
+  ["return", "qp", "Answers."],
+  ["sc-add-gpc()", "CSRAqpa", "Adds to a counter of a tracked key."],
+  ["sc-inc-gpc()", "CSRAqpa", "Counts on a tracked key."],
+  ["sc-inc-gpc0()", "CSRAqpa", "Counts on a tracked key."],
+  ["sc-inc-gpc1()", "CSRAqpa", "Counts on a tracked key."],
+  ["sc-set-gpt()", "CSRAqpa", "Sets a tag of a tracked key."],
+  ["sc-set-gpt0()", "CSRAqpa", "Sets a tag of a tracked key."],
+  ["send-retry", "I", "Has the client prove its address."],
+  ["send-spoe-group", "RAqp", "Asks an agent."],
+  ["set-bandwidth-limit", "RAqp", "Sets a limit of bandwidth."],
+  ["set-bc-mark", "Rq", "Marks packets to the server."],
+  ["set-bc-tos", "Rq", "Sets the type of service towards the server."],
+  ["set-dst", "CSRq", "Changes the destination address."],
+  ["set-dst-port", "CSRq", "Changes the destination port."],
+  ["set-fc-mark", "CSRAqp", "Marks packets to the client."],
+  ["set-fc-tos", "CSRAqp", "Sets the type of service towards the client."],
+  ["set-header", "qpa", "Sets a header."],
+  ["set-headers-bin", "qpa", "Sets headers from binary data."],
+  ["set-log-level", "RAqpa", "Sets the level of the log line."],
+  ["set-map()", "qpa", "Sets an entry of a map."],
+  ["set-mark", "CSRAqp", "Old spelling of `set-fc-mark`."],
+  ["set-method", "q", "Changes the method."],
+  ["set-nice", "RAqp", "Sets the priority among tasks."],
+  ["set-path", "q", "Changes the path."],
+  ["set-pathq", "q", "Changes path and query."],
+  ["set-priority-class", "Rq", "Sets the class in the queue."],
+  ["set-priority-offset", "Rq", "Moves the place in the queue."],
+  ["set-query", "q", "Changes the query."],
+  ["set-retries", "R", "Sets the number of retries."],
+  ["set-src", "CSRq", "Changes the source address."],
+  ["set-src-port", "CSRq", "Changes the source port."],
+  ["set-status", "pa", "Changes the status."],
+  ["set-timeout", "qp", "Changes a timeout."],
+  ["set-tos", "CSRAqp", "Old spelling of `set-fc-tos`."],
+  ["set-uri", "q", "Changes the URI."],
+  ["set-var()", "CSRAqpa", "Sets a variable."],
+  ["set-var-fmt()", "CSRAqpa", "Sets a variable from a format."],
+  ["silent-drop", "CSRAqp", "Forgets the connection without telling the client."],
+  ["strict-mode", "qpa", "What a failing rewrite does."],
+  ["switch-mode", "R", "Changes to HTTP."],
+  ["tarpit", "q", "Holds the client, then refuses."],
+  ["track-sc0", "CSRqp", "Tracks a key."],
+  ["track-sc1", "CSRqp", "Tracks a key."],
+  ["track-sc2", "CSRqp", "Tracks a key."],
+  ["unset-var()", "CSRAqpa", "Forgets a variable."],
+  ["use-service", "Rq", "Lets a service of the program answer."],
+  ["wait-for-body", "qp", "Waits for the body."],
+  ["wait-for-handshake", "q", "Waits for the TLS handshake."],
+];
+
+/** All actions. */
+export const ACTIONS: readonly Action[] = ROWS.map(([name, ruleSets, effect]) => {
+  return { name, ruleSets, effect };
+});
