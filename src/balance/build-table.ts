@@ -10,8 +10,8 @@ import { SCALED_WEIGHT_MAX, WEIGHT_SCALE } from "./weight.ts";
 /** Most entries of a map or ring: beyond, weights lose precision. 16 MiB for a map. */
 export const TABLE_ENTRIES_MAX = 4_194_304;
 
-/** Distance of the seeds of two neighbouring ids: above the nodes of any server. */
-const SEEDS_PER_ID = SCALED_WEIGHT_MAX + 1;
+/** Distance of the seeds of two neighbouring ids: as many as the nodes of a server can be. */
+const SEEDS_PER_ID = SCALED_WEIGHT_MAX;
 
 /** Greatest common divisor of the weights above 0; 1 when there are none. */
 export function commonDivisor(weights: readonly number[]): number {

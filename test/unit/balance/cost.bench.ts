@@ -1,0 +1,69 @@
+import { chooseServer, leaveServer } from "../../../src/balance/choose.ts";
+import { HASH_NONE } from "../../../src/balance/lb.ts";
+/**
+ * What a choice costs over 10 and over many servers: run with `bun test/unit/balance/cost.bench.ts`.
+ * Prints nanoseconds a choice (with the leave that follows it), and the steps taken in heaps.
+ */
+import type { BalanceSpec } from "../../../src/tables/spec.ts";
+import { Farm, makeRandom } from "../../support/balancer-suite.ts";
+import type { FarmServer } from "../../support/balancer-suite.ts";
+
+const CASES: {
+  name: string;
+  balance: Partial<BalanceSpec>;
+  server: FarmServer;
+  hashed?: boolean;
+}[] = [
+  { name: "roundrobin", balance: { algorithm: "roundrobin" }, server: {} },
+  { name: "roundrobin, maxconn", balance: { algorithm: "roundrobin" }, server: { maxconn: 1 } },
+  { name: "static-rr", balance: { algorithm: "static-rr" }, server: {} },
+  { name: "leastconn", balance: { algorithm: "leastconn" }, server: {} },
+  { name: "first", balance: { algorithm: "first" }, server: { maxconn: 4 } },
+  { name: "random(2)", balance: { algorithm: "random" }, server: {} },
+  { name: "source", balance: { algorithm: "source" }, server: {}, hashed: true },
+  {
+    name: "source, consistent",
+    balance: { algorithm: "source", hashType: "consistent" },
+    server: {},
+    hashed: true,
+  },
+];
+
+const held = new Int32Array(64);
+
+function run(farm: Farm, picks: number, hashed: boolean): { ns: number; steps: number } {
+  const lb = farm.lbs[1]!;
+  const random = makeRandom(7);
+  held.fill(0);
+  const steps = lb.heapSteps;
+  const begin = performance.now();
+  for (let i = 0; i < picks; i++) {
+    const at = i & 63;
+    if (held[at] !== 0) leaveServer(lb, farm.backend, held[at]!);
+    const row = chooseServer(lb, farm.backend, hashed ? random() : HASH_NONE, i, 1, 0, 0);
+    held[at] = row > 0 ? row : 0;
+  }
+  const ns = ((performance.now() - begin) * 1e6) / picks;
+  for (const row of held) if (row !== 0) leaveServer(lb, farm.backend, row);
+  return { ns, steps: (lb.heapSteps - steps) / picks };
+}
+
+if (import.meta.main) {
+  for (const { name, balance, server, hashed } of CASES) {
+    const line: string[] = [];
+    let base = 0;
+    for (const count of [10, 10_000, 20_000]) {
+      const maxconn = count === 10 && server.maxconn !== undefined ? { maxconn: 64 } : {};
+      const servers = Array.from({ length: count }, () => ({ ...server, ...maxconn }));
+      const farm = new Farm({ balance, servers });
+      run(farm, 20_000, hashed === true);
+      const results = [1, 2, 3].map(() => run(farm, 100_000, hashed === true));
+      const best = results.reduce((a, b) => (a.ns < b.ns ? a : b));
+      base ||= best.ns;
+      line.push(
+        `${count}: ${best.ns.toFixed(0)} ns (${(best.ns / base).toFixed(2)}x, ${best.steps.toFixed(1)} steps)`,
+      );
+    }
+    console.log(`${name.padEnd(20)} ${line.join("   ")}`);
+  }
+}
