@@ -69,7 +69,8 @@ class Cutter {
   #step(char: string): void {
     const isQuote = char === '"' || char === "'";
     if (isQuote && (this.#quote === "" || this.#quote === char)) {
-      this.#begun = true;
+      // Only the opening quote makes a word: an empty `${LIST[*]}` may take it away again.
+      if (this.#quote === "") this.#begun = true;
       this.#quoteAt = this.position;
       this.#quote = this.#quote === "" ? char : "";
       this.position++;

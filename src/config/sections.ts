@@ -12,7 +12,7 @@ import { classifyHttpSection } from "./http-section.ts";
 import type { Keyword, KeywordIndex } from "./keywords/keyword.ts";
 import { OTHER_SECTIONS } from "./keywords/other-sections.ts";
 import type { OtherSection } from "./keywords/other-sections.ts";
-import { GLOBAL_INDEX, PROXY_INDEX, SECTION_WORDS } from "./keywords/tables.ts";
+import { GLOBAL_INDEX, isSectionKeyword, PROXY_INDEX, SECTION_WORDS } from "./keywords/tables.ts";
 import { didYouMean } from "./suggest.ts";
 
 /** A line of a proxy section, kept until the section ends. */
@@ -43,7 +43,7 @@ export class SectionReader {
   /** Takes one line. */
   line(words: readonly string[], origin: Origin): void {
     const first = words[0] ?? "";
-    if (SECTION_WORDS.includes(first)) {
+    if (isSectionKeyword(first)) {
       this.end();
       this.#begin(words, origin);
       this.#context.environment.place.section = words[1] ?? first;

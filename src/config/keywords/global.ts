@@ -247,12 +247,6 @@ export const GLOBAL_DONE: readonly Keyword<GlobalParser>[] = [
     ["hard-stop-after", "<time>", "Longest duration of a soft stop.", time("hardStopAfterMs")],
     ["localpeer", "<name>", "Name of this process among peers.", parseLocalpeer],
     [
-      "log",
-      "<target> [len <n>] [format <f>] [sample <r>:<n>] <facility> [max [min]]",
-      "Adds a log target for the process and for proxies with `log global`.",
-      parseLog,
-    ],
-    [
       "log-send-hostname",
       "[<name>]",
       "Puts a host name into syslog headers.",
@@ -308,6 +302,16 @@ export const GLOBAL_DONE: readonly Keyword<GlobalParser>[] = [
     ["unsetenv", "<name>…", "Forgets variables.", parseUnsetenv],
     ["user", "<name>", "User to change to once started.", account("user")],
   ]),
+  {
+    name: "log",
+    sections: GLOBAL,
+    args: "<target> [len <n>] [format <f>] [sample <r>:<n>] <facility> [max [min]]",
+    effect: "Adds a log target for the process and for proxies with `log global`.",
+    reference: "3.1",
+    state: "done",
+    invertible: true,
+    parse: parseLog,
+  },
   {
     name: "strict-limits",
     sections: GLOBAL,

@@ -28,3 +28,10 @@ export const SECTION_WORDS: readonly string[] = [
   "listen",
   ...OTHER_SECTIONS.map((section) => section.name),
 ];
+
+const SECTION_WORD_SET: ReadonlySet<string> = new Set(SECTION_WORDS);
+
+/** True for the words that begin a section, wherever they stand first on a line. */
+export function isSectionKeyword(word: string): boolean {
+  return SECTION_WORD_SET.has(word);
+}
