@@ -5,8 +5,8 @@ import { HASH_NONE } from "../../../src/balance/lb.ts";
  * Prints nanoseconds a choice (with the leave that follows it), and the steps taken in heaps.
  */
 import type { BalanceSpec } from "../../../src/tables/spec.ts";
-import { Farm, makeRandom } from "../../support/balancer-suite.ts";
-import type { FarmServer } from "../../support/balancer-suite.ts";
+import { Farm, makeRandom } from "../../support/balancer-farm.ts";
+import type { FarmServer } from "../../support/balancer-farm.ts";
 
 const CASES: {
   name: string;
