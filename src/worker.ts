@@ -5,7 +5,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 
 import { describeError } from "./base/assert.ts";
-import { startTimer, systemClock } from "./base/clock.ts";
+import { onNextTurn, startTimer, systemClock } from "./base/clock.ts";
 import { random32 } from "./base/prng.ts";
 import { nativeModule } from "./conduit/native.ts";
 import { Acceptor } from "./conduit/tcp/acceptor.ts";
@@ -40,6 +40,7 @@ function acceptSource(spec: BindSpec, fd: number): AcceptSource {
 const environment: Environment = {
   clock: systemClock,
   startTimer,
+  nextTurn: onNextTurn,
   dial: dialTcp,
   listen: (spec, fd, onAccept) => new Acceptor(acceptSource(spec, fd), onAccept, fault),
   random32,

@@ -27,6 +27,7 @@ import type { Tables, WorkerTables } from "../tables/tables.ts";
 import { flushCounters } from "./account/counters.ts";
 import { grantArrived } from "./connect/choose.ts";
 import { handleNote } from "./notes.ts";
+import { finishDeferred } from "./relay/relay.ts";
 import { Stream } from "./stream.ts";
 import type { ListenerView, ListeningSocket, ProxyView, ServerView } from "./views.ts";
 
@@ -35,6 +36,8 @@ export type Environment = {
   clock: Clock;
   /** Runs `run` once after `delayMs`. */
   startTimer(delayMs: number, run: () => void): Ticker;
+  /** Runs `run` when the events of this turn of the loop have been handled. */
+  nextTurn(run: () => void): void;
   /** Begins a connection: a conduit, or CLOSE_* when it failed at once. */
   dial(target: DialTarget, owner: ConduitOwner): Conduit | number;
   /** Makes the listening socket of a bind; accepted conduits go to `onAccept`. */
@@ -78,6 +81,9 @@ export class Engine {
   private armedAtMs = Infinity;
   private armed: Ticker | null = null;
   private flushAtMs = 0;
+  private finishing: Stream[] = [];
+  private finishingSpare: Stream[] = [];
+  private readonly onTurnEnd: () => void;
   private readonly onTimer: () => void;
   private readonly onNote: (kind: number, a: number, b: number, c: number) => void;
 
@@ -90,6 +96,7 @@ export class Engine {
     this.balance = new Lb(tables, worker, environment.random32);
     this.globals = globals;
     this.wheel = new Wheel(this.clock.nowMs(), (slot) => this.streams[slot]!.onTimer());
+    this.onTurnEnd = () => this.finishAll();
     this.onTimer = () => this.runTimers();
     this.onNote = (kind, a, b, c) => handleNote(this, kind, a, b, c);
   }
@@ -137,6 +144,21 @@ export class Engine {
    */
   deferGrant(entry: number): void {
     if (entry !== 0) this.grants.push(entry);
+  }
+
+  /** Half-closes a side of the stream at the end of this loop turn, if it still lives then. */
+  deferFinish(stream: Stream): void {
+    if (this.finishing.length === 0) this.environment.nextTurn(this.onTurnEnd);
+    this.finishing.push(stream);
+  }
+
+  private finishAll(): void {
+    const batch = this.finishing;
+    this.finishing = this.finishingSpare;
+    // A stream that was freed and taken again meanwhile has no side to finish, or its own.
+    for (let i = 0; i < batch.length; i++) finishDeferred(batch[i]!);
+    batch.length = 0;
+    this.finishingSpare = batch;
   }
 
   /** Serves the granted streams. */

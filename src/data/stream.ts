@@ -58,6 +58,8 @@ export class Stream implements ConduitOwner {
   /** Directions that have ended: the client's, the server's. */
   frontEnded = false;
   backEnded = false;
+  /** Side to be told at the end of the loop turn that the other has finished; -1 = none. */
+  finishSide = -1;
   /** A write found the connection gone: its clean close is an abort. */
   frontBroken = false;
   backBroken = false;

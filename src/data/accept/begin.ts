@@ -14,6 +14,7 @@ export function beginStream(stream: Stream, listener: ListenerView, front: Condu
   stream.front = front;
   stream.frontEnded = false;
   stream.backEnded = false;
+  stream.finishSide = -1;
   stream.frontBroken = false;
   stream.backBroken = false;
   stream.acceptedAtMs = clock.nowMs();

@@ -134,7 +134,10 @@ export function serverConnected(stream: Stream): void {
   armRelay(stream);
   if (server!.spec.sendProxy !== undefined && !sendHeader(stream)) return;
   writeConnectedRecord(stream);
-  if (stream.frontEnded) stream.back!.finish();
+  if (stream.frontEnded) {
+    stream.finishSide = BACK;
+    engine.deferFinish(stream);
+  }
   // What the client sent meanwhile goes on now; this may end the stream.
   stream.front!.resume();
 }

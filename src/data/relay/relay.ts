@@ -19,8 +19,8 @@ import {
 } from "../account/causes.ts";
 import { reportServerError } from "../account/counters.ts";
 import { endStream } from "../account/end.ts";
+import { STREAM_RELAY, writeTo } from "../stream.ts";
 import type { Stream } from "../stream.ts";
-import { writeTo } from "../stream.ts";
 
 /** Bytes from one side go to the other. @returns how many it took */
 export function relayBytes(
@@ -58,9 +58,18 @@ export function peerEnded(stream: Stream, side: number): void {
     endStream(stream, CAUSE_NONE, PHASE_NONE, false);
     return;
   }
-  const other = side === FRONT ? stream.back : stream.front;
-  if (other !== null) other.finish();
+  // Both ends often come in one turn of the loop: then two closes do, and no half-close is sent.
+  stream.finishSide = side === FRONT ? BACK : FRONT;
+  stream.engine.deferFinish(stream);
   armRelay(stream);
+}
+
+/** The turn is over and only one direction has ended: the other side is told. */
+export function finishDeferred(stream: Stream): void {
+  if (stream.state !== STREAM_RELAY || stream.finishSide < 0) return;
+  const conduit = stream.finishSide === FRONT ? stream.front : stream.back;
+  stream.finishSide = -1;
+  if (conduit !== null) conduit.finish();
 }
 
 /** A conduit is gone: both directions in order, or an abort. */
