@@ -144,29 +144,26 @@ function decide(
   excludeRow: number,
   forcedRow: number,
 ): number {
-  let exclude = excludeRow;
   lb.lastByAlgorithm = forcedRow === 0;
   if (forcedRow !== 0) {
     const flags = QUEUE_FLAG_FORCED;
     const choice = join(lb, backendRow, forcedRow, hash, streamSlot, streamGeneration, flags);
     if (!mayGoElsewhere(lb, backendRow, choice)) return choice;
     lb.lastByAlgorithm = true;
-    exclude = forcedRow;
   }
   if (lb.proxyFloats[(backendRow + PROXY_TOTAL_WEIGHT) >> 1] === 0) return CHOICE_NO_SERVER;
   const flags = hash === HASH_NONE ? 0 : QUEUE_FLAG_HASHED;
   if (hash !== HASH_NONE) {
-    const row = pickByHash(lb, backendRow, hash, exclude);
-    if (row !== 0 && row !== exclude) {
+    const row = pickByHash(lb, backendRow, hash, excludeRow);
+    if (row !== 0 && row !== excludeRow) {
       const choice = join(lb, backendRow, row, hash, streamSlot, streamGeneration, flags);
       if (choice > 0) countPick(lb, backendRow, choice);
       if (!mayGoElsewhere(lb, backendRow, choice)) return choice;
-      exclude = row;
     }
   }
   let row = 0;
   if (lb.proxies[backendRow + PROXY_QUEUE_LENGTH] === 0) {
-    row = pickFree(lb, backendRow, exclude);
+    row = pickFree(lb, backendRow, excludeRow);
     if (row > 0) {
       takeSlot(lb, backendRow, row, lb.self);
       finishPick(lb, backendRow, row);
@@ -177,7 +174,10 @@ function decide(
   return enqueue(lb, backendRow, -row, hash, streamSlot, streamGeneration, flags);
 }
 
-/** Whether a stream whose server has a full queue is to be tried on another. */
+/**
+ * Whether a stream whose server has a full queue is to be tried on another: that server cannot be
+ * picked again, so nothing needs to exclude it.
+ */
 function mayGoElsewhere(lb: Lb, backendRow: number, choice: number): boolean {
   return choice === CHOICE_QUEUE_FULL && lb.proxies[backendRow + PROXY_REDISPATCH] !== 0;
 }

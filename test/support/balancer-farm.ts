@@ -19,10 +19,12 @@ import {
   PROXY_BACK_CURRENT,
   PROXY_FLAGS,
   PROXY_FULLCONN,
+  PROXY_QUEUE_TOTAL,
   PROXY_REDISPATCH,
   PROXY_STRIDE,
 } from "../../src/tables/generated/proxy.ts";
 import {
+  QUEUE_GRANTED_SERVER,
   QUEUE_STREAM,
   QUEUE_STREAM_GENERATION,
   QUEUE_WORKER,
@@ -107,7 +109,8 @@ export class Farm {
   constructor(options: FarmOptions) {
     const workers = options.workers ?? 2;
     const servers = options.servers.length + 8;
-    const arenaWords = 4096 + servers * 1024;
+    // Room for rings of servers of weight 256, twice.
+    const arenaWords = Math.min(65_536 + servers * 65_536, 33_554_432);
     const queueEntries = options.queueEntries ?? 4096;
     const sizes = { workers, proxies: 4, listeners: 1, servers, queueEntries, arenaWords };
     this.tables = new Tables(reserveTables(sizes));
@@ -220,6 +223,16 @@ export class Farm {
     const index = row / SERVER_STRIDE - 1;
     expect(this.rows[index]).toBe(row);
     return index;
+  }
+
+  /** Index of the server whose slot an entry was granted. */
+  grantedServer(entry: number): number {
+    return this.indexOf(this.tables.queue.words[entry + QUEUE_GRANTED_SERVER]!);
+  }
+
+  /** Streams that wait, on the backend and on all of its servers. */
+  queueTotal(): number {
+    return this.tables.proxies.words[this.backend + PROXY_QUEUE_TOTAL]!;
   }
 
   served(index: number): number {
