@@ -64,8 +64,9 @@ export async function startBalancer(
 ): Promise<Balancer> {
   const folder = temporaryFolder();
   const path = folder.file("haproxy.cfg");
-  // haproxy refuses a file whose last line is not ended.
-  writeFileSync(path, options.config.endsWith("\n") ? options.config : `${options.config}\n`);
+  // haproxy refuses a file whose last line is not ended; sluice takes it.
+  const isStrict = balancerBinary(name).endsWith("haproxy");
+  writeFileSync(path, isStrict ? options.config.replace(/\n?$/, "\n") : options.config);
   const args = (options.args ?? ["-db", "-f", "{config}"]).map((a) => a.replace("{config}", path));
   const command = [balancerBinary(name), ...args];
   const wrapped =

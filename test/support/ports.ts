@@ -90,14 +90,3 @@ export function isAccepted(listenPort: number, clientPort: number): boolean {
     (socket) => socket.remotePort === clientPort && socket.inode !== 0,
   );
 }
-
-/** Whether someone listens on the unix socket `name`: a path, or `@name` for an abstract one. */
-export function isUnixListening(name: string): boolean {
-  const listening = "00010000";
-  return readFileSync("/proc/net/unix", "latin1")
-    .split("\n")
-    .some((line) => {
-      const words = line.trim().split(/\s+/);
-      return words[3] === listening && (words[7] ?? "").replace(/@+$/, "") === name;
-    });
-}
