@@ -1,0 +1,195 @@
+/**
+ * The sentences of state changes, word for word as HAProxy logs them: tools and tests parse them.
+ * Pure functions from facts to text. Recorded from HAProxy (`test/unit/control/logs`).
+ */
+import { LEVEL_ALERT, LEVEL_EMERG, LEVEL_NOTICE, LEVEL_WARNING } from "../../wire/syslog.ts";
+
+/** A sentence and its syslog level. */
+export type Notice = { level: 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7; text: string };
+
+/** The result of a health check, as far as it is told. */
+export type CheckFacts = {
+  /** `Layer4 connection problem`, `Layer4 check passed`, `Layer4 timeout`, … */
+  reason: string;
+  /** A code of the protocol checked, if it has one. */
+  code?: number;
+  /** What the system said: `Connection refused`. */
+  info?: string;
+  /** Milliseconds; undefined where the check did not run to an end. */
+  durationMs?: number;
+};
+
+/** A server whose state has changed, and how its backend stands after that. */
+export type ServerFacts = {
+  backend: string;
+  server: string;
+  backup: boolean;
+  /** Usable servers of the backend. */
+  activeLeft: number;
+  backupLeft: number;
+  /** Streams on the server now. */
+  sessions: number;
+  /** Streams of its queue that were sent elsewhere. */
+  requeued: number;
+  /** Streams still waiting in the backend. */
+  queued: number;
+  /** `backend/server` that this one tracks, when that is why. */
+  via?: string;
+  /** The check that decided it; left out when `option log-health-checks` has told it already. */
+  check?: CheckFacts;
+  /** Who, if not a check: `changed from CLI`. */
+  cause?: string;
+};
+
+function subject(facts: ServerFacts): string {
+  return `${facts.backup ? "Backup " : ""}Server ${facts.backend}/${facts.server}`;
+}
+
+function why(facts: ServerFacts): string {
+  if (facts.via !== undefined) return ` via ${facts.via}`;
+  if (facts.check !== undefined) return `, ${describeCheck(facts.check)}`;
+  return facts.cause === undefined ? "" : `, ${facts.cause}`;
+}
+
+/** `reason: Layer4 check passed, check duration: 0ms`. */
+export function describeCheck(check: CheckFacts): string {
+  let text = `reason: ${check.reason}`;
+  if (check.code !== undefined) text += `, code: ${check.code}`;
+  if (check.info !== undefined) text += `, info: "${check.info}"`;
+  if (check.durationMs !== undefined) text += `, check duration: ${check.durationMs}ms`;
+  return text;
+}
+
+function left(facts: ServerFacts): string {
+  const { activeLeft, backupLeft } = facts;
+  const onBackup = activeLeft === 0 && backupLeft > 0 ? " Running on backup." : "";
+  return (
+    ` ${activeLeft} active and ${backupLeft} backup servers left.${onBackup}` +
+    ` ${facts.sessions} sessions active, ${facts.requeued} requeued,` +
+    ` ${facts.queued} remaining in queue.`
+  );
+}
+
+function online(facts: ServerFacts): string {
+  const { activeLeft, backupLeft } = facts;
+  const onBackup = activeLeft === 0 && backupLeft > 0 ? " Running on backup." : "";
+  return (
+    ` ${activeLeft} active and ${backupLeft} backup servers online.${onBackup}` +
+    ` ${facts.requeued} sessions requeued, ${facts.queued} total in queue.`
+  );
+}
+
+/** A check, a tracked server or the runtime API brought it down. */
+export function serverDown(facts: ServerFacts): Notice {
+  return { level: LEVEL_ALERT, text: `${subject(facts)} is DOWN${why(facts)}.${left(facts)}` };
+}
+
+/** It is usable again. */
+export function serverUp(facts: ServerFacts): Notice {
+  return { level: LEVEL_NOTICE, text: `${subject(facts)} is UP${why(facts)}.${online(facts)}` };
+}
+
+/** A check that says "no new streams" (404 and the like), or the runtime API. */
+export function serverStopping(facts: ServerFacts): Notice {
+  const text = `${subject(facts)} is stopping${why(facts)}.${online(facts)}`;
+  return { level: LEVEL_NOTICE, text };
+}
+
+/** `set server … state maint`, or its address cannot be resolved. */
+export function serverMaintenance(facts: ServerFacts): Notice {
+  const text = `${subject(facts)} is going DOWN for maintenance${why(facts)}.${left(facts)}`;
+  return { level: LEVEL_ALERT, text };
+}
+
+/** It was down already when maintenance began. */
+export function serverWasDownMaintenance(facts: ServerFacts): Notice {
+  const text = `${subject(facts)} was DOWN and now enters maintenance${why(facts)}.`;
+  return { level: LEVEL_WARNING, text };
+}
+
+/**
+ * Maintenance is over.
+ * @param isUp it is usable at once
+ * @param isDraining it was set to drain meanwhile
+ * @param isForced it was its own maintenance, not that of the server it tracks
+ */
+export function serverReady(
+  facts: ServerFacts,
+  isUp: boolean,
+  isDraining: boolean,
+  isForced: boolean,
+): Notice {
+  const state = `${isUp ? "UP" : "DOWN"}/${isDraining ? "DRAIN" : "READY"}`;
+  const kind = isForced ? "forced maintenance" : "maintenance";
+  return { level: LEVEL_NOTICE, text: `${subject(facts)} is ${state} (leaving ${kind}).` };
+}
+
+/** `set server … state drain`, or weight 0 by an agent. */
+export function serverDrain(facts: ServerFacts): Notice {
+  const text = `${subject(facts)} enters drain state${why(facts)}.${online(facts)}`;
+  return { level: LEVEL_NOTICE, text };
+}
+
+/** Draining is over. */
+export function serverDrained(facts: ServerFacts, isUp: boolean): Notice {
+  const state = isUp ? "UP" : "DOWN";
+  return { level: LEVEL_NOTICE, text: `${subject(facts)} is ${state} (leaving forced drain).` };
+}
+
+/** `option log-health-checks`: one result. */
+export function healthCheck(
+  facts: Pick<ServerFacts, "backend" | "server" | "backup">,
+  check: CheckFacts,
+  isGood: boolean,
+  counted: number,
+  needed: number,
+  isUp: boolean,
+): Notice {
+  const who = `${facts.backup ? "backup " : ""}server ${facts.backend}/${facts.server}`;
+  const verdict = isGood ? "succeeded" : "failed";
+  const status = `status: ${counted}/${needed} ${isUp ? "UP" : "DOWN"}`;
+  const text = `Health check for ${who} ${verdict}, ${describeCheck(check)}, ${status}.`;
+  return { level: LEVEL_NOTICE, text };
+}
+
+/** What HAProxy calls a proxy in sentences: a `listen` is a proxy. */
+export type ProxySection = "frontend" | "backend" | "listen";
+
+function sectionWord(section: ProxySection): string {
+  return section === "listen" ? "proxy" : section;
+}
+
+/** The last usable server is gone. */
+export function noServer(section: ProxySection, name: string): Notice {
+  const text = `${sectionWord(section)} ${name} has no server available!`;
+  return { level: LEVEL_EMERG, text };
+}
+
+/** A proxy begins to serve. */
+export function proxyStarted(name: string): Notice {
+  return { level: LEVEL_NOTICE, text: `Proxy ${name} started.` };
+}
+
+/** A soft stop begins. */
+export function proxyStopping(section: ProxySection, name: string, graceMs: number): Notice {
+  return {
+    level: LEVEL_WARNING,
+    text: `Stopping ${sectionWord(section)} ${name} in ${graceMs} ms.`,
+  };
+}
+
+/** A proxy has ended, with the connections it has seen on either side. */
+export function proxyStopped(name: string, front: number, back: number): Notice {
+  const text = `Proxy ${name} stopped (cumulated conns: FE: ${front}, BE: ${back}).`;
+  return { level: LEVEL_WARNING, text };
+}
+
+/** `disable frontend`. */
+export function frontendPaused(name: string): Notice {
+  return { level: LEVEL_WARNING, text: `Paused frontend ${name}.` };
+}
+
+/** `enable frontend`. */
+export function frontendResumed(name: string): Notice {
+  return { level: LEVEL_WARNING, text: `Resumed frontend ${name}.` };
+}
