@@ -69,7 +69,7 @@ export interface Process extends AsyncDisposable {
 export function startProcess(command: string[], options: StartOptions = {}): Process {
   const child = Bun.spawn(command, {
     stdio: ["ignore", "pipe", "pipe", ...(options.fds ?? [])],
-    env: { ...process.env, ...options.env },
+    env: { ...inheritedEnvironment(), ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   let text = "";
@@ -96,6 +96,12 @@ export function startProcess(command: string[], options: StartOptions = {}): Pro
       await child.exited;
     },
   };
+}
+
+/** The environment without what configures tests or would configure sluice. */
+function inheritedEnvironment(): Record<string, string | undefined> {
+  const entries = Object.entries(process.env);
+  return Object.fromEntries(entries.filter(([name]) => !name.startsWith("SLUICE_")));
 }
 
 /** Runs `command` to its end. */
