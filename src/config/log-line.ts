@@ -89,7 +89,7 @@ type Options = Pick<LogTarget, "format" | "lengthMax" | "sample"> & { rest: read
 /** `len`, `format` and `sample`, in this order, then the rest. */
 function parseOptions(line: Line): Options | undefined {
   const { args } = line;
-  const options: Options = { format: "rfc3164", lengthMax: LENGTH_DEFAULT, rest: [] };
+  const options: Options = { format: "default", lengthMax: LENGTH_DEFAULT, rest: [] };
   let at = 1;
   for (; at < args.length; at += 2) {
     const word = args[at];

@@ -33,8 +33,12 @@ export type LogTarget = {
     | { kind: "tcp"; address: Address }
     | { kind: "unix"; path: string }
     | { kind: "fd"; fd: number };
-  /** Wire shape (`format` on the log line): manual 4.2, `log`. */
-  format: "rfc3164" | "rfc5424" | "short" | "raw" | "local" | "priority" | "timed" | "iso";
+  /**
+   * Wire shape (`format` on the log line): manual 4.2, `log`. `default`: none was named, which is
+   * `rfc3164` where `log-send-hostname` is set and `local` elsewhere.
+   */
+  format:
+    "default" | "rfc3164" | "rfc5424" | "short" | "raw" | "local" | "priority" | "timed" | "iso";
   /** Syslog facility 0..23. */
   facility: number;
   /** Longest line, in bytes (`len`). */

@@ -83,6 +83,10 @@ export function encodeSyslog(
   const priority = facility * 8 + level;
   const { tag, pid, hostname } = identity;
   switch (format) {
+    case "default": {
+      const host = hostname === "" ? "" : `${hostname} `;
+      return `<${priority}>${formatBsdDate(micros)} ${host}${tag}[${pid}]: ${text}`;
+    }
     case "local":
       return `<${priority}>${formatBsdDate(micros)} ${tag}[${pid}]: ${text}`;
     case "rfc3164": {

@@ -162,7 +162,7 @@ export class LogHub {
 
   /** Lines lost by all sinks since the start (DroppedLogs of `show info`). */
   dropped(): number {
-    let sum = 0;
+    let sum = this.json?.dropped ?? 0;
     for (const sink of this.sinks.values()) sum += sink.dropped;
     return sum;
   }
@@ -182,6 +182,7 @@ export class LogHub {
 
   /** The last flush, before the process ends. */
   close(): void {
+    this.json?.close();
     for (const sink of this.sinks.values()) sink.close();
   }
 }

@@ -1,8 +1,10 @@
 /**
  * Structured log lines by pino: what sluice prints of its streams when no `log` line says
  * otherwise. One JSON object a line; names of fields are stable. Control thread.
+ *
+ * pino is loaded with the first line, since loading it costs a third of a start; lines wait for it.
  */
-import pino from "pino";
+import type { Logger } from "pino";
 
 import { formatIp, IpAddress } from "../../base/address.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -16,38 +18,88 @@ import type { LogSink } from "./sink.ts";
 
 /** pino's levels that sluice uses; `notice` is its own, between info and warn. */
 const NOTICE_VALUE = 35;
+/** Lines that may wait for pino. */
+const WAITING_MAX = 10_000;
+
+type JsonLevel = "info" | "warn";
+type Line = { level: JsonLevel; fields: Fields; text: string };
 
 export class JsonLog {
-  private readonly logger: pino.Logger<"notice">;
+  private readonly sink: LogSink;
+  private readonly clock: Clock;
+  private readonly level: SluiceSpec["logLevel"];
+  private logger: Logger<"notice"> | undefined;
+  private waiting: Line[] | undefined;
+  /** Lines lost while pino was loaded. */
+  dropped = 0;
 
   constructor(sink: LogSink, clock: Clock, level: SluiceSpec["logLevel"]) {
-    const isoTime = (): string =>
-      `,"time":"${new Date(Math.floor(clock.epochMicros() / 1000)).toISOString()}"`;
-    this.logger = pino(
-      {
-        level: level === "warning" ? "warn" : level,
-        customLevels: { notice: NOTICE_VALUE },
-        base: { pid: process.pid },
-        timestamp: isoTime,
-        formatters: { level: (label) => ({ level: label }) },
-      },
-      // pino ends lines itself; the sink adds its own end.
-      { write: (line: string) => sink.write(line.slice(0, -1)) },
-    );
+    this.sink = sink;
+    this.clock = clock;
+    this.level = level;
   }
 
   /** One ended stream, or a connection that did not become one. */
   stream(context: RecordContext, uniqueId: string | undefined): void {
-    const isError = (context.word(STREAM_LOG_FLAGS) & LOG_FLAG_ERROR) !== 0;
     const id = uniqueId === undefined ? {} : { uniqueId };
     if (context.kind() === LOG_KIND_SESSION_ERROR) {
       const error = connectionErrorText(context.errorCode());
-      this.logger.warn({ ...whoOf(context), ...id, error }, "connection refused");
+      const fields = { ...whoOf(context), ...id, error };
+      this.put({ level: "warn", fields, text: "connection refused" });
       return;
     }
     const fields = { ...whoOf(context), ...whatOf(context), ...id };
-    if (isError) this.logger.warn(fields, "stream failed");
-    else this.logger.info(fields, context.isPartial() ? "stream connected" : "stream ended");
+    const isError = (context.word(STREAM_LOG_FLAGS) & LOG_FLAG_ERROR) !== 0;
+    if (isError) this.put({ level: "warn", fields, text: "stream failed" });
+    else {
+      const text = context.isPartial() ? "stream connected" : "stream ended";
+      this.put({ level: "info", fields, text });
+    }
+  }
+
+  private put(line: Line): void {
+    if (this.logger !== undefined) {
+      this.logger[line.level](line.fields, line.text);
+      return;
+    }
+    if (this.waiting === undefined) {
+      this.waiting = [];
+      void this.load();
+    }
+    if (this.waiting.length < WAITING_MAX) this.waiting.push(line);
+    else this.dropped++;
+  }
+
+  /** The end: what still waits for pino is printed without it, in the same shape. */
+  close(): void {
+    const time = new Date(Math.floor(this.clock.epochMicros() / 1000)).toISOString();
+    for (const { level, fields, text } of this.waiting ?? []) {
+      const line = { level, time, pid: process.pid, ...fields, msg: text };
+      this.sink.write(JSON.stringify(line));
+    }
+    this.waiting = undefined;
+  }
+
+  /** Loads pino and prints what has waited for it. */
+  private async load(): Promise<void> {
+    const { pino } = await import("pino");
+    const { clock, sink, level } = this;
+    const logger = pino(
+      {
+        level: level === "warning" ? "warn" : level,
+        customLevels: { notice: NOTICE_VALUE },
+        base: { pid: process.pid },
+        timestamp: () =>
+          `,"time":"${new Date(Math.floor(clock.epochMicros() / 1000)).toISOString()}"`,
+        formatters: { level: (label) => ({ level: label }) },
+      },
+      // pino ends lines itself; the sink adds its own end.
+      { write: (text: string) => sink.write(text.slice(0, -1)) },
+    );
+    this.logger = logger;
+    for (const line of this.waiting ?? []) logger[line.level](line.fields, line.text);
+    this.waiting = undefined;
+    sink.flush();
   }
 }
 

@@ -17,6 +17,11 @@ const TEXT = "127.0.0.1:41178 [x] f b/srv1";
 describe("shapes, as HAProxy sends them", () => {
   // [format, message, message with log-send-hostname]
   const table: readonly (readonly [SyslogFormat, string, string])[] = [
+    [
+      "default",
+      `<158>Nov 21 10:14:40 haproxy[18492]: ${TEXT}`,
+      `<158>Nov 21 10:14:40 myhost haproxy[18492]: ${TEXT}`,
+    ],
     ["local", `<158>Nov 21 10:14:40 haproxy[18492]: ${TEXT}`, ""],
     [
       "rfc3164",

@@ -71,15 +71,15 @@ describe("datagrams", () => {
         "print('ready',flush=True);print(s.recv(9999).decode()+s.recv(9999).decode(),end='')";
       const child = Bun.spawn([python, "-c", script, path], { stdout: "pipe" });
       const reader = child.stdout.getReader();
-      await reader.read();
+      let text = "";
+      while (!text.includes("\n")) text += new TextDecoder().decode((await reader.read()).value);
       sink.write("one");
       sink.write("two");
       sink.flush();
-      let text = "";
       for (let part = await reader.read(); !part.done; part = await reader.read()) {
         text += new TextDecoder().decode(part.value);
       }
-      expect(text).toBe("one\ntwo\n");
+      expect(text).toBe("ready\none\ntwo\n");
       expect(sink.dropped).toBe(1);
     }
     sink.close();
