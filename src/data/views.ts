@@ -50,6 +50,8 @@ export class ProxyView {
   wantsLog: boolean;
   /** The client's address is read at once: it is for logs, and later the socket may be gone. */
   readonly needsClient: boolean;
+  /** Sessions are logged when they begin (default format), not at their end. */
+  readonly logsAtStart: boolean;
   /** The address that the client reached is for logs. */
   readonly logsDestination: boolean;
   /** Both ends of the connection to the server are for logs. */
@@ -71,6 +73,7 @@ export class ProxyView {
     this.backCount = index * BACK_COUNT_STRIDE;
     this.wantsLog = spec.logs.length > 0 || globals.logAllStreams;
     this.needsClient = this.wantsLog;
+    this.logsAtStart = spec.logs.length > 0 && spec.logFormatKind === "default";
     const isCustom = this.wantsLog && spec.logFormatKind === "custom";
     this.logsDestination = this.wantsLog && (isCustom || spec.logFormatKind === "default");
     this.logsServerEndpoints = isCustom;

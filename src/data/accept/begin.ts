@@ -1,6 +1,7 @@
 /** The first stage of a stream: fields, addresses, PROXY header or not. @hot */
 import type { Conduit } from "../../conduit/conduit.ts";
 import { countSession } from "../account/counters.ts";
+import { writeSessionRecord } from "../log/record.ts";
 import { routeStream } from "../route/route.ts";
 import { STREAM_HEADER, STREAM_ROUTE } from "../stream.ts";
 import type { Stream } from "../stream.ts";
@@ -53,5 +54,6 @@ export function beginStream(stream: Stream, listener: ListenerView, front: Condu
 export function startSession(stream: Stream): void {
   stream.state = STREAM_ROUTE;
   countSession(stream.engine, stream.listener!);
+  writeSessionRecord(stream);
   routeStream(stream);
 }

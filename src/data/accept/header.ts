@@ -3,12 +3,14 @@
  * anything else of the connection. A bad, missing or late one ends the connection and is counted.
  */
 import { assert } from "../../base/assert.ts";
+import { CONN_PRX_TIMEOUT } from "../../wire/connection-error.ts";
 import { PROXY_NEED_MORE } from "../../wire/proxy-header.ts";
 import type { ProxyHeader } from "../../wire/proxy-header.ts";
 import { ProxyHeaderReader } from "../../wire/proxy-reader.ts";
 import { CAUSE_PROXY, PHASE_REQUEST } from "../account/causes.ts";
 import { countHeaderError } from "../account/counters.ts";
 import { endStream } from "../account/end.ts";
+import { writeSessionError } from "../log/record.ts";
 import { STREAM_HEADER } from "../stream.ts";
 import type { Stream } from "../stream.ts";
 import { startSession } from "./begin.ts";
@@ -51,7 +53,7 @@ export function receiveHeader(
   const result = state.reader.push(bytes.subarray(offset, offset + length));
   if (result === PROXY_NEED_MORE) return length;
   if (result < 0) {
-    fail(stream);
+    fail(stream, state.reader.errorCode(result));
     return length;
   }
   const { engine } = stream;
@@ -80,7 +82,7 @@ function adopt(stream: Stream, header: ProxyHeader): void {
 
 /** The client ended, or aborted, before its header was complete. */
 export function headerEnded(stream: Stream): void {
-  fail(stream);
+  fail(stream, stream.header!.reader.errorCode(PROXY_NEED_MORE));
 }
 
 /** The client was silent too long. */
@@ -89,11 +91,13 @@ export function headerTimedOut(stream: Stream): void {
     stream.engine.setTimer(stream.slot, stream.deadlineMs);
     return;
   }
-  fail(stream);
+  fail(stream, CONN_PRX_TIMEOUT);
 }
 
-function fail(stream: Stream): void {
+/** @param code CONN_* of wire/connection-error.ts */
+function fail(stream: Stream, code: number): void {
   assert(stream.state === STREAM_HEADER, "header: it fails before the session begins");
   countHeaderError(stream.engine, stream.listener!);
+  writeSessionError(stream, code);
   endStream(stream, CAUSE_PROXY, PHASE_REQUEST, true);
 }

@@ -10,6 +10,7 @@ import {
   LOG_FLAG_ASAP,
   LOG_FLAG_ERROR,
   LOG_FLAG_REDISPATCHED,
+  LOG_KIND_SESSION_ERROR,
   LOG_KIND_STREAM_CONNECTED,
   LOG_KIND_STREAM_END,
 } from "../../tables/generated/enums.ts";
@@ -22,6 +23,7 @@ import {
 import { SERVER_SERVED } from "../../tables/generated/server.ts";
 import * as log from "../../tables/generated/stream-log.ts";
 import { beginRecord, commitRecord, RING_FULL } from "../../tables/log-ring.ts";
+import { CONN_PRX_EMPTY } from "../../wire/connection-error.ts";
 import { CAUSE_NONE, PHASE_NONE } from "../account/causes.ts";
 import { destinationOf } from "../route/stream-context.ts";
 import type { Stream } from "../stream.ts";
@@ -38,10 +40,28 @@ export function writeLogRecord(stream: Stream, termination: number): void {
   write(stream, LOG_KIND_STREAM_END, termination, isError ? LOG_FLAG_ERROR : 0);
 }
 
+/** The default format tells of a session as soon as it is accepted (manual 8.2.1). */
+export function writeSessionRecord(stream: Stream): void {
+  if (!stream.frontend.logsAtStart) return;
+  stream.wasLogged = true;
+  write(stream, LOG_KIND_STREAM_CONNECTED, (CAUSE_NONE << 8) | PHASE_NONE, 0);
+}
+
+/**
+ * A connection that ended before it was a session.
+ * @param code CONN_* of wire/connection-error.ts
+ */
+export function writeSessionError(stream: Stream, code: number): void {
+  stream.wasLogged = true;
+  if (!stream.frontend.wantsLog) return;
+  if (stream.frontend.spec.options.dontlognull && code === CONN_PRX_EMPTY) return;
+  write(stream, LOG_KIND_SESSION_ERROR, code, LOG_FLAG_ERROR);
+}
+
 /** `option logasap`: the record of a stream that has just reached its server. */
 export function writeConnectedRecord(stream: Stream): void {
   const { frontend } = stream;
-  if (!frontend.wantsLog || !frontend.spec.options.logasap) return;
+  if (!frontend.wantsLog || !frontend.spec.options.logasap || stream.wasLogged) return;
   stream.wasLogged = true;
   const termination = (CAUSE_NONE << 8) | PHASE_NONE;
   write(stream, LOG_KIND_STREAM_CONNECTED, termination, LOG_FLAG_ASAP);
