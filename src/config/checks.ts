@@ -205,7 +205,7 @@ function checkGuids(context: LoadContext, proxies: readonly ProxyDraft[]): void 
     }
   };
   for (const proxy of proxies) {
-    check(proxy.guid, titleOf(proxy), proxy.origin);
+    check(proxy.guid, titleOf(proxy), proxy.guidOrigin ?? proxy.origin);
     for (const bind of proxy.binds) {
       const guid = bind.guid === undefined ? undefined : `${bind.guid}-0`;
       check(guid, `'bind ${bind.text}' of ${titleOf(proxy)}`, bind.origin);

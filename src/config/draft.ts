@@ -121,6 +121,7 @@ export type ProxyDraft = {
   settings: ProxySettings;
   id?: number;
   guid?: string;
+  guidOrigin?: Origin;
   description?: string;
   acls: Map<string, BoolExpression>;
   /** Names of ACLs that were refused: rules that use them are not reported again. */

@@ -47,9 +47,13 @@ export function parseAcl(line: Line, proxy: ProxyDraft): void {
     alertLine(line, "'acl' is only allowed in named defaults sections.");
     return;
   }
-  if (name === undefined || words.length === 0) {
+  if (name === undefined) {
+    alertLine(line, "'acl' expects a name and a criterion.");
+    return;
+  }
+  if (words.length === 0) {
     const problem = "missing fetch method in ACL expression ''";
-    alertLine(line, `error detected while parsing ACL '${name ?? ""}' : ${problem}.`);
+    alertLine(line, `error detected while parsing ACL '${name}' : ${problem}.`);
     return;
   }
   const problem = checkAclName(name);

@@ -247,7 +247,8 @@ export class SectionReader {
     }
     const { row, length } = found;
     if (prefix !== "" && row.invertible !== true) {
-      const text = `negation/default currently supported only for ${INVERTIBLE}.`;
+      const got = `(got '${prefix} ${row.name}')`;
+      const text = `negation/default currently supported only for ${INVERTIBLE} ${got}.`;
       this.#context.report.alertAt(origin, text);
       return undefined;
     }

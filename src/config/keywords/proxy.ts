@@ -50,7 +50,9 @@ const parseId: ProxyParser = (line, proxy) => {
 };
 
 const parseGuid: ProxyParser = (line, proxy) => {
-  if (hasArgs(line, 1, 1, "a string argument")) proxy.guid = line.args[0] ?? "";
+  if (!hasArgs(line, 1, 1, "a string argument")) return;
+  proxy.guid = line.args[0] ?? "";
+  proxy.guidOrigin = line.origin;
 };
 
 const parseDescription: ProxyParser = (line, proxy) => {
