@@ -17,6 +17,7 @@ import type { Table } from "../../tables/tables.ts";
 import type { SyslogIdentity } from "../../wire/syslog.ts";
 import type { Model, ProxyObject } from "../model.ts";
 import { JsonLog } from "./json-line.ts";
+import { logLibc } from "./libc.ts";
 import { formatSessionError, formatTcpLine, ProxyLog } from "./proxy-log.ts";
 import { type LiveNumbers, RecordContext } from "./record-context.ts";
 import type { Notice } from "./sentences.ts";
@@ -55,6 +56,8 @@ export class LogHub {
   constructor(options: HubOptions) {
     const { plan, model, clock, random32, live, warn } = options;
     this.options = options;
+    // After a chroot there may be no C library to load.
+    logLibc();
     this.context = new RecordContext(model, clock, random32, live);
     this.standard = this.sinkOf({ kind: "fd", fd: 1 }) ?? new DescriptorSink(1);
     const { logFormat, logLevel } = plan.sluice;

@@ -30,6 +30,8 @@ export class JsonLog {
   private readonly level: SluiceSpec["logLevel"];
   private logger: Logger<"notice"> | undefined;
   private waiting: Line[] | undefined;
+  /** pino could not be loaded, or the end came first. */
+  private isWithoutPino = false;
   /** Lines lost while pino was loaded. */
   dropped = 0;
 
@@ -62,6 +64,10 @@ export class JsonLog {
       this.logger[line.level](line.fields, line.text);
       return;
     }
+    if (this.isWithoutPino) {
+      this.writePlain(line);
+      return;
+    }
     if (this.waiting === undefined) {
       this.waiting = [];
       void this.load();
@@ -70,21 +76,40 @@ export class JsonLog {
     else this.dropped++;
   }
 
-  /** The end: what still waits for pino is printed without it, in the same shape. */
+  /** The end: what still waits for pino is printed without it. */
   close(): void {
-    const time = new Date(Math.floor(this.clock.epochMicros() / 1000)).toISOString();
-    for (const { level, fields, text } of this.waiting ?? []) {
-      const line = { level, time, pid: process.pid, ...fields, msg: text };
-      this.sink.write(JSON.stringify(line));
-    }
+    if (this.logger === undefined) this.goWithoutPino();
+  }
+
+  private goWithoutPino(): void {
+    this.isWithoutPino = true;
+    for (const line of this.waiting ?? []) this.writePlain(line);
     this.waiting = undefined;
   }
 
-  /** Loads pino and prints what has waited for it. */
+  /** The same shape as pino's. */
+  private writePlain({ level, fields, text }: Line): void {
+    if (level === "info" && this.level !== "info" && this.level !== "debug") return;
+    const time = new Date(Math.floor(this.clock.epochMicros() / 1000)).toISOString();
+    this.sink.write(JSON.stringify({ level, time, pid: process.pid, ...fields, msg: text }));
+  }
+
   private async load(): Promise<void> {
+    const logger = await this.makeLogger().catch(() => undefined);
+    if (this.isWithoutPino) return;
+    if (logger === undefined) this.goWithoutPino();
+    else {
+      for (const line of this.waiting ?? []) logger[line.level](line.fields, line.text);
+      this.waiting = undefined;
+      this.logger = logger;
+    }
+    this.sink.flush();
+  }
+
+  private async makeLogger(): Promise<Logger<"notice">> {
     const { pino } = await import("pino");
     const { clock, sink, level } = this;
-    const logger = pino(
+    return pino(
       {
         level: level === "warning" ? "warn" : level,
         customLevels: { notice: NOTICE_VALUE },
@@ -96,10 +121,6 @@ export class JsonLog {
       // pino ends lines itself; the sink adds its own end.
       { write: (text: string) => sink.write(text.slice(0, -1)) },
     );
-    this.logger = logger;
-    for (const line of this.waiting ?? []) logger[line.level](line.fields, line.text);
-    this.waiting = undefined;
-    sink.flush();
   }
 }
 
