@@ -88,7 +88,8 @@ function takeCondition(
     return undefined;
   }
   const result = parseCondition(words, proxy.acls, line.context.aclSources);
-  return takeExpression(line, result, `error detected while parsing ${rule} rule`, "this rule");
+  const subject = `'${line.keyword} ${line.args[0] ?? ""}' : error detected while parsing`;
+  return takeExpression(line, result, `${subject} ${rule} rule`, "this rule");
 }
 
 /** `use_backend NAME|%[…] [if|unless …]`. */

@@ -240,6 +240,10 @@ export class SectionReader {
   ): { row: Keyword<P>; line: Line } | undefined {
     const prefix = written[0] === "no" || written[0] === "default" ? written[0] : "";
     const words = prefix === "" ? written : written.slice(1);
+    if (words.length === 0) {
+      this.#context.report.alertAt(origin, `'${prefix}' expects a keyword.`);
+      return undefined;
+    }
     const found = index.find(words);
     if (found === undefined) {
       this.#reportUnknown(index, section, words, origin);
