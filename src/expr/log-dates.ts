@@ -3,17 +3,7 @@
  * Local dates follow the process's time zone (`TZ`).
  */
 
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-/** Two digits. */
-export function pad2(value: number): string {
-  return value < 10 ? `0${value}` : String(value);
-}
-
-/** English month, three letters, 0 = Jan. */
-export function monthName(month: number): string {
-  return MONTHS[month] ?? "Jan";
-}
+import { formatUtcOffset, MONTHS, pad2 } from "../base/calendar.ts";
 
 let localSecond = -1;
 let localText = "";
@@ -23,7 +13,7 @@ export function formatLocalSecond(seconds: number): string {
   if (seconds === localSecond) return localText;
   const date = new Date(seconds * 1000);
   localText =
-    `${pad2(date.getDate())}/${monthName(date.getMonth())}/${date.getFullYear()}` +
+    `${pad2(date.getDate())}/${MONTHS[date.getMonth()]}/${date.getFullYear()}` +
     `:${pad2(date.getHours())}:${pad2(date.getMinutes())}:${pad2(date.getSeconds())}`;
   localSecond = seconds;
   return localText;
@@ -38,22 +28,14 @@ export function formatLocalMillis(micros: number): string {
 
 /** `%Tl`: local, with the offset from UTC. */
 export function formatLocalOffset(seconds: number): string {
-  return `${formatLocalSecond(seconds)} ${formatOffset(seconds, "")}`;
+  return `${formatLocalSecond(seconds)} ${formatUtcOffset(new Date(seconds * 1000), "")}`;
 }
 
 /** `%T`: UTC. */
 export function formatUtc(seconds: number): string {
   const date = new Date(seconds * 1000);
   return (
-    `${pad2(date.getUTCDate())}/${monthName(date.getUTCMonth())}/${date.getUTCFullYear()}` +
+    `${pad2(date.getUTCDate())}/${MONTHS[date.getUTCMonth()]}/${date.getUTCFullYear()}` +
     `:${pad2(date.getUTCHours())}:${pad2(date.getUTCMinutes())}:${pad2(date.getUTCSeconds())} +0000`
   );
-}
-
-/** Offset of local time from UTC at that second: `+0200`, or `+02:00` with a separator. */
-export function formatOffset(seconds: number, separator: string): string {
-  const minutes = -new Date(seconds * 1000).getTimezoneOffset();
-  const size = Math.abs(minutes);
-  const sign = minutes < 0 ? "-" : "+";
-  return `${sign}${pad2(Math.floor(size / 60))}${separator}${pad2(size % 60)}`;
 }

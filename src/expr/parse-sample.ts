@@ -92,17 +92,13 @@ function parseConverters(text: string, start: number, type: SampleType): ParseRe
       return refused(`converter '${name}' cannot be applied`);
     }
     list.push({ name, args: args.value });
-    current = outputOf(keyword, call, current);
+    if (keyword.output !== "any") current = keyword.output;
     at = call.end;
     if (at < text.length && /[A-Za-z0-9_.(]/.test(text[at] ?? "")) {
       return refused(`missing comma after converter '${name}'`);
     }
   }
   return parsed({ list, type: current, end: at });
-}
-
-function outputOf(keyword: ConverterKeyword, _call: Call, current: SampleType): SampleType {
-  return keyword.output === "any" ? current : keyword.output;
 }
 
 function refuseName(

@@ -5,12 +5,19 @@
 
 /** No error. */
 export const CONN_OK = 0;
+/** The client closed before it sent a byte. */
 export const CONN_PRX_EMPTY = 11;
+/** The connection broke. */
 export const CONN_PRX_ABORT = 12;
+/** The client was too slow. */
 export const CONN_PRX_TIMEOUT = 13;
+/** The client closed in the middle. */
 export const CONN_PRX_TRUNCATED = 14;
+/** Something else than a header. */
 export const CONN_PRX_NOT_HDR = 15;
+/** A header with a mistake. */
 export const CONN_PRX_BAD_HDR = 16;
+/** A header for a protocol that is none of ours. */
 export const CONN_PRX_BAD_PROTO = 17;
 
 type Row = { name: string; text: string };

@@ -9,20 +9,35 @@
 import { crc32c } from "../base/crc32.ts";
 import type { ProxyHeader, ProxyTls, ProxyV2Extras } from "./proxy-header.ts";
 
+/** Protocol negotiated inside TLS. */
 export const PP2_ALPN = 0x01;
+/** Host name that the client asked for. */
 export const PP2_AUTHORITY = 0x02;
+/** Checksum of the whole header. */
 export const PP2_CRC32C = 0x03;
+/** Padding. */
 export const PP2_NOOP = 0x04;
+/** Id of the connection. */
 export const PP2_UNIQUE_ID = 0x05;
+/** Facts of the client's TLS, with fields of its own. */
 export const PP2_SSL = 0x20;
+/** Version of TLS. */
 export const PP2_SSL_VERSION = 0x21;
+/** Common name of the client's certificate. */
 export const PP2_SSL_CN = 0x22;
+/** Cipher. */
 export const PP2_SSL_CIPHER = 0x23;
+/** How our certificate is signed. */
 export const PP2_SSL_SIG_ALG = 0x24;
+/** Kind of our certificate's key. */
 export const PP2_SSL_KEY_ALG = 0x25;
+/** Key exchange. */
 export const PP2_SSL_GROUP = 0x26;
+/** How the handshake was signed. */
 export const PP2_SSL_SIG_SCHEME = 0x27;
+/** The client's certificate, DER. */
 export const PP2_SSL_CLIENT_CERT = 0x28;
+/** Name space of the network. */
 export const PP2_NETNS = 0x30;
 
 /** Longest host name (RFC 1035), and longest unique id of the specification. */

@@ -4,6 +4,7 @@
  *
  * Dates are local times, as HAProxy's are; the text of a second is made once and kept.
  */
+import { formatUtcOffset, MONTHS, pad2 } from "../base/calendar.ts";
 import type { LogLevel, LogTarget } from "../tables/spec.ts";
 
 /** Shape of a message on the wire. */
@@ -58,13 +59,21 @@ export const FACILITY_NAMES = [
   "local7",
 ] as const;
 
+/** The system cannot be used. */
 export const LEVEL_EMERG = 0;
+/** Somebody must act now. */
 export const LEVEL_ALERT = 1;
+/** A critical condition. */
 export const LEVEL_CRIT = 2;
+/** An error. */
 export const LEVEL_ERR = 3;
+/** A warning. */
 export const LEVEL_WARNING = 4;
+/** Normal, and worth knowing. */
 export const LEVEL_NOTICE = 5;
+/** For information: every connection. */
 export const LEVEL_INFO = 6;
+/** For whoever searches a fault. */
 export const LEVEL_DEBUG = 7;
 
 /**
@@ -119,12 +128,6 @@ export function frameSyslog(framing: SyslogFraming, message: string): string {
   return `${Buffer.byteLength(message)} ${message}`;
 }
 
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-function pad2(value: number): string {
-  return value < 10 ? `0${value}` : String(value);
-}
-
 let bsdSecond = -1;
 let bsdText = "";
 
@@ -135,7 +138,7 @@ export function formatBsdDate(micros: number): string {
   const date = new Date(second * 1000);
   const day = date.getDate();
   bsdText =
-    `${MONTHS[date.getMonth()] ?? ""} ${day < 10 ? " " : ""}${day} ` +
+    `${MONTHS[date.getMonth()]} ${day < 10 ? " " : ""}${day} ` +
     `${pad2(date.getHours())}:${pad2(date.getMinutes())}:${pad2(date.getSeconds())}`;
   bsdSecond = second;
   return bsdText;
@@ -153,10 +156,7 @@ export function formatIsoDate(micros: number): string {
     isoHead =
       `${date.getFullYear()}-${pad2(date.getMonth() + 1)}-${pad2(date.getDate())}` +
       `T${pad2(date.getHours())}:${pad2(date.getMinutes())}:${pad2(date.getSeconds())}.`;
-    const minutes = -date.getTimezoneOffset();
-    const size = Math.abs(minutes);
-    const sign = minutes < 0 ? "-" : "+";
-    isoTail = `${sign}${pad2(Math.floor(size / 60))}:${pad2(size % 60)}`;
+    isoTail = formatUtcOffset(date, ":");
     isoSecond = second;
   }
   const rest = Math.floor(micros - second * 1_000_000);

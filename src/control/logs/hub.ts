@@ -3,9 +3,9 @@
  * writes them where the configuration says. Nothing here waits. Control thread.
  *
  * ```
- *   ring record ─▶ RecordContext ─▶ ProxyLog (format) ─┬▶ TargetWriter (level, sampling, shape) ─▶ sink
- *   sentence ──────────────────────────────────────────┘
- *                                    └▶ JsonLog, where a frontend has no `log` line
+ *   record ─▶ RecordContext ─▶ ProxyLog (format) ─┬▶ TargetWriter (level, sampling, shape) ─▶ sink
+ *   sentence ─────────────────────────────────────┘
+ *   record of a frontend without `log` lines ──────▶ JsonLog ──────────────────────────────▶ sink
  * ```
  */
 import { hostname } from "node:os";
@@ -42,6 +42,7 @@ export type HubOptions = {
   warn: (text: string) => void;
 };
 
+/** The log of the process. One a process, made before privileges are dropped. */
 export class LogHub {
   private readonly options: HubOptions;
   private readonly sinks = new Map<string, LogSink>();

@@ -24,6 +24,7 @@ const WAITING_MAX = 10_000;
 type JsonLevel = "info" | "warn";
 type Line = { level: JsonLevel; fields: Fields; text: string };
 
+/** Prints records as JSON lines to one sink. */
 export class JsonLog {
   private readonly sink: LogSink;
   private readonly clock: Clock;

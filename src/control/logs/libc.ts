@@ -20,7 +20,9 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const POLLOUT = 4;
 
+/** No room now. */
 export const EAGAIN = 11;
+/** No buffers now. */
 export const ENOBUFS = 105;
 
 /** Results are >= 0, or -errno. */

@@ -45,6 +45,7 @@ export function formatSessionError(context: RecordContext): string {
   return `${sessionStart(context)}/${bind}: ${connectionErrorText(context.errorCode())}`;
 }
 
+/** The formats and targets of one frontend. */
 export class ProxyLog {
   readonly spec: ProxySpec;
   readonly targets: readonly TargetWriter[];

@@ -55,6 +55,7 @@ function groupOf(field: AddressField): number {
   }
 }
 
+/** The record that was loaded last, as samples and aliases see it. */
 export class RecordContext implements LogContext {
   private readonly model: Model;
   private readonly clock: Clock;

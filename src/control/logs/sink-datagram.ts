@@ -11,6 +11,7 @@ import { LineQueue, type LogSink, RETRY_MS } from "./sink.ts";
 
 const SYSLOG_PORT = 514;
 
+/** Sends each line as one datagram. */
 export class DatagramSink implements LogSink {
   readonly name: string;
   dropped = 0;

@@ -12,6 +12,7 @@ import { LineQueue, type LogSink, RETRY_MS } from "./sink.ts";
 /** PIPE_BUF: a pipe that polls as writable takes this much without waiting. */
 const PIECE_BYTES = 4096;
 
+/** Writes lines to one descriptor. */
 export class DescriptorSink implements LogSink {
   readonly name: string;
   dropped = 0;

@@ -20,6 +20,7 @@ const RECONNECT_MS = 1000;
 /** Lines are joined up to this many bytes for one write. */
 const BATCH_BYTES = 16_384;
 
+/** Sends lines over one connection. */
 export class TcpSink implements LogSink {
   readonly name: string;
   dropped = 0;

@@ -6,6 +6,7 @@ import type { LogLevel, LogTarget } from "../../tables/spec.ts";
 import { encodeSyslog, type SyslogIdentity, truncateMessage } from "../../wire/syslog.ts";
 import type { LogSink } from "./sink.ts";
 
+/** A `log` line in force, bound to its sink. */
 export class TargetWriter {
   private readonly target: LogTarget;
   private readonly sink: LogSink;
