@@ -37,6 +37,7 @@ import {
   SERVER_MAXQUEUE,
   SERVER_MINCONN,
   SERVER_ORDER,
+  SERVER_QUEUE_LENGTH,
   SERVER_SERVED,
   SERVER_STATE,
   SERVER_STRIDE,
@@ -233,6 +234,11 @@ export class Farm {
   /** Streams that wait, on the backend and on all of its servers. */
   queueTotal(): number {
     return this.tables.proxies.words[this.backend + PROXY_QUEUE_TOTAL]!;
+  }
+
+  /** Streams that wait for one server in particular. */
+  ownQueue(index: number): number {
+    return this.tables.servers.words[this.rows[index]! + SERVER_QUEUE_LENGTH]!;
   }
 
   served(index: number): number {

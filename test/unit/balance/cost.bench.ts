@@ -8,12 +8,16 @@ import type { BalanceSpec } from "../../../src/tables/spec.ts";
 import { Farm, makeRandom } from "../../support/balancer-farm.ts";
 import type { FarmServer } from "../../support/balancer-farm.ts";
 
-const CASES: {
+/** An algorithm whose cost is measured. */
+export type CostCase = {
   name: string;
   balance: Partial<BalanceSpec>;
   server: FarmServer;
   hashed?: boolean;
-}[] = [
+};
+
+/** What is measured. */
+export const COST_CASES: readonly CostCase[] = [
   { name: "roundrobin", balance: { algorithm: "roundrobin" }, server: {} },
   { name: "roundrobin, maxconn", balance: { algorithm: "roundrobin" }, server: { maxconn: 1 } },
   { name: "static-rr", balance: { algorithm: "static-rr" }, server: {} },
@@ -31,7 +35,8 @@ const CASES: {
 
 const held = new Int32Array(64);
 
-function run(farm: Farm, picks: number, hashed: boolean): { ns: number; steps: number } {
+/** Many choices, with 64 streams at any time. */
+export function runCost(farm: Farm, picks: number, hashed: boolean): { ns: number; steps: number } {
   const lb = farm.lbs[1]!;
   const random = makeRandom(7);
   held.fill(0);
@@ -48,22 +53,29 @@ function run(farm: Farm, picks: number, hashed: boolean): { ns: number; steps: n
   return { ns, steps: (lb.heapSteps - steps) / picks };
 }
 
+/** A farm of `count` servers for a case. */
+export function plantCost(subject: CostCase, count: number): Farm {
+  // The few servers get room for the streams that the many have room for.
+  const isFew = count < held.length && subject.server.maxconn !== undefined;
+  const server = isFew ? { ...subject.server, maxconn: held.length } : subject.server;
+  const servers = Array.from({ length: count }, () => server);
+  return new Farm({ balance: subject.balance, servers });
+}
+
 if (import.meta.main) {
-  for (const { name, balance, server, hashed } of CASES) {
+  for (const subject of COST_CASES) {
     const line: string[] = [];
     let base = 0;
     for (const count of [10, 10_000, 20_000]) {
-      const maxconn = count === 10 && server.maxconn !== undefined ? { maxconn: 64 } : {};
-      const servers = Array.from({ length: count }, () => ({ ...server, ...maxconn }));
-      const farm = new Farm({ balance, servers });
-      run(farm, 20_000, hashed === true);
-      const results = [1, 2, 3].map(() => run(farm, 100_000, hashed === true));
+      const farm = plantCost(subject, count);
+      const hashed = subject.hashed === true;
+      runCost(farm, 50_000, hashed);
+      const results = [1, 2, 3].map(() => runCost(farm, 100_000, hashed));
       const best = results.reduce((a, b) => (a.ns < b.ns ? a : b));
       base ||= best.ns;
-      line.push(
-        `${count}: ${best.ns.toFixed(0)} ns (${(best.ns / base).toFixed(2)}x, ${best.steps.toFixed(1)} steps)`,
-      );
+      const ratio = (best.ns / base).toFixed(2);
+      line.push(`${count}: ${best.ns.toFixed(0)} ns (${ratio}x, ${best.steps.toFixed(1)} steps)`);
     }
-    console.log(`${name.padEnd(20)} ${line.join("   ")}`);
+    console.log(`${subject.name.padEnd(20)} ${line.join("   ")}`);
   }
 }
