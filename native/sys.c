@@ -47,7 +47,7 @@ enum {
 	OPT_DEFER_ACCEPT,  /* seconds, 0 = off */
 	OPT_MSS,           /* bytes, 0 = leave */
 	OPT_BACKLOG,       /* connections */
-	OPT_QUICKACK,      /* 0 = delay the acknowledgement of the first data; 1 = leave */
+	OPT_QUICKACK,      /* 1 = hold back the last packet of the handshake: see sl_connect */
 	OPT_COUNT
 };
 
@@ -119,6 +119,9 @@ EXPORT int sl_connect(const struct sockaddr *addr, uint32_t addr_len,
 	err = opt ? apply_common(fd, addr->sa_family, opt, interface) : 0;
 	if (!err && opt && opt[OPT_TFO] && is_inet(addr->sa_family))
 		err = set_int(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
+	/* A health check that resets at once then never reaches the server's accept(). */
+	if (!err && opt && opt[OPT_QUICKACK] && is_inet(addr->sa_family))
+		err = set_int(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
 	if (!err && source && source_len) {
 		uint16_t port = is_inet(source->sa_family)
 			? ((const struct sockaddr_in *)source)->sin_port : 0;

@@ -17,6 +17,7 @@ import {
   PROCESS_WORKER_COUNT,
 } from "../tables/generated/process.ts";
 import { WORKER_APPLIED_SEQUENCE, WORKER_STRIDE } from "../tables/generated/worker.ts";
+import { packMutations } from "../tables/mutations.ts";
 import type { Plan } from "../tables/spec.ts";
 import { fullSizes, reserveTables, Tables } from "../tables/tables.ts";
 import { buildPlan, makeWorkshop } from "./build.ts";
@@ -37,7 +38,7 @@ export type ServeHooks = {
   maxconn: number;
   notice(severity: "notice" | "warning" | "alert", text: string): void;
   /** Sockets are bound and threads are up: privileges may be dropped. May throw. */
-  beforeTraffic(): void;
+  beforeTraffic(shop: Workshop): void;
   /** Takes the records of streams. */
   logs: { handle: RecordHandler; flush(): void };
 };
@@ -76,7 +77,9 @@ export async function startServing(plan: Plan, hooks: ServeHooks): Promise<Servi
   fillProcessRow(tables, plan, hooks);
   const lb = new Lb(tables, 0, random32);
   let pool: WorkerPool | null = null;
-  const log = new MutationLog(tables, (records) => pool?.broadcast({ type: "mutations", records }));
+  const log = new MutationLog(tables, (records) =>
+    pool?.broadcast({ type: "mutations", batch: packMutations(records) }),
+  );
   const shop = makeWorkshop(plan, tables, lb, log, nativeModule(), hooks.workers);
   log.append({ kind: "globals", globals: globalsOf(plan) });
   const failures = buildPlan(shop);
@@ -101,7 +104,7 @@ export async function startServing(plan: Plan, hooks: ServeHooks): Promise<Servi
     },
   });
   await pool.start(hooks.workers);
-  hooks.beforeTraffic();
+  hooks.beforeTraffic(shop);
   isOpen = true;
   log.flush();
   await allApplied(tables, hooks.workers, log.records.length);

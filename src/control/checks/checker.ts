@@ -1,0 +1,232 @@
+/**
+ * Health checks of all servers: when each is due, what its result does to its health, and who
+ * hears of it. The probe, the clock, chance and the effects are handed in. Main thread.
+ *
+ * ```
+ *   due ─▶ probe ─▶ result ─▶ health counter ─▶ up or down? ─▶ events
+ *    ▲       └ no answer in time: L4TOUT           │
+ *    └──────── interval of the new state ◀─────────┘
+ * ```
+ * Source: HAProxy manual 5.2 (`check`, `inter`, `fastinter`, `downinter`, `rise`, `fall`,
+ * `on-error`), 4.2 (`timeout check`), 3.2 (`spread-checks`, `max-spread-checks`).
+ */
+import type { ServerSpec, TimeoutsSpec } from "../../tables/spec.ts";
+import { TIME_UNSET } from "../../tables/spec.ts";
+import {
+  healthAfterFail,
+  healthAfterPass,
+  healthProgress,
+  initialHealth,
+  intervalMs,
+  isUp,
+} from "../health/health.ts";
+import { DueList } from "./due.ts";
+import type { StartTimer } from "./due.ts";
+import type { Probe, ProbeTarget, StartProbe } from "./probe.ts";
+import type { CheckResult } from "./result.ts";
+
+/** A server as the checker sees it. */
+export type CheckedServer<T> = {
+  /** Whatever the owner knows the server by; given back in events. */
+  key: T;
+  spec: ServerSpec;
+  timeouts: Pick<TimeoutsSpec, "connect" | "check">;
+  target: ProbeTarget;
+};
+
+/** A result, and what it did. */
+export type CheckEvent<T> = {
+  key: T;
+  result: CheckResult;
+  durationMs: number;
+  health: number;
+  isUp: boolean;
+  /** The server has just gone up or down. */
+  hasChanged: boolean;
+  /** The counter moved: `option log-health-checks` tells it. */
+  hasMoved: boolean;
+  counted: number;
+  needed: number;
+};
+
+/** What the checker uses and whom it tells. */
+export type CheckerOptions<T> = {
+  nowMs: () => number;
+  startTimer: StartTimer;
+  random32: () => number;
+  startProbe: StartProbe;
+  spreadPercent: number;
+  /** Longest time over which first checks are spread; 0 = no limit. */
+  maxSpreadMs: number;
+  /** False while the server is in maintenance: its checks pause. */
+  isWanted: (key: T) => boolean;
+  tell: (event: CheckEvent<T>) => void;
+};
+
+/** One server's checks. */
+type Entry<T> = CheckedServer<T> & {
+  health: number;
+  lastCode: string;
+  /** Counts changes of the schedule: an older due time or time limit is not followed. */
+  round: number;
+  probe: Probe | undefined;
+  startedAtMs: number;
+};
+
+type Due<T> = { entry: Entry<T>; round: number; kind: "start" | "limit" };
+
+const CHANCE_RANGE = 2 ** 32;
+
+/** All checks of the process. */
+export class Checker<T> {
+  readonly #options: CheckerOptions<T>;
+  readonly #due: DueList<Due<T>>;
+  readonly #entries = new Map<T, Entry<T>>();
+
+  constructor(options: CheckerOptions<T>) {
+    this.#options = options;
+    this.#due = new DueList(options.nowMs, options.startTimer, (due) => this.#receive(due));
+  }
+
+  /**
+   * Adds servers and spreads their first checks over the shortest interval among them, so that
+   * servers are not all asked at once (O(n)).
+   */
+  addAll(servers: readonly CheckedServer<T>[]): void {
+    let shortestMs = Number.POSITIVE_INFINITY;
+    const entries = servers.map((server) => {
+      const entry = this.#add(server);
+      shortestMs = Math.min(shortestMs, intervalMs(entry.health, entry.spec.check));
+      return entry;
+    });
+    const { maxSpreadMs } = this.#options;
+    for (const [position, entry] of entries.entries()) {
+      const ownMs = Math.max(shortestMs, intervalMs(entry.health, entry.spec.check));
+      const spreadMs = maxSpreadMs > 0 ? Math.min(ownMs, maxSpreadMs) : ownMs;
+      this.#schedule(entry, Math.floor((spreadMs * position) / entries.length));
+    }
+  }
+
+  /** Ends the checks of a server. */
+  remove(key: T): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#entries.delete(key);
+    entry.round++;
+    entry.probe?.cancel();
+  }
+
+  /** Ends all checks. */
+  stop(): void {
+    for (const key of [...this.#entries.keys()]) this.remove(key);
+    this.#due.stop();
+  }
+
+  /** Health counter of a server; undefined when it is not checked. */
+  healthOf(key: T): number | undefined {
+    return this.#entries.get(key)?.health;
+  }
+
+  /**
+   * Real traffic has failed `error-limit` times in a row on a server: does what `on-error` says.
+   * `fastinter` asks again soon, `fail-check` counts as a failed check, `sudden-death` leaves one
+   * failure to go, `mark-down` is at once.
+   */
+  reportErrors(key: T, info: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || !isUp(entry.health, entry.spec.check)) return;
+    const { check, onError } = entry.spec;
+    if (onError !== "fastinter") {
+      if (onError === "mark-down") entry.health = check.rise;
+      if (onError === "sudden-death") entry.health = Math.min(entry.health, check.rise + 1);
+      this.#apply(entry, { code: "HANA", info }, 0);
+    }
+    const isIdle = entry.probe === undefined;
+    if (isIdle && this.#entries.has(key)) this.#schedule(entry, check.fastIntervalMs);
+  }
+
+  #add(server: CheckedServer<T>): Entry<T> {
+    const entry: Entry<T> = {
+      ...server,
+      health: initialHealth(server.spec),
+      lastCode: "",
+      round: 0,
+      probe: undefined,
+      startedAtMs: 0,
+    };
+    this.#entries.set(server.key, entry);
+    return entry;
+  }
+
+  #schedule(entry: Entry<T>, delayMs: number): void {
+    entry.round++;
+    this.#due.add({ entry, round: entry.round, kind: "start" }, delayMs);
+  }
+
+  /** After a check: the interval, moved at random by up to `spread-checks` percent. */
+  #scheduleNext(entry: Entry<T>): void {
+    const plainMs = intervalMs(entry.health, entry.spec.check);
+    const share = (plainMs * this.#options.spreadPercent) / 100;
+    const chance = share === 0 ? 0 : this.#options.random32() / CHANCE_RANGE;
+    this.#schedule(entry, plainMs + share - 2 * share * chance);
+  }
+
+  #receive({ entry, round, kind }: Due<T>): void {
+    if (round !== entry.round || !this.#entries.has(entry.key)) return;
+    if (kind === "start") this.#begin(entry);
+    else this.#finish(entry, { code: "L4TOUT" });
+  }
+
+  #begin(entry: Entry<T>): void {
+    if (!this.#options.isWanted(entry.key)) {
+      this.#schedule(entry, entry.spec.check.intervalMs);
+      return;
+    }
+    entry.startedAtMs = this.#options.nowMs();
+    entry.round++;
+    const { round } = entry;
+    this.#due.add({ entry, round, kind: "limit" }, limitMs(entry));
+    let isOver = false;
+    const probe = this.#options.startProbe(entry.target, (result) => {
+      isOver = true;
+      if (round === entry.round && this.#entries.has(entry.key)) this.#finish(entry, result);
+    });
+    if (!isOver) entry.probe = probe;
+  }
+
+  #finish(entry: Entry<T>, result: CheckResult): void {
+    if (result.code === "L4TOUT") entry.probe?.cancel();
+    entry.probe = undefined;
+    entry.round++;
+    const durationMs = Math.floor(this.#options.nowMs() - entry.startedAtMs);
+    if (this.#options.isWanted(entry.key)) this.#apply(entry, result, durationMs);
+    // Whoever was told may have removed the server.
+    if (this.#entries.has(entry.key)) this.#scheduleNext(entry);
+  }
+
+  #apply(entry: Entry<T>, result: CheckResult, durationMs: number): void {
+    const { check } = entry.spec;
+    const before = entry.health;
+    const hasPassed = result.code === "L4OK";
+    entry.health = hasPassed ? healthAfterPass(before, check) : healthAfterFail(before, check);
+    const hasMoved = entry.health !== before || result.code !== entry.lastCode;
+    entry.lastCode = result.code;
+    this.#options.tell({
+      key: entry.key,
+      result,
+      durationMs,
+      health: entry.health,
+      isUp: isUp(entry.health, check),
+      hasChanged: isUp(entry.health, check) !== isUp(before, check),
+      hasMoved,
+      ...healthProgress(entry.health, check),
+    });
+  }
+}
+
+/** Longest time of a check: its interval, or `timeout connect` if that and `timeout check` are. */
+function limitMs<T>({ spec, timeouts }: CheckedServer<T>): number {
+  const { intervalMs: interMs } = spec.check;
+  const isSplit = timeouts.check !== TIME_UNSET && timeouts.connect !== TIME_UNSET;
+  return isSplit ? Math.min(interMs, timeouts.connect) : interMs;
+}

@@ -1,0 +1,98 @@
+/**
+ * What is due when: a binary heap of items by time, and one timer of the runtime for the first of
+ * them, however many there are. O(log n) to add; nothing is ever taken out before its time, an item
+ * that no longer matters is told apart by whoever receives it.
+ */
+
+/** Begins a timer; see `startTimer` of base/clock.ts. */
+export type StartTimer = (delayMs: number, run: () => void) => { stop(): void };
+
+type Entry<T> = { dueMs: number; order: number; item: T };
+
+/** Items by due time. Main thread. */
+export class DueList<T> {
+  readonly #now: () => number;
+  readonly #startTimer: StartTimer;
+  readonly #receive: (item: T) => void;
+  readonly #heap: Entry<T>[] = [];
+  #timer: { stop(): void } | undefined;
+  #timerDueMs = Number.POSITIVE_INFINITY;
+  #order = 0;
+  #isStopped = false;
+
+  /** @param receive is called with each item when its time has come, never before */
+  constructor(now: () => number, startTimer: StartTimer, receive: (item: T) => void) {
+    this.#now = now;
+    this.#startTimer = startTimer;
+    this.#receive = receive;
+  }
+
+  /** Adds an item that is due in `delayMs`. */
+  add(item: T, delayMs: number): void {
+    if (this.#isStopped) return;
+    this.#push({ dueMs: this.#now() + delayMs, order: this.#order++, item });
+    this.#arm();
+  }
+
+  /** Forgets everything. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.stop();
+    this.#heap.length = 0;
+  }
+
+  #arm(): void {
+    const first = this.#heap[0];
+    if (first === undefined || first.dueMs >= this.#timerDueMs) return;
+    this.#timer?.stop();
+    this.#timerDueMs = first.dueMs;
+    // Whole milliseconds, rounded up: a timer of the runtime may fire a fraction early.
+    const delayMs = Math.max(0, Math.ceil(first.dueMs - this.#now()));
+    this.#timer = this.#startTimer(delayMs, () => this.#fire());
+  }
+
+  #fire(): void {
+    this.#timerDueMs = Number.POSITIVE_INFINITY;
+    const now = this.#now();
+    for (;;) {
+      const first = this.#heap[0];
+      if (first === undefined || first.dueMs > now) break;
+      this.#pop();
+      this.#receive(first.item);
+    }
+    this.#arm();
+  }
+
+  #push(entry: Entry<T>): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(entry);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!isBefore(entry, heap[parent]!)) break;
+      heap[at] = heap[parent]!;
+      at = parent;
+    }
+    heap[at] = entry;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let child = at * 2 + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
+      if (!isBefore(heap[child]!, last)) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = last;
+  }
+}
+
+function isBefore<T>(left: Entry<T>, right: Entry<T>): boolean {
+  return left.dueMs < right.dueMs || (left.dueMs === right.dueMs && left.order < right.order);
+}

@@ -1,0 +1,55 @@
+/**
+ * Results of checks by connecting: HAProxy's codes (management manual 9.1, `check_status`) and the
+ * sentences of its log.
+ */
+
+/**
+ * `L4OK` passed, `L4CON` refused or unreachable, `L4TOUT` no answer, `SOCKERR` our own fault,
+ * `HANA` judged by real traffic.
+ */
+export type CheckCode = "L4OK" | "L4CON" | "L4TOUT" | "SOCKERR" | "HANA";
+
+/** One result. `info`: what the system said. */
+export type CheckResult = { code: CheckCode; info?: string };
+
+/** What the log calls a result. */
+export const CHECK_REASONS: Record<CheckCode, string> = {
+  L4OK: "Layer4 check passed",
+  L4CON: "Layer4 connection problem",
+  L4TOUT: "Layer4 timeout",
+  SOCKERR: "Socket error",
+  HANA: "Health analyze",
+};
+
+/** Error numbers of Linux by the name that the runtime reports. */
+const ERRNO: Record<string, number> = {
+  EACCES: 13,
+  EADDRINUSE: 98,
+  EADDRNOTAVAIL: 99,
+  ECONNREFUSED: 111,
+  ECONNRESET: 104,
+  EHOSTDOWN: 112,
+  EHOSTUNREACH: 113,
+  EMFILE: 24,
+  ENETDOWN: 100,
+  ENETUNREACH: 101,
+  ENFILE: 23,
+  ENOENT: 2,
+  EPERM: 1,
+  ETIMEDOUT: 110,
+};
+
+/** Failures of this machine, not of the server. */
+const OWN_FAULTS = new Set([23, 24, 12, 98, 99, 105]);
+
+/** The number of an error name; 0 when it is not known. */
+export function errnoOf(name: string): number {
+  return ERRNO[name] ?? 0;
+}
+
+/** The result of a connection that failed with this error. @param describe the system's sentence */
+export function failureOf(errno: number, describe: (errno: number) => string): CheckResult {
+  if (errno === 0) return { code: "L4CON" };
+  const info = describe(errno);
+  return { code: OWN_FAULTS.has(errno) ? "SOCKERR" : "L4CON", info };
+}

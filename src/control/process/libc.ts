@@ -1,0 +1,47 @@
+/**
+ * The few calls of the C library that the runtime does not offer: chroot, descriptors of standard
+ * streams, sentences of errors. Loaded at the first use, on the main thread, before a chroot.
+ */
+import { dlopen } from "bun:ffi";
+
+const SYMBOLS = {
+  chroot: { args: ["cstring"], returns: "i32" },
+  dup2: { args: ["i32", "i32"], returns: "i32" },
+  close: { args: ["i32"], returns: "i32" },
+  strerror: { args: ["i32"], returns: "cstring" },
+} as const;
+
+/** Return values are those of the C functions: -1 is a failure. */
+export type Libc = {
+  chroot(path: string): number;
+  dup2(from: number, to: number): number;
+  close(fd: number): number;
+  /** The system's sentence for an error number. */
+  strerror(errno: number): string;
+};
+
+let loaded: Libc | undefined;
+
+/** The C library of this system. @throws when neither glibc nor musl is found */
+export function systemLibc(): Libc {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Libc {
+  const machine = process.arch === "arm64" ? "aarch64" : "x86_64";
+  const open = (): ReturnType<typeof dlopen<typeof SYMBOLS>> => {
+    try {
+      return dlopen("libc.so.6", SYMBOLS);
+    } catch {
+      return dlopen(`libc.musl-${machine}.so.1`, SYMBOLS);
+    }
+  };
+  const { symbols } = open();
+  return {
+    chroot: (path) => symbols.chroot(Buffer.from(`${path}\0`)),
+    dup2: (from, to) => symbols.dup2(from, to),
+    close: (fd) => symbols.close(fd),
+    strerror: (errno) => String(symbols.strerror(errno)),
+  };
+}

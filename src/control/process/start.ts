@@ -1,0 +1,269 @@
+/**
+ * A start, from the command line to a process that serves, and what happens when it ends.
+ *
+ *   options ─▶ plan ─▶ (background) ─▶ limits ─▶ sockets, workers ─▶ pid file, privileges
+ *           ─▶ traffic ─▶ checks, signals, old processes told ─▶ … ─▶ exit code
+ */
+import { unlinkSync, writeFileSync } from "node:fs";
+
+import { describeError } from "../../base/assert.ts";
+import { sleepMs, systemClock } from "../../base/clock.ts";
+import { WORKERS_MAX } from "../../base/limits.ts";
+import { random32 } from "../../base/prng.ts";
+import { nativeModule } from "../../conduit/native.ts";
+import { automaticFullconn, hasListener } from "../../config/plan.ts";
+import { readTextOrNone } from "../../config/system.ts";
+import type { Plan } from "../../tables/spec.ts";
+import { startChecks } from "../checks/start.ts";
+import { LogHub } from "../logs/hub.ts";
+import { BindError, startServing } from "../serve.ts";
+import type { Serving } from "../serve.ts";
+import type { OldProcesses, RunOptions } from "./arguments.ts";
+import { usableCpuCount } from "./cpu.ts";
+import { leaveTerminal, runInBackground, takeReadyDescriptor } from "./daemon.ts";
+import type { Demo } from "./demo.ts";
+import { startDemo } from "./demo.ts";
+import { decideLimits, readDescriptorLimits } from "./descriptors.ts";
+import { Journal } from "./journal.ts";
+import { systemLibc } from "./libc.ts";
+import { environmentFlags, loadPlan, wantsDemo } from "./load.ts";
+import type { Output } from "./output.ts";
+import { dropPrivileges, PrivilegeError } from "./privileges.ts";
+import type { PrivilegeCalls } from "./privileges.ts";
+import { handleSignals } from "./signals.ts";
+import { describeStates, describeStopped } from "./states.ts";
+
+/** Attempts to bind while an old process may still give the address back, and their distance. */
+const BIND_ATTEMPTS = 200;
+const BIND_PAUSE_MS = 10;
+const EADDRINUSE = 98;
+
+/** A start that cannot go on; the sentence is printed as an alert. */
+class StartError extends Error {}
+
+/** Runs a start or a check. @returns the exit code of the process */
+export async function runStart(
+  options: RunOptions,
+  argv: readonly string[],
+  workerUrl: URL,
+  output: Output,
+): Promise<number> {
+  const readyFd = takeReadyDescriptor();
+  output.isQuiet = options.quiet;
+  if (options.directory !== undefined) {
+    try {
+      process.chdir(options.directory);
+    } catch (error) {
+      output.say("alert", `Could not change to directory ${options.directory} : ${reason(error)}`);
+      return 1;
+    }
+  }
+  const mayDetach = readyFd === undefined && !options.checkOnly;
+  if (mayDetach && options.daemon && !options.debug && !options.foreground) {
+    return runInBackground(argv);
+  }
+  const demo = wantsDemo(argv, environmentFlags().flags) ? startDemo() : undefined;
+  const loaded = await loadPlan(options, output, demo === undefined ? [] : [demo.text]);
+  // The background process loads once more, and says all this itself.
+  if (mayDetach && "plan" in loaded && loaded.plan.global.daemon) return runInBackground(argv);
+  for (const line of loaded.lines) output.raw(line);
+  if ("exitCode" in loaded) return loaded.exitCode;
+  output.level = loaded.plan.sluice.logLevel;
+  output.isQuiet = loaded.plan.global.quiet;
+  try {
+    return await serve({ plan: loaded.plan, options, workerUrl, output, readyFd, demo });
+  } catch (error) {
+    if (!(error instanceof StartError || error instanceof PrivilegeError)) throw error;
+    output.say("alert", error.message);
+    return 1;
+  }
+}
+
+type ServeInput = {
+  plan: Plan;
+  options: RunOptions;
+  workerUrl: URL;
+  output: Output;
+  readyFd: number | undefined;
+  demo: Demo | undefined;
+};
+
+async function serve(input: ServeInput): Promise<number> {
+  const { plan, options, output } = input;
+  if (!hasListener(plan) && plan.global.statsSockets.length === 0) {
+    throw new StartError(
+      "[sluice.main()] No enabled listener found (check for 'bind' directives) ! Exiting.",
+    );
+  }
+  if (options.noReusePort) plan.global.noreuseport = true;
+  const workers = Math.min(plan.global.nbthread || usableCpuCount(), WORKERS_MAX);
+  const maxconn = applyLimits(plan, workers, options, output);
+  const journal = new Journal(output);
+  catchFaults(journal);
+  const serving = await bindAndServe(input, journal, workers, maxconn);
+  const checks = startChecks({
+    shop: serving.shop,
+    clock: systemClock,
+    tell: (proxy, notice) => journal.tell(proxy, notice),
+    shutdown: (selector, cause) => void serving.pool.shutdown(selector, cause),
+  });
+  const unhandle = handleSignals(plan.global, {
+    softStop: (hardStopMs) => {
+      checks.stop();
+      serving.softStop(hardStopMs);
+    },
+    stop: () => {
+      checks.stop();
+      serving.stop();
+    },
+    done: serving.done,
+    states: () => describeStates(serving.shop.model),
+    sayStopped: () => {
+      for (const { proxy, notice } of describeStopped(serving.shop.model)) {
+        journal.tell(proxy, notice);
+      }
+    },
+    say: (severity, text) => journal.say(severity, text),
+  });
+  for (const old of options.oldProcesses) signalAll(old, old.signal);
+  for (const line of input.demo?.greeting ?? []) output.print(line);
+  // From here on a start counts as done: quiet or not, what happens is told.
+  output.isQuiet = false;
+  if (input.readyFd !== undefined) {
+    output.isAttached = false;
+    leaveTerminal(input.readyFd);
+  }
+  const code = await serving.done;
+  unhandle();
+  input.demo?.stop();
+  return code;
+}
+
+/** Brings the plan into service; while old processes hold an address, tries for two seconds. */
+async function bindAndServe(
+  input: ServeInput,
+  journal: Journal,
+  workers: number,
+  maxconn: number,
+): Promise<Serving> {
+  const { plan, options, output } = input;
+  let hub: LogHub | undefined;
+  const hooks = {
+    workerUrl: input.workerUrl,
+    workers,
+    maxconn,
+    notice: journal.say.bind(journal),
+    beforeTraffic: (shop: Serving["shop"]): void => {
+      const warn = (text: string): void => output.say("warning", text);
+      hub = new LogHub({ plan, model: shop.model, clock: systemClock, random32, warn });
+      journal.attach(hub);
+      if (plan.global.pidfile !== undefined) writePidFile(plan.global.pidfile);
+      for (const text of dropPrivileges(plan.global, systemCalls)) output.say("warning", text);
+    },
+    logs: {
+      handle: (ring: Parameters<LogHub["handle"]>[0], row: number) => hub?.handle(ring, row),
+      flush: () => hub?.flush(),
+    },
+  };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startServing(plan, hooks);
+    } catch (error) {
+      if (!(error instanceof BindError)) throw error;
+      const isTaken = error.failures.every(({ errno }) => errno === EADDRINUSE);
+      const mayWait = isTaken && options.oldProcesses.length > 0 && attempt < BIND_ATTEMPTS;
+      if (!mayWait) {
+        if (attempt > 1) for (const old of options.oldProcesses) signalAll(old, "SIGTTIN");
+        throw new StartError(sayBindFailures(error, output));
+      }
+      if (attempt === 1) for (const old of options.oldProcesses) signalAll(old, "SIGTTOU");
+      await sleepMs(BIND_PAUSE_MS);
+    }
+  }
+}
+
+/** Prints a sentence for each bind that failed. @returns the closing sentence */
+function sayBindFailures(error: BindError, output: Output): string {
+  for (const { proxy, section, bind, errno } of error.failures) {
+    const kind = section === "listen" ? "proxy" : section;
+    output.say(
+      "alert",
+      `Binding [${bind.origin.file}:${bind.origin.line}] for ${kind} ${proxy}: ` +
+        `cannot bind socket (${systemLibc().strerror(errno)}) for [${bind.text}]`,
+    );
+  }
+  return "[sluice.main()] Some protocols failed to start their listeners! Exiting.";
+}
+
+/** Decides `maxconn` and what depends on it. */
+function applyLimits(plan: Plan, workers: number, options: RunOptions, output: Output): number {
+  const native = nativeModule();
+  const { soft, hard } = readDescriptorLimits(readTextOrNone("/proc/self/limits"));
+  const decision = decideLimits({
+    plan,
+    workers,
+    soft,
+    hard,
+    raise: (wanted) => (native === null ? soft : native.raiseDescriptors(wanted)),
+    ...(options.memoryLimitMb === undefined ? {} : { memoryLimitMb: options.memoryLimitMb }),
+  });
+  if (!decision.ok) throw new StartError(decision.problem);
+  for (const text of decision.warnings) output.say("warning", text);
+  if (options.debug) output.raw(`Note: setting global.maxconn to ${decision.maxconn}.`);
+  for (const proxy of plan.proxies) {
+    // Only servers with a range of limits look at it.
+    const isRanged = proxy.servers.some(({ minconn, maxconn }) => minconn !== maxconn);
+    if (isRanged) proxy.fullconn = automaticFullconn(plan, proxy, decision.maxconn);
+  }
+  return decision.maxconn;
+}
+
+const systemCalls: PrivilegeCalls = {
+  chroot: (path) => {
+    if (systemLibc().chroot(path) !== 0) throw new Error("chroot");
+  },
+  chdir: (path) => process.chdir(path),
+  setgroups: (groups) => process.setgroups?.(groups),
+  setgid: (gid) => process.setgid?.(gid),
+  setuid: (uid) => process.setuid?.(uid),
+  isRoot: () => process.getuid?.() === 0,
+};
+
+function writePidFile(path: string): void {
+  try {
+    // A new file, not the content of an old one: nobody reads half of it.
+    unlinkSync(path);
+  } catch {
+    // There was none.
+  }
+  try {
+    writeFileSync(path, `${process.pid}\n`, { mode: 0o644 });
+  } catch {
+    throw new StartError(`[sluice.main()] Cannot create pidfile ${path}`);
+  }
+}
+
+function signalAll(old: OldProcesses, signal: NodeJS.Signals): void {
+  for (const pid of old.pids) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It is gone already, which is what the signal is for.
+    }
+  }
+}
+
+/** Exceptions of control are told and survived: workers go on serving meanwhile. */
+function catchFaults(journal: Journal): void {
+  const tell = (error: unknown): void => {
+    journal.say("alert", `internal error, the process goes on: ${describeError(error)}`);
+    if (error instanceof Error && error.stack !== undefined) journal.say("notice", error.stack);
+  };
+  process.on("uncaughtException", tell);
+  process.on("unhandledRejection", tell);
+}
+
+function reason(error: unknown): string {
+  const errno = error instanceof Error && "errno" in error ? Number(error.errno) : 0;
+  return errno === 0 ? describeError(error) : systemLibc().strerror(Math.abs(errno));
+}
