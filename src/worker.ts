@@ -16,6 +16,7 @@ import { Engine } from "./data/engine.ts";
 import type { Environment } from "./data/engine.ts";
 import { shutBySelector } from "./data/shutdown.ts";
 import { CONTROL_THREAD, ringBell } from "./tables/inbox.ts";
+import { unpackMutations } from "./tables/mutations.ts";
 import type { FromWorker, ToWorker, WorkerGlobals, WorkerStart } from "./tables/mutations.ts";
 import type { BindSpec } from "./tables/spec.ts";
 import { Tables } from "./tables/tables.ts";
@@ -68,7 +69,7 @@ const engine = new Engine(worker, tables, environment, NO_GLOBALS);
 parentPort!.on("message", (message: ToWorker) => {
   switch (message.type) {
     case "mutations":
-      applyMutations(engine, message.records);
+      applyMutations(engine, unpackMutations(message.batch));
       return;
     case "shutdown":
       tell({ type: "shut", id: message.id, count: shutBySelector(engine, message) });
@@ -77,6 +78,6 @@ parentPort!.on("message", (message: ToWorker) => {
       process.exit(0);
   }
 });
-applyMutations(engine, log);
+applyMutations(engine, unpackMutations(log));
 engine.listenToBell();
 tell({ type: "ready", worker });

@@ -18,6 +18,7 @@ import {
 } from "../tables/generated/enums.ts";
 import { WORKER_GENERATION, WORKER_STATE, WORKER_STRIDE } from "../tables/generated/worker.ts";
 import { CONTROL_THREAD, NOTE_RESUME, postNote } from "../tables/inbox.ts";
+import { packMutations } from "../tables/mutations.ts";
 import type {
   FromWorker,
   MutationRecord,
@@ -81,7 +82,11 @@ export class WorkerPool {
     resetWorkerRow(this.tables, worker);
     Atomics.store(words, row + WORKER_STATE, WORKER_STATE_STARTING);
     Atomics.add(words, row + WORKER_GENERATION, 1);
-    const start: WorkerStart = { worker, blocks: this.tables.blocks, log: this.events.log() };
+    const start: WorkerStart = {
+      worker,
+      blocks: this.tables.blocks,
+      log: packMutations(this.events.log()),
+    };
     const thread = new Worker(this.url, { workerData: start });
     const member = { thread, ready: false, startedAtMs: systemClock.nowMs(), isStopped: false };
     this.members.set(worker, member);

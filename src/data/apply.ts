@@ -69,7 +69,7 @@ function addProxy(engine: Engine, mutation: Mutation & { kind: "proxy.add" }): v
 
 /** Rules name backends: they are compiled again at the next session. */
 function forgetRoutes(engine: Engine): void {
-  for (const proxy of engine.proxies.values()) proxy.route = null;
+  for (const frontend of engine.routed.splice(0)) frontend.route = null;
 }
 
 function removeProxy(engine: Engine, row: number): void {

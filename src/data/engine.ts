@@ -67,6 +67,8 @@ export class Engine {
   readonly proxies = new Map<number, ProxyView>();
   readonly frontendsByName = new Map<string, ProxyView>();
   readonly backendsByName = new Map<string, ProxyView>();
+  /** Frontends whose rules are compiled: forgotten when a backend comes or goes. */
+  readonly routed: ProxyView[] = [];
   readonly listeners = new Map<number, ListenerView>();
   /** By row / SERVER_STRIDE. */
   private readonly servers: (ServerView | undefined)[] = [];

@@ -44,18 +44,43 @@ export type Mutation =
 /** One record of the log. */
 export type MutationRecord = { version: number; sequence: number; mutation: Mutation };
 
+/**
+ * Records on their way to workers. Many at once travel as JSON text in shared memory: written once,
+ * read by each worker, where a structured clone would be made for every one of them.
+ */
+export type MutationBatch = MutationRecord[] | SharedArrayBuffer;
+
+/** Up to this many records travel as they are. */
+const PLAIN_RECORDS_MAX = 64;
+
+/** Makes a batch. */
+export function packMutations(records: MutationRecord[]): MutationBatch {
+  if (records.length <= PLAIN_RECORDS_MAX) return records;
+  const text = new TextEncoder().encode(JSON.stringify(records));
+  const shared = new SharedArrayBuffer(text.length);
+  new Uint8Array(shared).set(text);
+  return shared;
+}
+
+/** Reads a batch that `packMutations` made, on the same build. */
+export function unpackMutations(batch: MutationBatch): MutationRecord[] {
+  if (Array.isArray(batch)) return batch;
+  // A decoder takes no shared memory: the text is copied out first.
+  return JSON.parse(new TextDecoder().decode(new Uint8Array(batch).slice())) as MutationRecord[];
+}
+
 /** What a worker thread is started with. */
 export type WorkerStart = {
   /** 1-based number of the worker. */
   worker: number;
   blocks: import("./tables.ts").SharedBlocks;
   /** Everything so far: the worker begins where the others are. */
-  log: MutationRecord[];
+  log: MutationBatch;
 };
 
 /** Control → worker. */
 export type ToWorker =
-  | { type: "mutations"; records: MutationRecord[] }
+  | { type: "mutations"; batch: MutationBatch }
   | { type: "shutdown"; id: number; selector: ShutdownSelector; cause: string }
   | { type: "exit" };
 

@@ -74,6 +74,7 @@ function compileRoute(engine: Engine, frontend: ProxyView): Route {
   const name = spec.defaultBackend?.name;
   const named = name === undefined ? undefined : engine.backendsByName.get(name);
   frontend.route = { rules, fallback: named ?? (spec.hasBack ? frontend : null) };
+  engine.routed.push(frontend);
   return frontend.route;
 }
 
