@@ -151,7 +151,6 @@ async function runTests(totals: Totals, path: string, args: Arguments): Promise<
     [
       process.execPath,
       "test",
-      "--no-orphans",
       "--only-failures",
       `--timeout=${TEST_TIMEOUT_MS}`,
       "--reporter=junit",
@@ -176,7 +175,9 @@ async function runTests(totals: Totals, path: string, args: Arguments): Promise<
   if (counts.failed > 0) process.stdout.write(`\n${out}${err}\n`);
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   console.log(`${path}: ${describe(counts)} in ${seconds} s`);
-  if (counts.skipped > 0) console.log(`  skipped: ${skippedNames(report).join("; ")}`);
+  const isFiltered = args.testFlags.length > 0;
+  if (counts.skipped > 0 && !isFiltered)
+    console.log(`  skipped: ${skippedNames(report).join("; ")}`);
   rmSync(report, { force: true });
 }
 
