@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 
 import { playClient, startScriptServer } from "../support/tcp-script.ts";
-import { behaviour, conformance, type ConformanceCase } from "./harness.ts";
+import { behaviour, conformance, type ConformanceCase, type Lab } from "./harness.ts";
 
 /** What the two ends saw. */
 interface Seen {
@@ -123,21 +123,47 @@ conformance("streams", [
     timeouts: "timeout connect 5s\n timeout client 60s\n timeout server 60s\n timeout tunnel 300ms",
   }),
   dialogue(
-    "timeout client-fin ends a client that has closed its side",
+    "timeout server-fin ends a server that does not answer a half-close",
     "send hello; shut; read-end",
-    "read-end; tell got; read-end; wait 600; close",
-    {
-      timeouts:
-        "timeout connect 5s\n timeout client 60s\n timeout server 60s\n timeout client-fin 300ms",
-    },
+    "read-end; hear never",
+    { timeouts: fin("server-fin"), traffic: clientOnly("send hello; shut; read-end") },
   ),
   dialogue(
-    "timeout server-fin ends a server that has closed its side",
+    "timeout client-fin ends a client that does not answer a half-close",
     "read-end; wait 600; close",
     "send bye; shut; read-end",
-    {
-      timeouts:
-        "timeout connect 5s\n timeout client 60s\n timeout server 60s\n timeout server-fin 300ms",
-    },
+    { timeouts: fin("client-fin") },
+  ),
+  dialogue(
+    "timeout client-fin starts again with each byte",
+    "read-end; send x; wait 200; send x; wait 200; send x; wait 600; close",
+    "send bye; shut; read-end",
+    { timeouts: fin("client-fin") },
+  ),
+  dialogue(
+    "timeout client-fin does not hurry a server whose client has closed its side",
+    "send hello; shut; read-end",
+    "read-end; wait 600; send late; close",
+    { timeouts: fin("client-fin") },
+  ),
+  dialogue(
+    "timeout server-fin does not hurry a client whose server has closed its side",
+    "read-end; wait 600; send late; close",
+    "send bye; shut; read-end",
+    { timeouts: fin("server-fin") },
   ),
 ]);
+
+/** Long limits but this one. */
+function fin(name: string): string {
+  const others = "timeout connect 5s\n timeout client 60s\n timeout server 60s";
+  return `${others}\n timeout ${name} 300ms`;
+}
+
+/** The client's part alone, for a server that never comes to its end. */
+function clientOnly(script: string): (lab: Lab) => Promise<Seen> {
+  return async (lab) => ({
+    client: await playClient(script, { port: lab.port("fe") }),
+    server: [],
+  });
+}

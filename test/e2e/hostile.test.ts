@@ -3,7 +3,7 @@ import { describe, expect } from "bun:test";
 
 import type { Balancer } from "../support/haproxy.ts";
 import { startEcho, startNamed, startSyslog } from "../support/peers.ts";
-import { cpuSeconds, until } from "../support/procs.ts";
+import { cpuSeconds, descriptorCount, until } from "../support/procs.ts";
 import { playClient } from "../support/tcp-script.ts";
 import { askName, openWarm, type WarmConnection } from "../support/traffic.ts";
 import { e2e, listenOver, startSluice } from "./sluice.ts";
@@ -93,7 +93,8 @@ async function crowd(sluice: Balancer & { port: number }, clients: number) {
   return { warm, settled };
 }
 
-const FEW = "ulimit -n 120";
+/** Room for some dozens beside what the process keeps for itself. */
+const FEW = "ulimit -n 250";
 
 e2e("few descriptors: accepting pauses, and everybody has a turn in the end", async () => {
   await using server = startEcho();
@@ -117,6 +118,26 @@ e2e("a maxconn that the descriptors cannot hold: no spinning, and it recovers", 
     global: "  maxconn 1000\n  no strict-limits",
   });
   const { warm, settled } = await crowd(sluice, 300);
+  let isOver = false;
+  void settled.then(() => (isOver = true));
+  await until("everybody to be served or turned away", () => {
+    for (const one of warm.splice(0)) one.close();
+    return isOver;
+  });
+  for (let i = 0; i < 10; i++) (await openWarm(sluice.port)).close();
+});
+
+e2e("a limit lowered behind its back: accepting fails, does not spin, and recovers", async () => {
+  await using server = startEcho();
+  await using sluice = await startSluice(listenOver([server.port]));
+  const setLimit = (count: number): void => {
+    const soft = `--nofile=${count}:`;
+    expect(Bun.spawnSync(["prlimit", "--pid", String(sluice.pid), soft]).success).toBe(true);
+  };
+  (await openWarm(sluice.port)).close();
+  setLimit(descriptorCount(sluice.pid) + 60);
+  const { warm, settled } = await crowd(sluice, 200);
+  setLimit(4_096);
   let isOver = false;
   void settled.then(() => (isOver = true));
   await until("everybody to be served or turned away", () => {

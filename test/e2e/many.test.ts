@@ -14,10 +14,11 @@ const LIMIT_MS = 180_000;
 const MEGABYTE = 2 ** 20;
 
 /** What memory may differ by, from one cycle to the next, when nothing leaks. */
-const JITTER_BYTES = 24 * MEGABYTE;
+const JITTER_BYTES = 48 * MEGABYTE;
+const CYCLES = 5;
 
 e2e(
-  "5,000 concurrent connections come, idle and go, three times",
+  "5,000 concurrent connections come, idle and go, five times",
   async () => {
     await using server = startEcho();
     await using sluice = await startSluice(listenOver([server.port]), {
@@ -28,7 +29,7 @@ e2e(
     await until("the first to be gone", () => server.open === 0);
     const descriptors = descriptorCount(sluice.pid);
     const peaks: number[] = [];
-    for (let cycle = 0; cycle < 3; cycle++) {
+    for (let cycle = 0; cycle < CYCLES; cycle++) {
       const connections = await openWarmMany(sluice.port, CONNECTIONS);
       expect(server.open).toBe(CONNECTIONS);
       expect(descriptorCount(sluice.pid)).toBeGreaterThanOrEqual(2 * CONNECTIONS);
@@ -37,8 +38,8 @@ e2e(
       await until("descriptors to return", () => descriptorCount(sluice.pid) <= descriptors + 4);
       expect(server.open).toBe(0);
     }
-    const [first = 0, , third = 0] = peaks;
-    expect(third - first).toBeLessThan(JITTER_BYTES);
+    // The first cycles fill pools and compile what is hot.
+    expect((peaks.at(-1) ?? 0) - (peaks[1] ?? 0)).toBeLessThan(JITTER_BYTES);
   },
   LIMIT_MS,
 );
