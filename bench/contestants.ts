@@ -77,7 +77,8 @@ export function startContestant(name: ContestantName, setup: Setup): Contestant 
     name === "nginx"
       ? ["nginx", "-p", folder.path, "-c", path, "-e", "stderr"]
       : [balancerBinary(name), "-db", "-f", path];
-  const child = startProcess(command);
+  // The others log no connections unless they are told to.
+  const child = startProcess(command, { env: { SLUICE_LOG_FORMAT: "off" } });
   const sum = (read: (pid: number) => number): number =>
     processTree(child.pid).reduce((total, pid) => total + read(pid), 0);
   return {

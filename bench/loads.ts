@@ -97,8 +97,10 @@ interface IperfSum {
 }
 
 function parseIperf(report: {
+  error?: string;
   end: { sum_sent: IperfSum; sum_received: IperfSum; sum_received_bidir_reverse?: IperfSum };
 }): BulkResult {
+  if (report.error !== undefined) throw new Error(`iperf3: ${report.error}`);
   const { sum_sent: sent, sum_received: received, sum_received_bidir_reverse: back } = report.end;
   // The far end counts nothing when a tiny transfer is over before its first interval.
   const forth = received.bytes > 0 ? received : sent;

@@ -39,7 +39,9 @@ ${timeouts}
 ${defaults}
 ${sections(port)}
 `;
-  const balancer = await startBalancer("sluice", { config, ports: [port], ...start });
+  // A line per connection would fill this process's memory in a soak.
+  const env = { SLUICE_LOG_FORMAT: "off", ...start.env };
+  const balancer = await startBalancer("sluice", { config, ports: [port], ...start, env });
   return { ...balancer, port };
 }
 
