@@ -199,6 +199,7 @@ function join(
   }
   const maxqueue = lb.servers[serverRow + SERVER_MAXQUEUE]!;
   if (maxqueue > 0 && lb.servers[serverRow + SERVER_QUEUE_LENGTH]! >= maxqueue) {
+    lb.lastServer = serverRow;
     return CHOICE_QUEUE_FULL;
   }
   return enqueue(lb, backendRow, serverRow, hash, streamSlot, streamGeneration, flags);

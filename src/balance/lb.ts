@@ -61,6 +61,8 @@ export class Lb {
   nowMs = 0;
   /** Queue entry of the last CHOICE_QUEUED. */
   lastEntry = 0;
+  /** Server whose queue was full, of the last CHOICE_QUEUE_FULL. */
+  lastServer = 0;
   /** Whether the algorithm made the last choice, as opposed to a forced server. */
   lastByAlgorithm = false;
   /** Between a pick and its end: a heap named the server, not a map or draws. */

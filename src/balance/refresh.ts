@@ -37,7 +37,6 @@ import type { Lb } from "./lb.ts";
 import { giveMemory } from "./memory.ts";
 import { finishPick, pickByHash, pickFree } from "./pick.ts";
 import { reweighServer, settleServer } from "./place.ts";
-import { shrinkRoundrobin } from "./roundrobin.ts";
 import { grantSlot, offerSlots, wakeSleepers } from "./slots.ts";
 import { makeTable, swapTable } from "./table.ts";
 import { isUsable, planTier, serverRows, tierWeightOf } from "./tier.ts";
@@ -110,7 +109,6 @@ function applyTier(lb: Lb, backendRow: number, tier: Tier, rows: Iterable<number
     if (lb.servers[row + SERVER_TIER_WEIGHT] !== 0) reweighServer(lb, backendRow, row);
   }
   for (const row of rows) settleServer(lb, backendRow, row);
-  shrinkRoundrobin(lb, backendRow);
   if (lb.proxies[backendRow + PROXY_BALANCE_FACTOR] !== 0) accumulateWeights(lb, backendRow);
 }
 

@@ -12,7 +12,9 @@
  *
  * The order over equal and unequal weights is the one that HAProxy 2.6 shows. With equal weights
  * it is a strict rotation in the order of the configuration. A server that was away does not catch
- * up: its position is never before now.
+ * up: its position is never before now, and now is never before the last pick. When servers go, the
+ * round gets shorter with their weight, and all positions that were made for more neighbours are
+ * used up before the next one begins.
  *
  * All functions need the backend's lock. The algorithms without an order of their own (maps, rings,
  * random) use these heaps too, for streams that have no hash or find their server full.
@@ -113,7 +115,7 @@ export function passRoundrobin(
     }
     position = now;
   } else if (position > now) {
-    // Nobody was due: the clock jumps, so that whoever joins later does not get the gap.
+    // Nobody was due: the clock jumps, so that those who are away now are not owed the gap.
     now = position;
   }
   const remainder = lb.servers[serverRow + SERVER_REMAINDER]! + (total % weight);
@@ -157,26 +159,6 @@ export function reweighRoundrobin(lb: Lb, backendRow: number, serverRow: number)
   const round = Math.floor(heapKeyOf(lb, backendRow, serverRow) / ROUND_KEYS);
   const sequence = heapSequenceOf(lb, backendRow, serverRow);
   heapUpdate(lb, backendRow, serverRow, freshKey(lb, serverRow, round), sequence);
-}
-
-/**
- * Begins a round anew when most of the weight has gone: the positions of the servers that are left
- * were made for many more neighbours. O(n log n), at most once each time the weight halves.
- */
-export function shrinkRoundrobin(lb: Lb, backendRow: number): void {
-  const floats = lb.proxyFloats;
-  const total = floats[(backendRow + PROXY_TOTAL_WEIGHT) >> 1]!;
-  if (total * 2 >= floats[(backendRow + PROXY_ROUND_WEIGHT) >> 1]!) return;
-  const round = floats[(backendRow + PROXY_ROUND) >> 1]! + 1;
-  startRound(lb, backendRow, round);
-  for (;;) {
-    const row = heapTop(lb, backendRow, HEAP_READY);
-    if (row === 0) return;
-    const sequence = heapSequenceOf(lb, backendRow, row);
-    heapRemove(lb, backendRow, row);
-    lb.serverFloats[(row + SERVER_POSITION) >> 1] = NEVER_PICKED;
-    heapPush(lb, backendRow, HEAP_FRESH, row, freshKey(lb, row, round), sequence);
-  }
 }
 
 /** Moves the server between or within the heaps after its position changed. */

@@ -109,7 +109,7 @@ export class Farm {
 
   constructor(options: FarmOptions) {
     const workers = options.workers ?? 2;
-    const servers = options.servers.length + 8;
+    const servers = options.servers.length + 80;
     // Room for rings of servers of weight 256, twice.
     const arenaWords = Math.min(65_536 + servers * 65_536, 33_554_432);
     const queueEntries = options.queueEntries ?? 4096;
@@ -248,6 +248,11 @@ export class Farm {
   /** Load of the backend, which dynamic limits follow. */
   setLoad(streams: number): void {
     this.tables.proxies.words[this.backend + PROXY_BACK_CURRENT] = streams;
+  }
+
+  setFullconn(streams: number): void {
+    this.tables.proxies.words[this.backend + PROXY_FULLCONN] = streams;
+    refreshBackend(this.control, this.backend);
   }
 
   setWorkerState(worker: number, state: number): void {

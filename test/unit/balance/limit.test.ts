@@ -81,3 +81,13 @@ test("a limit that comes down with the load keeps new streams out", () => {
   expect(farm.served(0)).toBe(2);
   farm.check();
 });
+
+test("a fullconn that is lowered serves those who wait", () => {
+  const farm = new Farm({ servers: [{ minconn: 1, maxconn: 4 }], fullconn: 100 });
+  farm.setLoad(4);
+  expect(farm.choose(1)).toBe(0);
+  for (let i = 0; i < 3; i++) expect(farm.choose(2)).toBe(CHOICE_QUEUED);
+  farm.setFullconn(4);
+  expect(farm.grants(2)).toHaveLength(3);
+  farm.check();
+});

@@ -67,6 +67,14 @@ describe("weights", () => {
     farm.check();
   });
 
+  test("a server that became heavier does not wait out the turn of its old weight", () => {
+    const farm = new Farm({ servers: Array.from({ length: 100 }, () => ({})) });
+    turns(farm, 150);
+    farm.change(20, { weight: 100 });
+    expect(turns(farm, 10)).toContain(20);
+    expect(counts(turns(farm, 200), 100)[20]).toBeGreaterThan(95);
+  });
+
   test("a slow start gives its part of the weight, never nothing", () => {
     const farm = new Farm({ servers: [{}, {}] });
     farm.change(0, { throttle: 25 });
@@ -109,6 +117,19 @@ describe("servers that return", () => {
       expect(got[index]).toBeLessThanOrEqual(13);
     }
     farm.check();
+  });
+
+  test("those who carried all while the others were full are not starved afterwards", () => {
+    const farm = new Farm({
+      servers: Array.from({ length: 100 }, (_, i) => (i < 2 ? {} : { maxconn: 1 })),
+    });
+    for (let i = 0; i < 102; i++) farm.choose(1);
+    turns(farm, 700);
+    for (let i = 2; i < 100; i++) farm.leave(1, i);
+    for (const count of counts(turns(farm, 1000), 100)) {
+      expect(count).toBeGreaterThanOrEqual(9);
+      expect(count).toBeLessThanOrEqual(11);
+    }
   });
 
   test("a server that was full gets its turn when a slot frees, and only one", () => {
