@@ -12,6 +12,7 @@
  *     ── resume() ──────────────→  offers the rest, then reads on
  *     ── write(bytes) → taken ──→  taken < offered: try the rest after onDrain
  *     ←─ onDrain ────────────────  can take bytes again (may come without need)
+ *     ←─ onEndAhead ─────────────  the peer has finished; what it sent before is still kept
  *     ←─ onEnd ──────────────────  the peer has finished its direction
  *     ── finish() ──────────────→  we have finished ours
  *     ←─ onClose(code) ──────────  over in both directions, or aborted
@@ -49,6 +50,8 @@ export interface ConduitOwner {
   onData(side: number, bytes: Uint8Array, offset: number, length: number): number;
   onDrain(side: number): void;
   onEnd(side: number): void;
+  /** The peer has finished its direction, but bytes before that are still kept: onEnd follows. */
+  onEndAhead(side: number): void;
   /** @param code CLOSE_* */
   onClose(side: number, code: number): void;
 }

@@ -60,6 +60,9 @@ export class Stream implements ConduitOwner {
   backEnded = false;
   /** Side to be told at the end of the loop turn that the other has finished; -1 = none. */
   finishSide = -1;
+  /** A side takes no more for now: its idle limit counts although it has ended its direction. */
+  frontBlocked = false;
+  backBlocked = false;
   /** A write found the connection gone: its clean close is an abort. */
   frontBroken = false;
   backBroken = false;
@@ -128,6 +131,8 @@ export class Stream implements ConduitOwner {
 
   onDrain(side: number): void {
     if (this.state !== STREAM_RELAY) return;
+    if (side === FRONT) this.frontBlocked = false;
+    else this.backBlocked = false;
     const other = side === FRONT ? this.back : this.front;
     if (other !== null) other.resume();
   }
@@ -137,11 +142,18 @@ export class Stream implements ConduitOwner {
     else if (this.state === STREAM_HEADER) headerEnded(this);
     else if (side === FRONT) {
       this.frontEnded = true;
-      if (this.backend !== null && this.backend.spec.options.abortonclose) endClientEarly(this);
+      if (this.backend !== null && this.backend.spec.options.abortonclose) {
+        endClientEarly(this, true);
+      }
     } else {
       // The server finished before the connection was told: serverConnected comes first.
       unreachable("onEnd: a server that is not connected cannot end");
     }
+  }
+
+  onEndAhead(side: number): void {
+    if (side !== FRONT || this.state < STREAM_QUEUE || this.state === STREAM_RELAY) return;
+    if (this.backend!.spec.options.abortonclose) endClientEarly(this, true);
   }
 
   onClose(side: number, code: number): void {
@@ -149,9 +161,9 @@ export class Stream implements ConduitOwner {
     else if (side === BACK) connectFailed(this, code);
     else if (code === CLOSE_CLEAN && this.state !== STREAM_HEADER) {
       // Only after our own finish() could a client close cleanly, and that comes with the relay.
-      endClientEarly(this);
+      endClientEarly(this, true);
     } else if (this.state === STREAM_HEADER) headerEnded(this);
-    else endClientEarly(this);
+    else endClientEarly(this, false);
   }
 
   /** The wheel: the deadline of the state may have passed. */

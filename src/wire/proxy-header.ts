@@ -14,6 +14,9 @@ export const PROXY_BAD_HDR = -3;
 /** Version 1 with a word other than TCP4, TCP6 and UNKNOWN. */
 export const PROXY_BAD_PROTO = -4;
 
+/** Version 1 whose line does not end where it must. */
+export const PROXY_TRUNCATED = -5;
+
 /** Longest header by default: room for generous TLVs, far below 16 + 65535. */
 export const PROXY_HEADER_BYTES_MAX = 16_384;
 

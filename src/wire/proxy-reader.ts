@@ -22,6 +22,7 @@ import {
   PROXY_HEADER_BYTES_MAX,
   PROXY_NEED_MORE,
   PROXY_NOT_HDR,
+  PROXY_TRUNCATED,
   ProxyHeader,
 } from "./proxy-header.ts";
 import { parseProxyV1, PROXY_V1_BYTES_MAX } from "./proxy-v1.ts";
@@ -97,6 +98,8 @@ export class ProxyHeaderReader {
         return CONN_PRX_NOT_HDR;
       case PROXY_BAD_HDR:
         return CONN_PRX_BAD_HDR;
+      case PROXY_TRUNCATED:
+        return CONN_PRX_TRUNCATED;
       case PROXY_BAD_PROTO:
         return CONN_PRX_BAD_PROTO;
       default:

@@ -7,6 +7,7 @@ import {
   PROXY_BAD_HDR,
   PROXY_BAD_PROTO,
   PROXY_NEED_MORE,
+  PROXY_TRUNCATED,
   type ProxyEndpoints,
   type ProxyHeader,
 } from "./proxy-header.ts";
@@ -26,7 +27,7 @@ export function parseProxyV1(bytes: Uint8Array, out: ProxyHeader): number {
   let at = 6;
   // A lone CR or LF ends nothing: the specification wants both, in this order.
   while (at < end && bytes[at] !== CR && bytes[at] !== LF) at++;
-  if (at === end) return end === PROXY_V1_BYTES_MAX ? PROXY_BAD_HDR : PROXY_NEED_MORE;
+  if (at === end) return end === PROXY_V1_BYTES_MAX ? PROXY_TRUNCATED : PROXY_NEED_MORE;
   if (bytes[at] === LF || at + 1 >= PROXY_V1_BYTES_MAX) return PROXY_BAD_HDR;
   if (at + 1 === bytes.length) return PROXY_NEED_MORE;
   if (bytes[at + 1] !== LF) return PROXY_BAD_HDR;

@@ -12,6 +12,7 @@ import { crc32c } from "../base/crc32.ts";
 import {
   PROXY_BAD_HDR,
   PROXY_NEED_MORE,
+  PROXY_NOT_HDR,
   type ProxyEndpoints,
   type ProxyHeader,
   type ProxyV2Extras,
@@ -41,7 +42,9 @@ export function parseProxyV2(bytes: Uint8Array, out: ProxyHeader, limit: number)
   const length = (bytes[14]! << 8) | bytes[15]!;
   const end = PROXY_V2_FIXED_BYTES + length;
   const command = versionAndCommand & 15;
-  if ((versionAndCommand & 0xf0) !== VERSION || command > 1) return PROXY_BAD_HDR;
+  // Another version is another protocol: nothing behind the signature can be trusted.
+  if ((versionAndCommand & 0xf0) !== VERSION) return PROXY_NOT_HDR;
+  if (command > 1) return PROXY_BAD_HDR;
   const family = familyAndTransport >> 4;
   const transport = TRANSPORTS[familyAndTransport & 15];
   const addressBytes = ADDRESS_BYTES[family];

@@ -224,13 +224,23 @@ export class TcpConduit implements Conduit {
       this.owner.onOpen(this.side);
       if (this.owner === null) return;
     }
-    if (this.kept !== null || this.isHeld) this.hasEnded = true;
-    else this.owner.onEnd(this.side);
+    if (this.kept !== null || this.isHeld) {
+      this.hasEnded = true;
+      this.owner.onEndAhead(this.side);
+    } else {
+      this.owner.onEnd(this.side);
+    }
   }
 
   /** From the socket: over. `code` is CLOSE_*. */
   closed(code: number): void {
     if (this.state === CLOSED) return;
+    if (code === CLOSE_RESET && this.isConnecting && this.owner !== null) {
+      // A refusal has a code of its own: this server accepted, and then aborted.
+      this.isConnecting = false;
+      this.owner.onOpen(this.side);
+      if (this.owner === null) return;
+    }
     if (code === CLOSE_CLEAN && this.kept !== null) {
       this.state = ENDING;
       return;

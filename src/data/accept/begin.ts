@@ -16,6 +16,8 @@ export function beginStream(stream: Stream, listener: ListenerView, front: Condu
   stream.frontEnded = false;
   stream.backEnded = false;
   stream.finishSide = -1;
+  stream.frontBlocked = false;
+  stream.backBlocked = false;
   stream.frontBroken = false;
   stream.backBroken = false;
   stream.acceptedAtMs = clock.nowMs();

@@ -19,8 +19,8 @@ import {
   SERVER_STATE_UP,
 } from "../../tables/generated/enums.ts";
 import { PROXY_ALGORITHM, PROXY_QUEUE_LENGTH } from "../../tables/generated/proxy.ts";
-import { QUEUE_PENDING_AHEAD } from "../../tables/generated/queue.ts";
-import { SERVER_QUEUE_LENGTH, SERVER_STATE } from "../../tables/generated/server.ts";
+import { QUEUE_PENDING_AHEAD, QUEUE_SERVER_ROW } from "../../tables/generated/queue.ts";
+import { SERVER_STATE } from "../../tables/generated/server.ts";
 import {
   CAUSE_RESOURCE,
   CAUSE_SERVER,
@@ -64,13 +64,14 @@ export function chooseFor(stream: Stream, excludeRow: number): void {
       enqueued(stream, lb.lastEntry);
       return;
     case CHOICE_NO_SERVER:
-      endStream(stream, CAUSE_SERVER, PHASE_CONNECT, true);
+      endStream(stream, CAUSE_SERVER, PHASE_CONNECT, false);
       return;
     case CHOICE_QUEUE_FULL:
-      endStream(stream, CAUSE_SERVER, PHASE_QUEUE, true);
+      stream.server = engine.server(lb.lastServer) ?? null;
+      endStream(stream, CAUSE_SERVER, PHASE_QUEUE, false);
       return;
     case CHOICE_NO_ENTRY:
-      endStream(stream, CAUSE_RESOURCE, PHASE_QUEUE, true);
+      endStream(stream, CAUSE_RESOURCE, PHASE_QUEUE, false);
       return;
     default:
       unreachable("chooseFor: chooseServer returns a row or a code");
@@ -98,7 +99,11 @@ function enqueued(stream: Stream, entry: number): void {
   stream.state = STREAM_QUEUE;
   stream.queueEntry = entry;
   stream.queuedAtMs = engine.clock.nowMs();
-  stream.backQueueAhead = engine.tables.queue.words[entry + QUEUE_PENDING_AHEAD]!;
+  // The place in the queue, counted from 1, as logged (manual 8.2.3, `srv_queue`).
+  const words = engine.tables.queue.words;
+  const place = words[entry + QUEUE_PENDING_AHEAD]! + 1;
+  if (words[entry + QUEUE_SERVER_ROW] === 0) stream.backQueueAhead = place;
+  else stream.serverQueueAhead = place;
   if (stream.frontEnded && backend!.spec.options.abortonclose) return;
   stream.setDeadline(backend!.timeoutQueue);
 }
@@ -107,11 +112,6 @@ function enqueued(stream: Stream, entry: number): void {
 function assigned(stream: Stream, serverRow: number): void {
   const server = stream.engine.server(serverRow);
   assert(server !== undefined, "assigned: a chosen server is known to the worker");
-  const words = stream.engine.tables.servers.words;
-  stream.serverQueueAhead = Math.max(
-    stream.serverQueueAhead,
-    words[serverRow + SERVER_QUEUE_LENGTH]!,
-  );
   attachToServer(stream, server);
   if (stream.assignedAtMs < 0) stream.assignedAtMs = stream.engine.clock.nowMs();
   countServer(stream);
@@ -138,7 +138,7 @@ export function queueTimedOut(stream: Stream, now: number): void {
   const granted = leaveQueue(stream.engine.balance, stream.queueEntry);
   stream.queueEntry = 0;
   if (granted > 0) assigned(stream, granted);
-  else endStream(stream, CAUSE_SERVER_TIMEOUT, PHASE_QUEUE, true);
+  else endStream(stream, CAUSE_SERVER_TIMEOUT, PHASE_QUEUE, false);
 }
 
 /** Streams that wait on the backend, for the log. */

@@ -87,7 +87,7 @@ function failed(stream: Stream, cause: number, code: number): void {
   reportConnectFailure(stream, cause, code);
   if (stream.retriesLeft <= 0) {
     countConnectError(stream);
-    endStream(stream, cause, PHASE_CONNECT, true);
+    endStream(stream, cause, PHASE_CONNECT, false);
     return;
   }
   stream.retriesLeft--;
@@ -132,6 +132,7 @@ export function serverConnected(stream: Stream): void {
   stream.lastFrontMs = now;
   stream.lastBackMs = now;
   armRelay(stream);
+  if (stream.frontend.logsServerEndpoints) stream.back!.localEndpoint(stream.source);
   if (server!.spec.sendProxy !== undefined && !sendHeader(stream)) return;
   writeConnectedRecord(stream);
   if (stream.frontEnded) {

@@ -5,7 +5,7 @@
  * @hot
  */
 import type { IpAddress } from "../../base/address.ts";
-import type { Endpoint } from "../../conduit/sockaddr.ts";
+import { decodeSocketAddress, Endpoint } from "../../conduit/sockaddr.ts";
 import {
   LOG_FLAG_ASAP,
   LOG_FLAG_ERROR,
@@ -27,6 +27,8 @@ import { CONN_PRX_EMPTY } from "../../wire/connection-error.ts";
 import { CAUSE_NONE, PHASE_NONE } from "../account/causes.ts";
 import { destinationOf } from "../route/stream-context.ts";
 import type { Stream } from "../stream.ts";
+
+const scratch = new Endpoint();
 
 /** The record of an ended stream, if its frontend logs. */
 export function writeLogRecord(stream: Stream, termination: number): void {
@@ -136,7 +138,7 @@ function writeLoads(stream: Stream, words: Int32Array, row: number): void {
 }
 
 function writeEndpoints(stream: Stream, words: Int32Array, row: number): void {
-  const { frontend, back, client, source } = stream;
+  const { frontend, server, client, source } = stream;
   put(words, row, log.STREAM_LOG_CLIENT_FAMILY, client);
   if (frontend.logsDestination) {
     put(words, row, log.STREAM_LOG_DESTINATION_FAMILY, destinationOf(stream));
@@ -145,11 +147,13 @@ function writeEndpoints(stream: Stream, words: Int32Array, row: number): void {
   }
   words[row + log.STREAM_LOG_SOURCE_FAMILY] = 0;
   words[row + log.STREAM_LOG_SERVER_FAMILY] = 0;
-  if (!frontend.logsServerEndpoints || back === null) return;
-  back.localEndpoint(source);
+  if (!frontend.logsServerEndpoints || server === null) return;
   put(words, row, log.STREAM_LOG_SOURCE_FAMILY, source);
-  back.remoteEndpoint(source);
-  put(words, row, log.STREAM_LOG_SERVER_FAMILY, source);
+  const target = server.targetFor(destinationOf(stream).port);
+  if (target === null) return;
+  const { bytes } = target.socketAddress;
+  decodeSocketAddress(bytes, bytes.length, scratch);
+  put(words, row, log.STREAM_LOG_SERVER_FAMILY, scratch);
 }
 
 /** Family, port and address stand one behind the other in each of the four groups of the record. */

@@ -37,6 +37,10 @@ export function relayBytes(
     // Nobody will read them; the close of the other side follows and ends the stream.
     return length;
   }
+  if (taken < length) {
+    if (other === FRONT) stream.frontBlocked = true;
+    else stream.backBlocked = true;
+  }
   if (side === FRONT) stream.bytesUp += taken;
   else stream.bytesDown += taken;
   // Reading and writing are activity of their own sides (manual 4.2, `timeout client`).
@@ -81,6 +85,12 @@ export function peerClosed(stream: Stream, side: number, code: number): void {
     peerEnded(stream, side);
     return;
   }
+  const hadEnded = side === FRONT ? stream.frontEnded : stream.backEnded;
+  if (hadEnded && !broken) {
+    // It had said all it had to say; the other side is cut off, and the log tells of an end.
+    endStream(stream, CAUSE_NONE, PHASE_NONE, true);
+    return;
+  }
   if (side === BACK) reportServerError(stream);
   endStream(stream, side === FRONT ? CAUSE_CLIENT : CAUSE_SERVER, PHASE_DATA, true);
 }
@@ -112,12 +122,14 @@ function deadlineOf(lastMs: number, timeoutMs: number): number {
   return timeoutMs < 0 ? Infinity : lastMs + timeoutMs;
 }
 
-/** The client's idle limit now: half-closed, tunnel or plain (manual 4.2, `timeout tunnel`). */
+/**
+ * The client's idle limit now (manual 4.2 `timeout client`, `client-fin`, `tunnel`). A side that
+ * has ended its direction owes nothing but to take what is sent.
+ */
 function frontTimeout(stream: Stream): number {
   const { frontend } = stream;
-  if ((stream.frontEnded || stream.backEnded) && frontend.timeoutClientFin >= 0) {
-    return frontend.timeoutClientFin;
-  }
+  if (stream.frontEnded && !stream.frontBlocked) return -1;
+  if (stream.backEnded && frontend.timeoutClientFin >= 0) return frontend.timeoutClientFin;
   const tunnel = stream.backend!.timeoutTunnel;
   return tunnel >= 0 ? tunnel : frontend.timeoutClient;
 }
@@ -125,8 +137,7 @@ function frontTimeout(stream: Stream): number {
 /** The server's idle limit now. */
 function backTimeout(stream: Stream): number {
   const backend = stream.backend!;
-  if ((stream.frontEnded || stream.backEnded) && backend.timeoutServerFin >= 0) {
-    return backend.timeoutServerFin;
-  }
+  if (stream.backEnded && !stream.backBlocked) return -1;
+  if (stream.frontEnded && backend.timeoutServerFin >= 0) return backend.timeoutServerFin;
   return backend.timeoutTunnel >= 0 ? backend.timeoutTunnel : backend.timeoutServer;
 }

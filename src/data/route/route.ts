@@ -38,7 +38,7 @@ export function compileTest(condition: Condition | undefined): Test | null {
 export function routeStream(stream: Stream): void {
   const backend = chooseBackend(stream);
   if (backend === null) {
-    endStream(stream, CAUSE_SERVER, PHASE_CONNECT, true);
+    endStream(stream, CAUSE_SERVER, PHASE_CONNECT, false);
     return;
   }
   enterBackend(stream, backend);
