@@ -39,6 +39,7 @@ export function spreadWeights(weights: readonly number[]): Int32Array {
   for (const weight of fitting) total += weight;
   const out = new Int32Array(total);
   if (total === 0) return out;
+  if (rotateEqual(fitting, out)) return out;
   const levels = new Int32Array(fitting.length);
   const events = new StepList(total, fitting.length);
   const growths = new Float64Array(fitting.length);
@@ -62,6 +63,18 @@ export function spreadWeights(weights: readonly number[]): Int32Array {
     if (levels[server]! > 0) best.push(levels[server]!, server);
   }
   return out;
+}
+
+/** The common case: servers of one weight take turns in their order. @returns whether it is that */
+function rotateEqual(weights: readonly number[], out: Int32Array): boolean {
+  const servers: number[] = [];
+  weights.forEach((weight, server) => {
+    if (weight > 0) servers.push(server);
+  });
+  const weight = weights[servers[0]!]!;
+  if (!servers.every((server) => weights[server] === weight)) return false;
+  for (let turn = 0; turn < weight; turn++) out.set(servers, turn * servers.length);
+  return true;
 }
 
 /** Servers by the step at which their level grows: linked lists in two arrays. */

@@ -8,8 +8,6 @@
  *   SERVER row   served · queue · place in a heap · weight in force
  *   QUEUE row    one waiting stream
  *   SHARE row    which part of a server's `served` belongs to which worker
- *
- * @hot
  */
 import type { Tables } from "../tables/tables.ts";
 import { isThreadDead } from "../tables/tables.ts";

@@ -11,10 +11,13 @@ function memoryOf(lb: Lb): Arena {
   return lb.memory;
 }
 
-/** A block of at least `words`, aligned to 16. Throws when ARENA_WORDS_MAX is reached. */
+/**
+ * A block of at least `words`, aligned to 16.
+ * @throws RangeError when ARENA_WORDS_MAX is reached; nothing has been changed by then
+ */
 export function takeMemory(lb: Lb, words: number): number {
   const base = memoryOf(lb).allocate(words);
-  assert(base !== 0, "takeMemory: the arena has room (ARENA_WORDS_MAX)");
+  if (base === 0) throw new RangeError("the arena is full (see docs/limits.md)");
   return base;
 }
 

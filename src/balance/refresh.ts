@@ -37,7 +37,7 @@ import type { Lb } from "./lb.ts";
 import { giveMemory } from "./memory.ts";
 import { finishPick, pickByHash, pickFree } from "./pick.ts";
 import { reweighServer, settleServer } from "./place.ts";
-import { grantSlot, offerSlots, wakeSleepers } from "./slots.ts";
+import { grantSlot, offerSlots } from "./slots.ts";
 import { makeTable, swapTable } from "./table.ts";
 import { isUsable, planTier, serverRows, tierWeightOf } from "./tier.ts";
 import type { Tier } from "./tier.ts";
@@ -74,7 +74,6 @@ function refresh(lb: Lb, backendRow: number, serverRow: number): number {
     requeued += requeueWaiters(lb, backendRow, row);
     if (lb.servers[row + SERVER_QUEUE_LENGTH] !== 0) offerSlots(lb, backendRow, row);
   }
-  wakeSleepers(lb, backendRow);
   serveWaiters(lb, backendRow);
   unlockBackend(lb, backendRow, false);
   if (old !== undefined) giveMemory(lb, old.base, old.words);
