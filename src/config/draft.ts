@@ -111,6 +111,8 @@ export type ProxySettings = Pick<
   defaultBackend?: { name: string; origin: Origin };
   source?: SourceDraft;
   defaultServer: ServerSettings;
+  /** `default-server name NAME`, by name; replaced, never changed in place. */
+  namedDefaultServers: ReadonlyMap<string, ServerSettings>;
 };
 
 /** A section as read so far. */
@@ -227,6 +229,7 @@ export function newProxySettings(): ProxySettings {
     retries: 3,
     fullconn: 0,
     defaultServer: newServerSettings(),
+    namedDefaultServers: new Map(),
   };
 }
 

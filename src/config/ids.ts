@@ -3,7 +3,12 @@
 /** The next free numbers from 1 on, skipping those taken. */
 export class IdPool {
   readonly #taken = new Set<number>();
-  #next = 1;
+  #next: number;
+
+  /** @param first the lowest number to give out; explicit ones may be lower */
+  constructor(first = 1) {
+    this.#next = first;
+  }
 
   /** Claims an explicit number. False when it is taken. */
   claim(id: number): boolean {

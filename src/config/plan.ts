@@ -23,6 +23,9 @@ import { IdPool } from "./ids.ts";
 import { toAddress } from "./names.ts";
 import type { Resolved } from "./resolve.ts";
 
+/** HAProxy has never given 1 to a proxy by itself, and tools count on the numbers that follow. */
+const FIRST_AUTOMATIC_PROXY_ID = 2;
+
 /** What assembling needs beside the drafts. */
 export type AssembleOptions = {
   resolved: Resolved;
@@ -63,7 +66,7 @@ class Assembler {
   /** Skipped sections keep their numbers, so that the others have the ones HAProxy gives. */
   #proxyIds(): Map<ProxyDraft, number> {
     const { proxies, report } = this.#context;
-    const pool = new IdPool();
+    const pool = new IdPool(FIRST_AUTOMATIC_PROXY_ID);
     const holders = new Map<number, ProxyDraft>();
     for (const proxy of proxies) {
       if (proxy.id === undefined) continue;

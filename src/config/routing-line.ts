@@ -43,10 +43,6 @@ export function takeExpression<T>(
 /** `acl NAME CRITERION…`: lines of one name add up. */
 export function parseAcl(line: Line, proxy: ProxyDraft): void {
   const [name, ...words] = line.args;
-  if (proxy.section === "defaults" && proxy.name === "") {
-    alertLine(line, "'acl' is only allowed in named defaults sections.");
-    return;
-  }
   if (name === undefined) {
     alertLine(line, "'acl' expects a name and a criterion.");
     return;

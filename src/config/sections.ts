@@ -262,8 +262,18 @@ export class SectionReader {
       this.#context.report.alertAt(origin, text);
       return undefined;
     }
+    if (section === "defaults" && row.needsNamedDefaults === true && this.#isAnonymous()) {
+      const text = `'${row.name}' is only allowed in named defaults sections.`;
+      this.#context.report.alertAt(origin, text);
+      return undefined;
+    }
     const args = words.slice(length);
     return { row, line: { context: this.#context, origin, keyword: row.name, args, prefix } };
+  }
+
+  /** True while the last `defaults` section has no name. */
+  #isAnonymous(): boolean {
+    return this.#context.defaults.at(-1)?.name === "";
   }
 
   #reportUnknown<P>(

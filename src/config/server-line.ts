@@ -6,7 +6,7 @@ import { parseAddress } from "./address.ts";
 import type { AddressRules, ConfigAddress } from "./address.ts";
 import { alertLine, warnLine } from "./context.ts";
 import type { Line } from "./context.ts";
-import { cloneServerSettings } from "./draft.ts";
+import { cloneServerSettings, hasBack, newServerSettings } from "./draft.ts";
 import type { ProxyDraft, ServerDraft, ServerSettings, SourceDraft } from "./draft.ts";
 import { KeywordIndex } from "./keywords/keyword.ts";
 import { SERVER_KEYWORDS } from "./keywords/server.ts";
@@ -104,19 +104,62 @@ export function parseServerTemplate(line: Line, proxy: ProxyDraft): void {
 
 /** `default-server options…`: settings for the server lines that follow. */
 export function parseDefaultServer(line: Line, proxy: ProxyDraft): void {
-  const { defaultServer } = proxy.settings;
-  const target: ServerTarget = {
-    settings: cloneServerSettings(defaultServer),
-    isServerLine: false,
-    name: "default-server",
-  };
-  if (line.args[0] === "name" || line.args[0] === "from") {
-    line.context.coming(line.origin, `'default-server ${line.args[0]}'`, "the line");
-    return;
+  const { defaultServer, namedDefaultServers } = proxy.settings;
+  let options: readonly string[] = line.args;
+  let name: string | undefined;
+  if (options[0] === "name") {
+    name = options[1];
+    if (name === undefined) return alertLine(line, "'default-server' : 'name' : missing value.");
+    if (!checkName(line, name)) return;
+    options = options.slice(2);
   }
-  const subject = `'default-server'`;
-  if (applyOptions(line, subject, target, line.args))
-    proxy.settings.defaultServer = target.settings;
+  const subject = name === undefined ? "'default-server'" : `'default-server ${name}'`;
+  const before =
+    name === undefined ? defaultServer : (namedDefaultServers.get(name) ?? newServerSettings());
+  const start = takeOrigin(line, proxy, subject, options, before);
+  if (start === undefined) return;
+  const { settings } = start;
+  const target: ServerTarget = { settings, isServerLine: false, name: "default-server" };
+  if (!applyOptions(line, subject, target, start.options)) return;
+  if (name === undefined) proxy.settings.defaultServer = settings;
+  else proxy.settings.namedDefaultServers = new Map([...namedDefaultServers, [name, settings]]);
+}
+
+/**
+ * `from ORIGIN` before the other options: whose settings to begin with.
+ * @param usual settings without `from`
+ */
+function takeOrigin(
+  line: Line,
+  proxy: ProxyDraft,
+  subject: string,
+  options: readonly string[],
+  usual: ServerSettings,
+): { settings: ServerSettings; options: readonly string[] } | undefined {
+  if (options[0] !== "from") return { settings: cloneServerSettings(usual), options };
+  const written = options[1] ?? "";
+  const found = findOrigin(line, proxy, written);
+  if (found !== undefined) {
+    return { settings: cloneServerSettings(found), options: options.slice(2) };
+  }
+  const known = "'none', 'be:[<backend>]' and 'srv:[<backend>/]<server>'";
+  alertServer(line, subject, `'from' : nothing is known as '${written}'; it takes ${known}.`);
+  return undefined;
+}
+
+function findOrigin(line: Line, proxy: ProxyDraft, written: string): ServerSettings | undefined {
+  if (written === "none") return newServerSettings();
+  const match = /^(be|srv):(?:(.+)\/)?(.*)$/u.exec(written);
+  if (match === null) return undefined;
+  const [, kind, slashed, last = ""] = match;
+  const backend = kind === "be" ? last : (slashed ?? "");
+  const place =
+    backend === "" || backend === proxy.name
+      ? proxy
+      : line.context.proxiesNamed(backend).find(({ section }) => hasBack(section));
+  if (kind === "be") return slashed === undefined ? place?.settings.defaultServer : undefined;
+  const server = place?.serversByName.get(last);
+  return server?.settings ?? place?.settings.namedDefaultServers.get(last);
 }
 
 function checkName(line: Line, name: string): boolean {
@@ -145,9 +188,11 @@ function buildServer(
   server: { name: string; where: string; address: ConfigAddress; options: readonly string[] },
 ): ServerDraft | undefined {
   const { name, where, address, options } = server;
-  const settings: ServerSettings = cloneServerSettings(proxy.settings.defaultServer);
+  const start = takeOrigin(line, proxy, subject, options, proxy.settings.defaultServer);
+  if (start === undefined) return undefined;
+  const { settings } = start;
   const target: ServerTarget = { settings, isServerLine: true, name };
-  if (!applyOptions(line, subject, target, options)) return undefined;
+  if (!applyOptions(line, subject, target, start.options)) return undefined;
   const draft: ServerDraft = { name, written: where, address, settings, origin: line.origin };
   if (target.id !== undefined) draft.id = target.id;
   if (target.guid !== undefined) draft.guid = target.guid;

@@ -28,6 +28,8 @@ export type Keyword<P> = {
   state: KeywordState;
   /** May follow `no` and `default`. */
   invertible?: boolean;
+  /** Rules may stand in a `defaults` section only when it has a name. */
+  needsNamedDefaults?: boolean;
   /** For bind and server options: without it the line means something else, so skip all of it. */
   wholeLine?: boolean;
   parse?: P;

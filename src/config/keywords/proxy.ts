@@ -239,7 +239,7 @@ const ROWS: readonly Row[] = [
   [
     "DLB",
     "default-server",
-    "[options]",
+    "[name <name>] [from <origin>] [options]",
     "Options for the servers that follow.",
     needsBack(parseDefaultServer),
   ],

@@ -13,11 +13,18 @@ import { PROXY_DONE } from "./proxy.ts";
 export const GLOBAL_INDEX = new KeywordIndex<GlobalParser>([...GLOBAL_DONE, ...GLOBAL_REST]);
 
 /** Words of `defaults`, `frontend`, `listen` and `backend`. */
-export const PROXY_INDEX = new KeywordIndex<ProxyParser>([
-  ...PROXY_DONE,
-  ...PROXY_OPTIONS,
-  ...PROXY_REST,
-]);
+export const PROXY_INDEX = new KeywordIndex<ProxyParser>(
+  [...PROXY_DONE, ...PROXY_OPTIONS, ...PROXY_REST].map((row) => {
+    return isRule(row.name) ? { ...row, needsNamedDefaults: true } : row;
+  }),
+);
+
+/** Rules belong to the section that holds them, so the manual marks them `(!)` in its matrix. */
+function isRule(name: string): boolean {
+  return /^(?:acl|quic-initial|http-(?:request|response|after-response)|tcp-(?:request|response) .+)$/u.test(
+    name,
+  );
+}
 
 /** Words that begin a section. */
 export const SECTION_WORDS: readonly string[] = [

@@ -63,6 +63,10 @@ const LISTEN: [line: string, message: string][] = [
   ["server-template a b c", "Wrong server-template number or range arg 'b'."],
   ["server-template a 5-3 x:1", "Wrong server-template number or range arg '5-3'."],
   ["server-template a 999999 x:1", "'server-template' makes at most"],
+  ["server a 1.1.1.1:1 from nobody", "'from' : nothing is known as 'nobody'"],
+  ["server a 1.1.1.1:1 weight 3 from none", "'server l/a' : unknown keyword 'from'"],
+  ["default-server from srv:nobody", "'from' : nothing is known as 'srv:nobody'"],
+  ["default-server name", "'default-server' : 'name' : missing value."],
   ["default-server foo", "'default-server' : unknown keyword 'foo'"],
   ["default-server id 3", "'id' : not permitted here"],
   ["acl", "'acl' expects a name and a criterion."],
@@ -201,6 +205,15 @@ const TEXTS: [title: string, text: string, alerts: string[]][] = [
     "defaults\n bind :1\n",
     [
       "parsing [t.cfg:2] : 'bind' is not allowed in 'defaults' section; it belongs to 'frontend', 'listen'.",
+    ],
+  ],
+  [
+    "rules in defaults without a name",
+    "defaults\n http-request deny\n acl x src 1.1.1.1\n tcp-request content accept\n",
+    [
+      "parsing [t.cfg:2] : 'http-request' is only allowed in named defaults sections.",
+      "parsing [t.cfg:3] : 'acl' is only allowed in named defaults sections.",
+      "parsing [t.cfg:4] : 'tcp-request content' is only allowed in named defaults sections.",
     ],
   ],
   [

@@ -125,11 +125,17 @@ describe("numbers", () => {
       "frontend a\n bind :2\nbackend b\n id 3\nbackend c\nbackend d\n";
     const plan = planOf(await loadText(text));
     expect(plan.proxies.map((proxy) => [proxy.name, proxy.id])).toEqual([
-      ["a", 2],
+      ["a", 4],
       ["b", 3],
-      ["c", 4],
-      ["d", 5],
+      ["c", 5],
+      ["d", 6],
     ]);
+  });
+  test("1 is only given on request", async () => {
+    const ids = async (text: string): Promise<number[]> =>
+      planOf(await loadText(text)).proxies.map((proxy) => proxy.id);
+    expect(await ids("backend a\nbackend b\n")).toEqual([2, 3]);
+    expect(await ids("backend a\nbackend b\n id 1\nbackend c\n id 2\n")).toEqual([3, 1, 2]);
   });
   test("servers and listeners too", async () => {
     const plan = planOf(
@@ -207,6 +213,36 @@ describe("server settings", () => {
       options: ["crc32c", "unique-id"],
     });
   });
+});
+
+test("servers take settings from named and unnamed defaults, and from each other", async () => {
+  const text = `${TIMEOUTS}backend be
+ default-server weight 10
+ default-server inter 5s
+ server a 1.1.1.1:1
+ server b 1.1.1.1:1 from none
+ default-server from none
+ server c 1.1.1.1:1
+ default-server weight 10
+ default-server name other
+ server d 1.1.1.1:1 from srv:other
+ default-server name other from be:
+ server e 1.1.1.1:1 from srv:other maxconn 3
+ default-server name other from none
+ server f 1.1.1.1:1 from srv:other
+ default-server name other weight 5
+ server g 1.1.1.1:1 from srv:other
+ server h 1.1.1.1:1 from srv:e
+backend second
+ server i 1.1.1.1:1 from be:be
+ server j 1.1.1.1:1 from srv:be/g
+`;
+  const plan = planOf(await loadText(text));
+  const weights = (name: string): number[] =>
+    proxyOf(plan, name).servers.map(({ weight }) => weight);
+  expect(weights("be")).toEqual([10, 1, 1, 1, 10, 1, 5, 10]);
+  expect(weights("second")).toEqual([10, 5]);
+  expect(proxyOf(plan, "be").servers.at(-1)?.maxconn).toBe(3);
 });
 
 describe("tolerated, as files in the field have it", () => {
