@@ -220,7 +220,7 @@ export function nodePlace(id: number, node: number): number {
   return mixAvalanche((Math.imul(id, SEEDS_PER_ID) + node) | 0);
 }
 
-/** The weights, scaled down together if their sum is above `limit`; none that is not 0 becomes 0. */
+/** The weights, scaled down together where they exceed `limit`; none that is not 0 becomes 0. */
 function fitWeights(weights: readonly number[], limit: number): number[] {
   let total = 0;
   for (const weight of weights) total += weight;

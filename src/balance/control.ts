@@ -79,7 +79,7 @@ const HASH_FUNCTIONS: Record<BalanceSpec["hashFunction"], number> = {
   none: HASH_FUNCTION_NONE,
 };
 
-/** Most draws of `random(n)` that are made: with more, the choice is leastconn's in all but name. */
+/** Most draws of `random(n)` made: with more, the choice is leastconn's in all but name. */
 export const DRAWS_MAX = 256;
 
 const SERVERS_AT_FIRST = 8;

@@ -68,16 +68,42 @@ export function isBelowBound(lb: Lb, backendRow: number, serverRow: number): boo
 
 /** Index of the node nearest to the hash; the one before it when both are as near. */
 function nearestNode(arena: Int32Array, base: number, count: number, hash: number): number {
+  const after = firstFrom(arena, base, count, hash);
+  const next = after === count ? 0 : after;
+  const previous = next === 0 ? count - 1 : next - 1;
+  const behind = (hash - arena[base + previous * RING_NODE_WORDS]!) >>> 0;
+  const ahead = (arena[base + next * RING_NODE_WORDS]! - hash) >>> 0;
+  return behind <= ahead ? previous : next;
+}
+
+/**
+ * Index of the first node at or after the hash, `count` when there is none. Places are spread
+ * evenly, so the search begins where the hash would be and widens: all in a few lines of cache.
+ */
+function firstFrom(arena: Int32Array, base: number, count: number, hash: number): number {
+  const guess = Math.floor((hash / 0x100000000) * count);
   let low = 0;
   let high = count;
+  let step = 1;
+  if (arena[base + guess * RING_NODE_WORDS]! >>> 0 < hash) {
+    low = guess + 1;
+    while (low + step < count && arena[base + (low + step) * RING_NODE_WORDS]! >>> 0 < hash) {
+      low += step + 1;
+      step *= 2;
+    }
+    if (low + step < count) high = low + step;
+  } else {
+    high = guess;
+    while (high >= step && arena[base + (high - step) * RING_NODE_WORDS]! >>> 0 >= hash) {
+      high -= step;
+      step *= 2;
+    }
+    if (high >= step) low = high - step + 1;
+  }
   while (low < high) {
     const middle = (low + high) >> 1;
     if (arena[base + middle * RING_NODE_WORDS]! >>> 0 < hash) low = middle + 1;
     else high = middle;
   }
-  const next = low === count ? 0 : low;
-  const previous = next === 0 ? count - 1 : next - 1;
-  const behind = (hash - arena[base + previous * RING_NODE_WORDS]!) >>> 0;
-  const ahead = (arena[base + next * RING_NODE_WORDS]! - hash) >>> 0;
-  return behind <= ahead ? previous : next;
+  return low;
 }

@@ -181,7 +181,7 @@ export class Farm {
     return row > 0 ? this.indexOf(row) : row;
   }
 
-  /** A stream of a worker leaves a server. @returns the worker's own entry that was granted, or 0 */
+  /** A stream of a worker leaves a server. @returns the worker's own entry if granted, or 0 */
   leave(worker: number, index: number): number {
     return leaveServer(this.lbs[worker]!, this.backend, this.rows[index]!);
   }

@@ -223,7 +223,7 @@ function describeQueues(subject: BalancerCase): void {
     farm.check();
   });
 
-  test("a stream that gives up is passed over; one that was granted meanwhile owns its slot", () => {
+  test("a stream that gives up is passed over; one granted meanwhile owns its slot", () => {
     const { farm, choose } = plant(subject, [{ maxconn: 1 }]);
     expect(choose(1)).toBe(0);
     expect(choose(2)).toBe(CHOICE_QUEUED);

@@ -1,6 +1,7 @@
 /** What is particular to each algorithm but round robin, which has its own file. */
 import { describe, expect, test } from "bun:test";
 
+import { nodePlace } from "../../../src/balance/build-table.ts";
 import { CHOICE_QUEUE_FULL, CHOICE_QUEUED } from "../../../src/balance/lb.ts";
 import { SERVER_STATE_DOWN, SERVER_STATE_UP } from "../../../src/tables/generated/enums.ts";
 import type { BalanceSpec } from "../../../src/tables/spec.ts";
@@ -132,6 +133,27 @@ describe("consistent hashing", () => {
     });
     expect(moved).toBeGreaterThan(4000 / 21 / 3);
     expect(moved).toBeLessThan((4000 / 21) * 3);
+  });
+
+  test("every hash finds the nearest node, at the ends of the ring too", () => {
+    for (const count of [1, 2, 3, 17, 60]) {
+      const farm = new Farm({ balance, servers: many(count) });
+      const nodes = farm.rows.flatMap((_, index) =>
+        Array.from({ length: 16 }, (_unused, node) => ({
+          index,
+          place: nodePlace(index + 1, node),
+        })),
+      );
+      const distance = (place: number, hash: number): number =>
+        Math.min((place - hash) >>> 0, (hash - place) >>> 0);
+      const edges = [0, 1, 0xffffffff, ...nodes.slice(0, 40).map(({ place }) => place)];
+      for (const hash of [...edges, ...someHashes(300)]) {
+        const index = mapping(farm, [hash])[0]!;
+        const least = Math.min(...nodes.map(({ place }) => distance(place, hash)));
+        const own = nodes.filter((node) => node.index === index);
+        expect(Math.min(...own.map(({ place }) => distance(place, hash)))).toBe(least);
+      }
+    }
   });
 
   test("an excluded server's hashes go to its neighbour on the ring", () => {

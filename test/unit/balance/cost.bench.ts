@@ -1,7 +1,7 @@
 import { chooseServer, leaveServer } from "../../../src/balance/choose.ts";
 import { HASH_NONE } from "../../../src/balance/lb.ts";
 /**
- * What a choice costs over 10 and over many servers: run with `bun test/unit/balance/cost.bench.ts`.
+ * What a choice costs over 10 and many servers: run with `bun test/unit/balance/cost.bench.ts`.
  * Prints nanoseconds a choice (with the leave that follows it), and the steps taken in heaps.
  */
 import type { BalanceSpec } from "../../../src/tables/spec.ts";

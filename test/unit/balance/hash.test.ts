@@ -1,4 +1,7 @@
-/** Hash functions against values that haproxy's converters gave (`str(KEY),sdbm(0)` and the like). */
+/**
+ * Hash functions against values that haproxy's converters gave (`str(KEY),sdbm(0)` and the
+ * like).
+ */
 import { expect, test } from "bun:test";
 
 import {

@@ -1,4 +1,7 @@
-/** A thread dies with the lock in hand, having left anything half done: the next one puts it right. */
+/**
+ * A thread dies with the lock in hand, having left anything half done: the next one puts it
+ * right.
+ */
 import { expect, test } from "bun:test";
 
 import { buryWorker } from "../../../src/balance/bury.ts";

@@ -1,4 +1,7 @@
-/** What is particular to round robin: strict turns, fair shares, and no flood for those who return. */
+/**
+ * What is particular to round robin: strict turns, fair shares, and no flood for those who
+ * return.
+ */
 import { describe, expect, test } from "bun:test";
 
 import { SERVER_STATE_DOWN, SERVER_STATE_UP } from "../../../src/tables/generated/enums.ts";

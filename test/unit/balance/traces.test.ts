@@ -1,4 +1,7 @@
-/** The same connections reach the same servers as in haproxy 2.6: see test/support/balancer-traces.ts. */
+/**
+ * The same connections reach the same servers as in haproxy 2.6: see
+ * test/support/balancer-traces.ts.
+ */
 import { expect, test } from "bun:test";
 
 import { hashKey, hashSource } from "../../../src/balance/hash.ts";
