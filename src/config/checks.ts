@@ -132,7 +132,9 @@ function checkServers(context: LoadContext, proxy: ProxyDraft): void {
     if (!settings.check.enabled || settings.check.port > 0 || hasPort(server)) continue;
     const { file, line } = server.origin;
     const subject = `[${file}:${line}] : 'server ${proxy.name}/${server.name}'`;
-    const text = `server ${server.name} has neither service port nor check port. Check has been disabled.`;
+    const text =
+      `server ${server.name} has neither service port nor check port. Check has ` +
+      `been disabled.`;
     context.report.add("warning", server.origin, `${subject} : ${text}`);
     settings.check.enabled = false;
   }

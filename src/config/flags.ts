@@ -119,14 +119,20 @@ export const FLAGS: readonly Flag[] = [
     name: "SLUICE_CONFIG",
     type: "file or folder",
     default: "none",
-    doc: "Configuration to read when the command line names none (`-f`). Of a folder, all `*.cfg` files in the order of their names.",
+    doc:
+      "Configuration to read when the command line names none (`-f`). Of a folder, " +
+      "all `*.cfg` files in the order of their names.",
     read: (text, flags) => take(notEmpty(text), (value) => (flags.config = value)),
   },
   {
     name: "SLUICE_BIND",
     type: "address:port[,…]",
     default: "none",
-    doc: "Listens on these addresses. Together with `SLUICE_SERVERS` this makes a frontend and a backend, both named `sluice`, without any file or beside those of the file. Prefixes are those of `bind`; `quic4@` and `quic6@` are refused by name in this release.",
+    doc:
+      "Listens on these addresses. Together with `SLUICE_SERVERS` this makes " +
+      "a frontend and a backend, both named `sluice`, without any file or beside " +
+      "those of the file. Prefixes are those of `bind`; `quic4@` and `quic6@` " +
+      "are refused by name in this release.",
     read: (text, flags) => take(parseList(text), (value) => (flags.bind = value)),
   },
   {
@@ -250,7 +256,10 @@ export const FLAGS: readonly Flag[] = [
     name: "SLUICE_SKIP_COMING",
     type: "0 or 1",
     default: "0",
-    doc: "Skips, with a warning each, the words of the configuration that are known and not built yet, where a start would otherwise be refused. Traffic then flows without what they ask for.",
+    doc:
+      "Skips, with a warning each, the words of the configuration that are known " +
+      "and not built yet, where a start would otherwise be refused. Traffic then " +
+      "flows without what they ask for.",
     read: (text, flags) => take(parseSwitch(text), (value) => (flags.skipComing = value)),
   },
 ];

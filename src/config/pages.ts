@@ -79,7 +79,7 @@ export function configurationPage(): string {
   const lines = [
     "# Configuration",
     "",
-    "This page is generated from the keyword tables of the program (`bun scripts/generate-docs.ts`).",
+    "This page is generated from the keyword tables (`bun scripts/generate-docs.ts`).",
     "",
     `The language is that of \`haproxy.cfg\` (HAProxy ${COMPATIBLE_VERSION}): the column *manual*`,
     "names the section of HAProxy's configuration manual that defines a word. Every word of that",
@@ -89,7 +89,8 @@ export function configurationPage(): string {
     "- **inert**: read, and without effect, because it is about HTTP, TLS or tuning of what this",
     "  program does not have. One warning line per file names all such words;",
     "- **coming**: would change traffic, safety or what operators see, and is not built yet. The",
-    "  start is refused by name; `--skip-coming` or `SLUICE_SKIP_COMING=1` goes on without them, with",
+    "  start is refused by name; `--skip-coming` or `SLUICE_SKIP_COMING=1` " +
+      "goes on without them, with",
     "  a warning each.",
     "",
     "A word that is in no table is refused, and the nearest known word is named.",
@@ -129,7 +130,8 @@ function syntaxLines(): string[] {
     "- a frontend and a backend may have the same name;",
     "- `frontend NAME ADDRESS:PORT` and `listen NAME ADDRESS:PORT` listen there (a warning names",
     "  `bind`);",
-    "- `nbproc`, `clitimeout`, `contimeout`, `srvtimeout` and `redispatch` are read with a warning;",
+    "- `nbproc`, `clitimeout`, `contimeout`, `srvtimeout` and `redispatch` " +
+      "are read with a warning;",
     "- a line that ends in a backslash goes on in the next one;",
     "- `user` and `group` of accounts that do not exist are a warning unless the process is root.",
     "",
@@ -187,7 +189,8 @@ export function environmentPage(): string {
     "",
     "This page is generated from the registry of flags (`bun scripts/generate-docs.ts`).",
     "",
-    "Precedence: command line, environment, file, default. A bad value stops the start; a name that",
+    "Precedence: command line, environment, file, default. A bad value stops " +
+      "the start; a name that",
     "begins with `SLUICE_` and is not in this table is warned about. For every flag `X`, `X_FILE`",
     "reads the value from a file (for secrets); setting both is an error.",
     "",
@@ -227,7 +230,8 @@ function exampleLines(): string[] {
     "SLUICE_BALANCE=leastconn sluice",
     "```",
     "",
-    "The frontend and the backend that this makes are both named `sluice`. With a file as well, they",
+    "The frontend and the backend that this makes are both named `sluice`. " +
+      "With a file as well, they",
     "stand beside the sections of the file, and the other flags win over what the file says.",
   ];
 }

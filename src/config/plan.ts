@@ -57,7 +57,9 @@ class Assembler {
     }
     const listeners = proxies.reduce((sum, proxy) => sum + proxy.binds.length, 0);
     if (listeners > LISTENERS_MAX) {
-      const text = `${listeners} listeners are more than the ${LISTENERS_MAX} that this program can hold.`;
+      const text =
+        `${listeners} listeners are more than the ${LISTENERS_MAX} that this program ` +
+        `can hold.`;
       this.#context.report.add("alert", undefined, text);
     }
     return { version: 1, global, sluice: this.#options.sluice, proxies };

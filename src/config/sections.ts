@@ -27,7 +27,8 @@ const PROXY_SECTIONS: readonly ProxySection[] = ["defaults", "frontend", "backen
 
 /** Words that may follow `no` and `default`, beside options. */
 const INVERTIBLE =
-  "options, log, busy-polling, set-dumpable, strict-limits, insecure-fork-wanted and numa-cpu-mapping";
+  "options, log, busy-polling, set-dumpable, strict-limits, insecure-fork-wanted " +
+  "and numa-cpu-mapping";
 
 /** Receives the lines of all files in order. One per load. */
 export class SectionReader {

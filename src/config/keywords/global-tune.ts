@@ -92,33 +92,50 @@ const FAMILIES: readonly (readonly [prefix: string, effect: string, words: strin
   [
     "tune.h2.",
     "HTTP/2.",
-    "be.glitches-threshold be.initial-window-size be.max-concurrent-streams be.max-frames-at-once be.rxbuf fe.glitches-threshold fe.initial-window-size fe.max-concurrent-streams fe.max-frames-at-once fe.max-rst-at-once fe.max-total-streams fe.rxbuf header-table-size initial-window-size log-errors max-concurrent-streams max-frame-size zero-copy-fwd-send",
+    "be.glitches-threshold be.initial-window-size be.max-concurrent-streams " +
+      "be.max-frames-at-once be.rxbuf fe.glitches-threshold fe.initial-window-size " +
+      "fe.max-concurrent-streams fe.max-frames-at-once fe.max-rst-at-once fe.max-total-streams " +
+      "fe.rxbuf header-table-size initial-window-size log-errors max-concurrent-streams " +
+      "max-frame-size zero-copy-fwd-send",
   ],
   ["tune.http.", "HTTP.", "cookielen logurilen maxhdr"],
   [
     "tune.lua.",
     "Lua.",
-    "bool-sample-conversion burst-timeout forced-yield log.loggers log.stderr maxmem openlibs service-timeout session-timeout task-timeout",
+    "bool-sample-conversion burst-timeout forced-yield log.loggers log.stderr " +
+      "maxmem openlibs service-timeout session-timeout task-timeout",
   ],
   [
     "tune.quic.be.",
     "QUIC towards servers.",
-    "cc.cubic-min-losses cc.hystart cc.max-frame-loss cc.max-win-size cc.reorder-ratio max-idle-timeout sec.glitches-threshold stream.data-ratio stream.max-concurrent stream.rxbuf tx.pacing tx.udp-gso",
+    "cc.cubic-min-losses cc.hystart cc.max-frame-loss cc.max-win-size cc.reorder-ratio " +
+      "max-idle-timeout sec.glitches-threshold stream.data-ratio stream.max-concurrent " +
+      "stream.rxbuf tx.pacing tx.udp-gso",
   ],
   [
     "tune.quic.fe.",
     "QUIC towards clients.",
-    "cc.cubic-min-losses cc.hystart cc.max-frame-loss cc.max-win-size cc.reorder-ratio max-idle-timeout sec.glitches-threshold sec.retry-threshold sock-per-conn stream.data-ratio stream.max-concurrent stream.max-total stream.rxbuf tx.pacing tx.udp-gso",
+    "cc.cubic-min-losses cc.hystart cc.max-frame-loss cc.max-win-size cc.reorder-ratio " +
+      "max-idle-timeout sec.glitches-threshold sec.retry-threshold sock-per-conn " +
+      "stream.data-ratio stream.max-concurrent stream.max-total stream.rxbuf " +
+      "tx.pacing tx.udp-gso",
   ],
   [
     "tune.quic.",
     "QUIC.",
-    "cc-hystart cc.cubic.min-losses disable-tx-pacing disable-udp-gso frontend.conn-tx-buffers.limit frontend.default-max-window-size frontend.glitches-threshold frontend.max-data-size frontend.max-idle-timeout frontend.max-streams-bidi frontend.max-tx-mem frontend.stream-data-ratio backend.max-idle-timeout listen max-frame-loss mem.tx-max reorder-ratio retry-threshold socket-owner zero-copy-fwd-send",
+    "cc-hystart cc.cubic.min-losses disable-tx-pacing disable-udp-gso " +
+      "frontend.conn-tx-buffers.limit " +
+      "frontend.default-max-window-size frontend.glitches-threshold frontend.max-data-size " +
+      "frontend.max-idle-timeout frontend.max-streams-bidi frontend.max-tx-mem " +
+      "frontend.stream-data-ratio backend.max-idle-timeout listen max-frame-loss " +
+      "mem.tx-max reorder-ratio retry-threshold socket-owner zero-copy-fwd-send",
   ],
   [
     "tune.ssl.",
     "TLS.",
-    "cachesize capture-buffer-size capture-cipherlist-size certificate-compression default-dh-param force-private-cache hard-maxrecord keylog keyupdate-rate-limit lifetime maxrecord ocsp-update.maxdelay ocsp-update.mindelay ssl-ctx-cache-size",
+    "cachesize capture-buffer-size capture-cipherlist-size certificate-compression " +
+      "default-dh-param force-private-cache hard-maxrecord keylog keyupdate-rate-limit " +
+      "lifetime maxrecord ocsp-update.maxdelay ocsp-update.mindelay ssl-ctx-cache-size",
   ],
 ];
 

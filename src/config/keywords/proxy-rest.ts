@@ -73,7 +73,8 @@ const INERT: readonly Row[] = [
 
 /** Old words about headers, all of HTTP. */
 const OLD_HEADER_WORDS = (
-  "reqadd reqallow reqdel reqdeny reqiallow reqidel reqideny reqipass reqirep reqisetbe reqitarpit " +
+  "reqadd reqallow reqdel reqdeny reqiallow reqidel reqideny reqipass reqirep " +
+  "reqisetbe reqitarpit " +
   "reqpass reqrep reqsetbe reqtarpit rspadd rspdel rspdeny rspidel rspideny rspirep rsprep"
 ).split(" ");
 

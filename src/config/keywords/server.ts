@@ -204,7 +204,7 @@ const parseProxyOptions: ServerParser = (target, value) => {
   const options: ProxyProtocolOut["options"] = [];
   for (const word of value.split(",")) {
     const option = PROXY_OPTIONS.find((name) => name === word);
-    if (option === undefined) return `'${word}' : proxy v2 option not implemented.`;
+    if (option === undefined) return `'${word}' : unknown proxy v2 option.`;
     if (!options.includes(option)) options.push(option);
   }
   target.settings.sendProxy = { version: target.settings.sendProxy?.version ?? 2, options };

@@ -12,6 +12,8 @@ import { PROXY_DONE } from "./proxy.ts";
 /** Words of `global`. */
 export const GLOBAL_INDEX = new KeywordIndex<GlobalParser>([...GLOBAL_DONE, ...GLOBAL_REST]);
 
+const RULES = ["acl", "quic-initial", "http-request", "http-response", "http-after-response"];
+
 /** Words of `defaults`, `frontend`, `listen` and `backend`. */
 export const PROXY_INDEX = new KeywordIndex<ProxyParser>(
   [...PROXY_DONE, ...PROXY_OPTIONS, ...PROXY_REST].map((row) => {
@@ -21,9 +23,9 @@ export const PROXY_INDEX = new KeywordIndex<ProxyParser>(
 
 /** Rules belong to the section that holds them, so the manual marks them `(!)` in its matrix. */
 function isRule(name: string): boolean {
-  return /^(?:acl|quic-initial|http-(?:request|response|after-response)|tcp-(?:request|response) .+)$/u.test(
-    name,
-  );
+  const [first = "", second] = name.split(" ");
+  if (first === "tcp-request" || first === "tcp-response") return second !== undefined;
+  return RULES.includes(first);
 }
 
 /** Words that begin a section. */

@@ -197,14 +197,16 @@ const TEXTS: [title: string, text: string, alerts: string[]][] = [
     `${TIMEOUTS}frontend f\n bind :1\n server s 1.1.1.1:1\n default-server weight 3\n`,
     [
       "parsing [t.cfg:7] : 'server' not allowed because frontend 'f' has no backend capability.",
-      "parsing [t.cfg:8] : 'default-server' not allowed because frontend 'f' has no backend capability.",
+      "parsing [t.cfg:8] : 'default-server' not allowed because frontend 'f' " +
+        "has no backend capability.",
     ],
   ],
   [
     "bind in defaults",
     "defaults\n bind :1\n",
     [
-      "parsing [t.cfg:2] : 'bind' is not allowed in 'defaults' section; it belongs to 'frontend', 'listen'.",
+      "parsing [t.cfg:2] : 'bind' is not allowed in 'defaults' section; it belongs " +
+        "to 'frontend', 'listen'.",
     ],
   ],
   [
@@ -223,19 +225,26 @@ const TEXTS: [title: string, text: string, alerts: string[]][] = [
   ],
   [
     "global",
-    "global x\n nbthread 0\n maxconn x\n user nobody-here\n tune.bufsize 10\n setenv a\n stats socket\n stats socket /x level boss\n stats foo\n spread-checks 51\n unix-bind foo bar\n log global\n nosuch\n",
+    "global x\n nbthread 0\n maxconn x\n user nobody-here\n tune.bufsize 10\n " +
+      "setenv a\n stats socket\n stats socket /x level boss\n stats foo\n spread-checks " +
+      "51\n unix-bind foo bar\n log global\n nosuch\n",
     [
       "parsing [t.cfg:1] : 'global' cannot handle unexpected argument 'x'.",
       "parsing [t.cfg:2] : 'nbthread' value must be between 1 and 128 (was 0)",
       "parsing [t.cfg:3] : 'maxconn' : unexpected character 'x' in integer value 'x'",
       "parsing [t.cfg:4] : cannot find user id for 'nobody-here'",
-      "parsing [t.cfg:5] : 'tune.bufsize' : size must be between 1024 and 2147483647 bytes (was 10)",
+      "parsing [t.cfg:5] : 'tune.bufsize' : size must be between 1024 and 2147483647 " +
+        "bytes (was 10)",
       "parsing [t.cfg:6] : 'setenv' expects a name and a value.",
-      "parsing [t.cfg:7] : 'stats socket' in global section expects an address or a path to a UNIX socket",
-      "parsing [t.cfg:8] : 'stats socket' : 'level' : only supports 'user', 'operator', and 'admin' (got 'boss')",
-      "parsing [t.cfg:9] : 'stats' supports 'bind-process', 'calculate-max-counters', 'maxconn', 'socket', 'timeout' (got 'foo')",
+      "parsing [t.cfg:7] : 'stats socket' in global section expects an address " +
+        "or a path to a UNIX socket",
+      "parsing [t.cfg:8] : 'stats socket' : 'level' : only supports 'user', 'operator', " +
+        "and 'admin' (got 'boss')",
+      "parsing [t.cfg:9] : 'stats' supports 'bind-process', 'calculate-max-counters', " +
+        "'maxconn', 'socket', 'timeout' (got 'foo')",
       "parsing [t.cfg:10] : 'spread-checks' needs a positive value in range 0..50.",
-      "parsing [t.cfg:11] : 'unix-bind' only supports the 'prefix', 'mode', 'uid', 'gid', 'user' and 'group' options (got 'foo').",
+      "parsing [t.cfg:11] : 'unix-bind' only supports the 'prefix', 'mode', 'uid', " +
+        "'gid', 'user' and 'group' options (got 'foo').",
       "parsing [t.cfg:12] : 'log global' is not permitted in the global section.",
       "parsing [t.cfg:13] : 'nosuch' unknown keyword in 'global' section",
     ],
@@ -256,7 +265,8 @@ describe("whole texts", () => {
 test("the shape and the closing lines are HAProxy's", async () => {
   const result = await loadText("backend b\n blance roundrobin\n");
   expect(formatMessages(result.messages, 1234)).toEqual([
-    "[ALERT]    (1234) : config : parsing [t.cfg:2] : 'blance' unknown keyword in 'backend' section; did you mean 'balance'?",
+    "[ALERT]    (1234) : config : parsing [t.cfg:2] : 'blance' unknown keyword " +
+      "in 'backend' section; did you mean 'balance'?",
     "[ALERT]    (1234) : config : Error(s) found in configuration file : t.cfg",
     "[ALERT]    (1234) : config : Fatal errors found in configuration.",
   ]);
@@ -279,7 +289,8 @@ describe("words that are not built yet", () => {
     const result = await loadListen(text, { skipComing: true });
     expect(linesOf(result)).toEqual([
       "WARNING parsing [t.cfg:7] : 'stick-table' is not built yet: going on without it.",
-      "WARNING parsing [t.cfg:8] : 'server l/a' : 'slowstart' is not built yet: going on without it.",
+      "WARNING parsing [t.cfg:8] : 'server l/a' : 'slowstart' is not built yet: " +
+        "going on without it.",
     ]);
     expect(proxyOf(planOf(result), "l").servers[0]?.weight).toBe(7);
     const byFlag = await loadListen(text, { flags: { skipComing: true } });
@@ -311,7 +322,8 @@ describe("words that are not built yet", () => {
     const result = await loadText("resolvers r\n nameserver a 1.1.1.1:53\n nmeserver b\n");
     expect(linesOf(result)).toEqual([
       `ALERT parsing [t.cfg:1] : section 'resolvers r' ${COMING} the whole section ${SKIP}`,
-      "ALERT parsing [t.cfg:3] : 'nmeserver' unknown keyword in 'resolvers' section; did you mean 'nameserver'?",
+      "ALERT parsing [t.cfg:3] : 'nmeserver' unknown keyword in 'resolvers' section; " +
+        "did you mean 'nameserver'?",
     ]);
   });
 });
@@ -325,7 +337,9 @@ describe("words without effect", () => {
       " server a 1.1.1.1:1 cookie a\n";
     const result = await loadText(text);
     expect(linesOf(result)).toEqual([
-      "WARNING [t.cfg] : without effect in this program: 'tune.ssl.default-dh-param' (line 2), 'ca-base' (line 3), 'numa-cpu-mapping' (line 4), 'option forwardfor' (line 6), 'timeout http-request' (line 7), 'server … cookie' (line 14).",
+      "WARNING [t.cfg] : without effect in this program: 'tune.ssl.default-dh-param' " +
+        "(line 2), 'ca-base' (line 3), 'numa-cpu-mapping' (line 4), 'option forwardfor' " +
+        "(line 6), 'timeout http-request' (line 7), 'server … cookie' (line 14).",
     ]);
     expect(result.messages[0]?.harmless).toBe(true);
     planOf(result);
@@ -334,16 +348,24 @@ describe("words without effect", () => {
 
 describe("sections in mode http", () => {
   test("for statistics or a monitor load with a notice", async () => {
-    const text = `${TIMEOUTS}listen stats\n bind :8404\n mode http\n stats enable\n stats uri /\nfrontend m\n mode http\n bind :1\n monitor-uri /up\nlisten l\n bind :2\n`;
+    const text =
+      `${TIMEOUTS}listen stats\n bind :8404\n mode http\n stats enable\n stats ` +
+      `uri /\nfrontend m\n mode http\n bind :1\n monitor-uri /up\nlisten l\n ` +
+      `bind :2\n`;
     const result = await loadText(text);
     expect(linesOf(result)).toEqual([
-      "NOTICE parsing [t.cfg:5] : proxy 'stats' (mode http) only shows statistics or answers a monitor: read, and not served in this release.",
-      "NOTICE parsing [t.cfg:10] : frontend 'm' (mode http) only shows statistics or answers a monitor: read, and not served in this release.",
+      "NOTICE parsing [t.cfg:5] : proxy 'stats' (mode http) only shows statistics " +
+        "or answers a monitor: read, and not served in this release.",
+      "NOTICE parsing [t.cfg:10] : frontend 'm' (mode http) only shows statistics " +
+        "or answers a monitor: read, and not served in this release.",
     ]);
     expect(planOf(result).proxies.map((proxy) => proxy.name)).toEqual(["l"]);
   });
   test("that proxy are refused, or skipped with what leads to them", async () => {
-    const text = `${TIMEOUTS} mode http\nfrontend web\n bind :80\n default_backend b\nbackend b\n server s 1.1.1.1:1\nlisten l\n mode tcp\n bind :2\n use_backend b if { dst_port 2 }\n server t 1.1.1.1:2\n`;
+    const text =
+      `${TIMEOUTS} mode http\nfrontend web\n bind :80\n default_backend b\nbackend ` +
+      `b\n server s 1.1.1.1:1\nlisten l\n mode tcp\n bind :2\n use_backend b ` +
+      `if { dst_port 2 }\n server t 1.1.1.1:2\n`;
     expect((await loadText(text)).plan).toBeNull();
     const plan = planOf(await loadText(text, { skipComing: true }));
     expect(plan.proxies.map((proxy) => proxy.name)).toEqual(["l"]);
@@ -372,7 +394,8 @@ describe("warnings that HAProxy gives too", () => {
   test("option httplog in mode tcp", () =>
     warns(
       `${TIMEOUTS}listen l\n bind :1\n log 1.1.1.1 local0\n option httplog\n`,
-      "parsing [t.cfg:8] : 'option httplog' not usable with proxy 'l' (needs 'mode http'). Falling back to 'option tcplog'.",
+      "parsing [t.cfg:8] : 'option httplog' not usable with proxy 'l' (needs " +
+        "'mode http'). Falling back to 'option tcplog'.",
     ));
   test("option tcplog in a backend", () =>
     warns(
@@ -382,7 +405,8 @@ describe("warnings that HAProxy gives too", () => {
   test("front words in a backend", () =>
     warns(
       `${TIMEOUTS}backend b\n maxconn 5\n`,
-      "parsing [t.cfg:6] : 'maxconn' ignored because backend 'b' has no frontend capability. Maybe you want 'fullconn' instead ?",
+      "parsing [t.cfg:6] : 'maxconn' ignored because backend 'b' has no frontend " +
+        "capability. Maybe you want 'fullconn' instead ?",
     ));
   test("back words in a frontend", () =>
     warns(
@@ -392,6 +416,7 @@ describe("warnings that HAProxy gives too", () => {
   test("a check without a port", () =>
     warns(
       `${TIMEOUTS}backend b\n server s 1.1.1.1 check\n`,
-      "[t.cfg:6] : 'server b/s' : server s has neither service port nor check port. Check has been disabled.",
+      "[t.cfg:6] : 'server b/s' : server s has neither service port nor check " +
+        "port. Check has been disabled.",
     ));
 });

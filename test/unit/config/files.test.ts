@@ -49,7 +49,8 @@ test("errors of all files come together, each closing line names its file", asyn
   ).toEqual([
     "config : parsing [bad1.cfg:2] : 'nosuch' unknown keyword in 'backend' section",
     "config : parsing [bad2.cfg:1] : 'nosuch' unknown keyword out of section",
-    "config : parsing [bad2.cfg:3] : 'balnce' unknown keyword in 'backend' section; did you mean 'balance'?",
+    "config : parsing [bad2.cfg:3] : 'balnce' unknown keyword in 'backend' " +
+      "section; did you mean 'balance'?",
     "config : Error(s) found in configuration file : bad1.cfg",
     "config : Error(s) found in configuration file : bad2.cfg",
     "config : Fatal errors found in configuration.",

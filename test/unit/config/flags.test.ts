@@ -116,7 +116,8 @@ describe("plans", () => {
     expect(flags.servers).toEqual([{ name: "db", address: "10.0.0.9:5432", options: ["check"] }]);
   });
   test("flags win over the file, the command line over both", async () => {
-    const text = `global\n maxconn 1\n nbthread 1\n${TIMEOUTS}listen l\n bind :1\n server s 1.1.1.1:1\n`;
+    const text =
+      `global\n maxconn 1\n nbthread 1\n${TIMEOUTS}listen l\n bind :1\n server ` + `s 1.1.1.1:1\n`;
     const flags = flagsOf({
       SLUICE_MAXCONN: "2",
       SLUICE_WORKERS: "3",

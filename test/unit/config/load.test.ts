@@ -105,7 +105,9 @@ describe("defaults", () => {
     expect(y.servers[0]).toMatchObject({ weight: 3, check: { intervalMs: 9000 } });
   });
   test("what one section changes stays with it", async () => {
-    const text = `${TIMEOUTS}backend x\n option nolinger\n balance first\n log 1.1.1.1 local0\nbackend y\n`;
+    const text =
+      `${TIMEOUTS}backend x\n option nolinger\n balance first\n log 1.1.1.1 local0\nbackend ` +
+      `y\n`;
     const y = proxyOf(planOf(await loadText(text)), "y");
     expect(y).toMatchObject({ options: { nolinger: false }, logs: [] });
     expect(y.balance.algorithm).toBe("roundrobin");
@@ -119,18 +121,21 @@ describe("defaults", () => {
 });
 
 describe("numbers", () => {
-  test("proxies are numbered in order, explicit numbers are skipped, skipped sections count", async () => {
-    const text =
-      `${TIMEOUTS}listen stats\n mode http\n bind :1\n stats enable\n` +
-      "frontend a\n bind :2\nbackend b\n id 3\nbackend c\nbackend d\n";
-    const plan = planOf(await loadText(text));
-    expect(plan.proxies.map((proxy) => [proxy.name, proxy.id])).toEqual([
-      ["a", 4],
-      ["b", 3],
-      ["c", 5],
-      ["d", 6],
-    ]);
-  });
+  test(
+    "proxies are numbered in order, explicit numbers are skipped, skipped sections " + "count",
+    async () => {
+      const text =
+        `${TIMEOUTS}listen stats\n mode http\n bind :1\n stats enable\n` +
+        "frontend a\n bind :2\nbackend b\n id 3\nbackend c\nbackend d\n";
+      const plan = planOf(await loadText(text));
+      expect(plan.proxies.map((proxy) => [proxy.name, proxy.id])).toEqual([
+        ["a", 4],
+        ["b", 3],
+        ["c", 5],
+        ["d", 6],
+      ]);
+    },
+  );
   test("1 is only given on request", async () => {
     const ids = async (text: string): Promise<number[]> =>
       planOf(await loadText(text)).proxies.map((proxy) => proxy.id);
@@ -253,7 +258,8 @@ describe("tolerated, as files in the field have it", () => {
   };
   test("no newline at the end", () =>
     good(`${TIMEOUTS}backend b`, [
-      "NOTICE parsing [t.cfg:5] : no newline after the last line; the file may have been cut short.",
+      "NOTICE parsing [t.cfg:5] : no newline after the last line; the file may " +
+        "have been cut short.",
     ]));
   test("frontend and backend of one name", () =>
     good(
@@ -270,15 +276,18 @@ describe("tolerated, as files in the field have it", () => {
     good(
       "global\n nbproc 2\ndefaults\n clitimeout 1s\n contimeout 2s\n srvtimeout 3s\nbackend b\n",
       [
-        "WARNING parsing [t.cfg:2] : nbproc is not supported any more: threads are used, one per processor.",
+        "WARNING parsing [t.cfg:2] : nbproc is not supported any more: threads " +
+          "are used, one per processor.",
         "WARNING parsing [t.cfg:4] : the 'clitimeout' directive is obsolete. Use 'timeout client'.",
-        "WARNING parsing [t.cfg:5] : the 'contimeout' directive is obsolete. Use 'timeout connect'.",
+        "WARNING parsing [t.cfg:5] : the 'contimeout' directive is obsolete. Use " +
+          "'timeout connect'.",
         "WARNING parsing [t.cfg:6] : the 'srvtimeout' directive is obsolete. Use 'timeout server'.",
       ],
     ));
   test("two servers of one name", () =>
     good(`${TIMEOUTS}backend b\n server s 1.1.1.1:1\n server s 1.1.1.2:1\n`, [
-      "WARNING parsing [t.cfg:7] : backend 'b', another server named 's' was already defined at line 6, please use distinct names.",
+      "WARNING parsing [t.cfg:7] : backend 'b', another server named 's' was " +
+        "already defined at line 6, please use distinct names.",
     ]));
   test("an empty configuration", () => good("", []));
   test("a line that goes on", async () => {
@@ -310,7 +319,10 @@ describe("environment", () => {
     expect(proxyOf(planOf(await loadText(text)), "b").description).toBe("t.cfg:6:b");
   });
   test("the log formats that HAProxy offers", async () => {
-    const text = `${TIMEOUTS}frontend f\n bind :1\n log 1.1.1.1 local0\n log-format "\${HAPROXY_TCP_LOG_FMT} x"\n`;
+    const text =
+      `${TIMEOUTS}frontend f\n bind :1\n log 1.1.1.1 local0\n` +
+      ` log-format "\${HAPROXY_TCP_LOG_FMT} ` +
+      `x"\n`;
     const front = proxyOf(planOf(await loadText(text)), "f");
     expect(front.logFormatKind).toBe("custom");
     expect(front.logFormat?.text).toContain("%ci:%cp [%t]");
