@@ -22,9 +22,6 @@ FROM scratch
 COPY --from=build /image/ /
 USER 65532:65532
 WORKDIR /
-ENV SLUICE_STATS_SOCKET=/run/sluice/sluice.sock
 VOLUME ["/run/sluice"]
 STOPSIGNAL SIGUSR1
-HEALTHCHECK --interval=10s --timeout=3s --start-period=2s --retries=3 \
-  CMD ["/usr/bin/sluice", "ctl", "-s", "/run/sluice/sluice.sock", "show info"]
 ENTRYPOINT ["/usr/bin/sluice"]
