@@ -7,10 +7,13 @@ import { parentPort, workerData } from "node:worker_threads";
 import { describeError } from "./base/assert.ts";
 import { onNextTurn, startTimer, systemClock } from "./base/clock.ts";
 import { random32 } from "./base/prng.ts";
+import type { Conduit } from "./conduit/conduit.ts";
 import { nativeModule } from "./conduit/native.ts";
 import { Acceptor } from "./conduit/tcp/acceptor.ts";
 import type { AcceptSource } from "./conduit/tcp/acceptor.ts";
 import { dialTcp, setDialFaultHandler } from "./conduit/tcp/dial.ts";
+import type { TcpConduit } from "./conduit/tcp/tcp-conduit.ts";
+import { checkDescriptors } from "./data/accept/descriptors.ts";
 import { applyMutations } from "./data/apply.ts";
 import { Engine } from "./data/engine.ts";
 import type { Environment } from "./data/engine.ts";
@@ -38,13 +41,34 @@ function acceptSource(spec: BindSpec, fd: number): AcceptSource {
   return { kind: "address", address: spec.address, v6only: spec.v6only };
 }
 
+/** The highest descriptor seen: a new one may be the last. */
+let highestDescriptor = 0;
+
+function acceptOne(conduit: TcpConduit, onAccept: (conduit: Conduit) => void): void {
+  const { fd } = conduit.socket as unknown as { fd: number };
+  onAccept(conduit);
+  if (fd <= highestDescriptor) return;
+  highestDescriptor = fd;
+  checkDescriptors(engine);
+}
+
+/** A descriptor that is always there, to try whether another one can be had. */
+const STDERR = 2;
+
 const environment: Environment = {
   clock: systemClock,
   startTimer,
   nextTurn: onNextTurn,
   dial: dialTcp,
-  listen: (spec, fd, onAccept) => new Acceptor(acceptSource(spec, fd), onAccept, fault),
+  listen: (spec, fd, onAccept) =>
+    new Acceptor(acceptSource(spec, fd), (conduit) => acceptOne(conduit, onAccept), fault),
   random32,
+  hasDescriptor: () => {
+    const native = nativeModule();
+    const copy = native === null ? 0 : native.dup(STDERR);
+    if (copy > 0) native!.close(copy);
+    return copy >= 0;
+  },
   ringControl: () => ringBell(tables, CONTROL_THREAD),
   notice: (text) => tell({ type: "notice", text }),
   stopped: () => tell({ type: "stopped" }),

@@ -17,6 +17,8 @@ const GUID_LENGTH_MAX = 127;
 export function checkDrafts(context: LoadContext): void {
   const loaded = context.proxies.filter((proxy) => proxy.skipped === undefined);
   for (const proxy of loaded) {
+    // What does not start may refer to what is not there.
+    if (proxy.settings.disabled) continue;
     checkTargets(context, proxy);
     checkReferences(context, proxy);
     checkServers(context, proxy);
@@ -150,7 +152,6 @@ function hasPort(server: ServerDraft): boolean {
 function checkUse(context: LoadContext, proxy: ProxyDraft): void {
   const { report } = context;
   const { settings, origin } = proxy;
-  if (settings.disabled) return;
   const title = titleOf(proxy);
   const isFront = hasFront(proxy.section);
   if (isFront && proxy.binds.length === 0) {

@@ -25,6 +25,8 @@ export class LoadContext {
   readonly proxies: ProxyDraft[] = [];
   readonly #proxiesByName = new Map<string, ProxyDraft[]>();
   readonly defaults: ProxyDraft[] = [];
+  /** Places of coming words in `defaults` that were reported already. */
+  readonly takenOver = new Set<string>();
   /** Words without effect, by file, in order of appearance, with their first line. */
   readonly #inert = new Map<string, Map<string, number>>();
 

@@ -115,6 +115,9 @@ export type ProxySettings = Pick<
   namedDefaultServers: ReadonlyMap<string, ServerSettings>;
 };
 
+/** A word of `defaults` that is not built yet: it counts where a section takes it over. */
+export type ComingWord = { name: string; sections: readonly string[]; origin: Origin };
+
 /** A section as read so far. */
 export type ProxyDraft = {
   section: ProxySection;
@@ -134,6 +137,8 @@ export type ProxyDraft = {
   serversByName: Map<string, ServerDraft>;
   useBackends: ProxySpec["useBackends"];
   useServers: ProxySpec["useServers"];
+  /** Of a `defaults` section and those that it took over. */
+  comingWords: ComingWord[];
   /** Why the section makes no proxy, if so: its name and number stay taken. */
   skipped?: "statistics" | "coming";
 };
@@ -270,6 +275,7 @@ export function newProxyDraft(
     serversByName: new Map(),
     useBackends: [],
     useServers: [],
+    comingWords: [],
   };
 }
 

@@ -81,7 +81,7 @@ export async function loadConfiguration(input: LoadInput): Promise<LoadResult> {
   checkDrafts(context);
   context.reportInert();
   const names = collectNames(context);
-  const resolved = await resolveNames(names, system.lookup, system.lookupDeadline());
+  const resolved = await resolveNames(names, system.lookup, system.lookupDeadline);
   const plan = assemblePlan(context, {
     resolved,
     ignoresResolution: input.overrides.ignoresResolution === true,

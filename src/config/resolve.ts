@@ -23,12 +23,12 @@ export function lookupKey(name: string, family: 0 | 4 | 6): string {
 
 /**
  * Looks up all names in parallel. Names without an answer at the deadline are left out.
- * @param deadline resolves when the time is over
+ * @param deadline starts the time and resolves when it is over; not called without names
  */
 export async function resolveNames(
   names: Iterable<{ name: string; family: 0 | 4 | 6 }>,
   lookup: LookupAddress,
-  deadline: Promise<void>,
+  deadline: () => Promise<void>,
 ): Promise<Resolved> {
   const found = new Map<string, ResolvedAddress>();
   const pending = new Map<string, Promise<void>>();
@@ -46,7 +46,7 @@ export async function resolveNames(
       ),
     );
   }
-  if (pending.size > 0) await Promise.race([Promise.all(pending.values()), deadline]);
+  if (pending.size > 0) await Promise.race([Promise.all(pending.values()), deadline()]);
   // A copy: answers after the deadline must not change what was decided.
   return new Map(found);
 }

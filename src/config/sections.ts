@@ -113,6 +113,7 @@ export class SectionReader {
     const settings = inherited?.settings ?? newProxySettings();
     const proxy = newProxyDraft(section, name, origin, settings);
     for (const [acl, tests] of inherited?.acls ?? []) proxy.acls.set(acl, tests);
+    proxy.comingWords.push(...(inherited?.comingWords ?? []));
     this.#checkDuplicate(proxy);
     if (section === "defaults") this.#context.defaults.push(proxy);
     else this.#context.addProxy(proxy);
@@ -220,15 +221,30 @@ export class SectionReader {
       classifyHttpSection(this.#context, proxy, lines);
       return;
     }
+    if (proxy.section !== "defaults") this.#takeOverComing(proxy, lines);
     for (const { words, origin } of lines) {
-      const { place } = this.#context.environment;
-      place.file = origin.file;
       const found = this.#find(PROXY_INDEX, proxy.section, words, origin);
       if (found === undefined) continue;
       const { row, line } = found;
-      if (row.state === "inert") this.#context.inert(origin, row.name);
-      else if (row.state === "coming") this.#context.coming(origin, `'${row.name}'`, "it");
-      else row.parse?.(line, proxy);
+      if (row.state === "done") row.parse?.(line, proxy);
+      else if (row.state === "inert") this.#context.inert(origin, row.name);
+      else if (proxy.section === "defaults") proxy.comingWords.push({ ...row, origin });
+      else this.#context.coming(origin, `'${row.name}'`, "it");
+    }
+  }
+
+  /** Reports, once each, what a section takes over from its defaults and is not built yet. */
+  #takeOverComing(proxy: ProxyDraft, lines: readonly KeptLine[]): void {
+    const choosesCheck = lines.some(
+      ({ words }) => words[0] === "option" && isCheck(words[1] ?? ""),
+    );
+    for (const { name, sections, origin } of proxy.comingWords) {
+      const key = `${origin.file}:${origin.line}`;
+      const isReplaced = choosesCheck && /^(?:option|tcp-check|http-check) /u.test(name);
+      if (isReplaced || !sections.includes(proxy.section) || this.#context.takenOver.has(key))
+        continue;
+      this.#context.takenOver.add(key);
+      this.#context.coming(origin, `'${name}'`, "it");
     }
   }
 
@@ -304,6 +320,11 @@ export class SectionReader {
 function isToleratedSide(sections: readonly string[], section: string): boolean {
   const isSided = section === "frontend" || section === "backend";
   return isSided && sections.includes("listen");
+}
+
+/** Options that choose the protocol of checks: the last one counts. */
+function isCheck(option: string): boolean {
+  return /-check$|^httpchk$|^smtpchk$|^ssl-hello-chk$/u.test(option);
 }
 
 /** The last valid `mode` line, else what the defaults say. */

@@ -24,6 +24,7 @@ import { drainInbox } from "../tables/inbox.ts";
 import type { WorkerGlobals } from "../tables/mutations.ts";
 import type { BindSpec } from "../tables/spec.ts";
 import type { Tables, WorkerTables } from "../tables/tables.ts";
+import { checkDescriptors } from "./accept/descriptors.ts";
 import { flushCounters } from "./account/counters.ts";
 import { grantArrived } from "./connect/choose.ts";
 import { handleNote } from "./notes.ts";
@@ -44,6 +45,8 @@ export type Environment = {
   listen(spec: BindSpec, fd: number, onAccept: (conduit: Conduit) => void): ListeningSocket;
   /** 32 random bits, unsigned. */
   random32(): number;
+  /** Is a descriptor to be had right now? */
+  hasDescriptor(): boolean;
   /** Wakes control: a log record waits. */
   ringControl(): void;
   /** Tells control something for the log; rare. */
@@ -52,8 +55,8 @@ export type Environment = {
   stopped(): void;
 };
 
-/** Bytes that streams have moved reach the shared counters at least this often, ms. */
-const FLUSH_MS = 1000;
+/** Bytes that streams have moved reach the shared counters at least this often, ms; descriptors too. */
+const FLUSH_MS = 500;
 
 export class Engine {
   readonly worker: number;
@@ -78,6 +81,10 @@ export class Engine {
   globals: WorkerGlobals;
   streamCount = 0;
   isStopping = false;
+  /** No descriptor was left: nothing is accepted until there is one. */
+  isStarved = false;
+  /** When that was told last. */
+  starvedToldMs = -Infinity;
   private readonly grants: number[] = [];
   private isGranting = false;
   private armedAtMs = Infinity;
@@ -126,6 +133,8 @@ export class Engine {
     }
     stream.generation = (stream.generation + 1) | 0;
     this.streamCount++;
+    // The once-a-period work runs while there are streams, whatever their timers.
+    if (this.armed === null) this.arm(this.clock.nowMs() + FLUSH_MS);
     this.tables.workers.words[this.worker * WORKER_STRIDE + WORKER_STREAMS] = this.streamCount;
     return stream;
   }
@@ -201,10 +210,11 @@ export class Engine {
     if (now >= this.flushAtMs) {
       this.flushAtMs = now + FLUSH_MS;
       flushCounters(this);
+      checkDescriptors(this);
     }
+    if (this.streamCount === 0) return;
     const wheelDelay = this.wheel.delayMs(now);
-    if (wheelDelay < 0) return;
-    const next = Math.min(now + wheelDelay, this.flushAtMs);
+    const next = wheelDelay < 0 ? this.flushAtMs : Math.min(now + wheelDelay, this.flushAtMs);
     if (next < this.armedAtMs) this.arm(next);
   }
 

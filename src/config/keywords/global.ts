@@ -292,7 +292,7 @@ export const GLOBAL_DONE: readonly Keyword<GlobalParser>[] = [
     ],
     ["thread-groups", "<number>", "Accepted; workers form one group.", parseThreadGroups],
     ["uid", "<number>", "User, by number, to change to once started.", integer("uid", 0)],
-    ["ulimit-n", "<number>", "Most descriptors of the process.", integer("ulimitN", 1)],
+    ["ulimit-n", "<number>", "Most descriptors of the process.", integer("ulimitN", 0)],
     [
       "unix-bind",
       "[prefix <p>] [mode <m>] [user <u>] [uid <n>] [group <g>] [gid <n>]",
@@ -329,7 +329,7 @@ export const GLOBAL_DONE: readonly Keyword<GlobalParser>[] = [
       "Longest time over which first checks are spread.",
       time("maxSpreadChecksMs"),
     ],
-    ["maxconn", "<number>", "Most connections of the process.", integer("maxconn", 1)],
+    ["maxconn", "<number>", "Most connections of the process.", integer("maxconn", 0)],
     ["maxconnrate", "<number>", "Most new connections a second.", integer("maxconnrate", 0)],
     ["maxsessrate", "<number>", "Most new sessions a second.", integer("maxsessrate", 0)],
     [

@@ -155,6 +155,7 @@ export function resumeListener(engine: Engine, listener: ListenerView): void {
   }
   const { socket } = listener;
   if (socket === null || socket.isAccepting || !listener.isEnabled || engine.isStopping) return;
+  if (engine.isStarved) return;
   if (socket.start() < 0) resumeAtNextSecond(engine, listener, engine.clock.nowMs());
 }
 

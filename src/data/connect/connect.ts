@@ -10,6 +10,7 @@
 import { assert } from "../../base/assert.ts";
 import { BACK, CLOSE_CLEAN, CLOSE_RESOURCE, FRONT, WRITE_CLOSED } from "../../conduit/conduit.ts";
 import { PROXY_ACTIVE_UP } from "../../tables/generated/proxy.ts";
+import { checkDescriptors } from "../accept/descriptors.ts";
 import {
   CAUSE_RESOURCE,
   CAUSE_SERVER,
@@ -49,6 +50,7 @@ export function beginConnect(stream: Stream): void {
   }
   const result = engine.environment.dial(target, stream);
   if (typeof result === "number") {
+    if (result === CLOSE_RESOURCE) checkDescriptors(engine);
     failed(stream, result === CLOSE_RESOURCE ? CAUSE_RESOURCE : CAUSE_SERVER, result);
     return;
   }
