@@ -318,6 +318,19 @@ describe("words that are not built yet", () => {
       `ALERT parsing [t.cfg:8] : 'server l/a' ${COMING} this server ${SKIP}`,
     ]);
   });
+  test("in defaults they count where a tcp section takes them over", async () => {
+    const defaults = `${TIMEOUTS} mode http\n option httpchk\n`;
+    const page = "listen stats\n bind :2\n stats enable\n";
+    expect((await loadText(`${defaults}${page}`)).plan).not.toBeNull();
+    const front = "frontend f\n mode tcp\n bind :3\n";
+    expect((await loadText(`${defaults}${page}${front}`)).plan).not.toBeNull();
+    const back = "backend b\n mode tcp\n server s 1.1.1.1:1 check\nbackend c\n mode tcp\n";
+    expect(linesOf(await loadText(`${defaults}${back}`))).toEqual([
+      `ALERT parsing [t.cfg:6] : 'option httpchk' ${COMING} it ${SKIP}`,
+    ]);
+    const other = "backend b\n mode tcp\n option tcp-check\n server s 1.1.1.1:1 check\n";
+    expect((await loadText(`${defaults}${other}`)).plan).not.toBeNull();
+  });
   test("whole sections, whose words are still checked", async () => {
     const result = await loadText("resolvers r\n nameserver a 1.1.1.1:53\n nmeserver b\n");
     expect(linesOf(result)).toEqual([

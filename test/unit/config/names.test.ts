@@ -93,7 +93,7 @@ test("each name is asked for once", async () => {
     return Promise.resolve(["10.0.0.1"]);
   };
   const names = Array.from({ length: 10 }, () => ({ name: "A.test", family: 0 as const }));
-  const found = await resolveNames(names, lookup, new Promise(() => {}));
+  const found = await resolveNames(names, lookup, () => new Promise(() => {}));
   expect(count).toBe(1);
   expect(found.get("0 a.test")).toEqual({ family: 4, host: "10.0.0.1" });
 });
