@@ -8,7 +8,7 @@ import { describeError } from "./base/assert.ts";
 import { onNextTurn, startTimer, systemClock } from "./base/clock.ts";
 import { random32 } from "./base/prng.ts";
 import type { Conduit } from "./conduit/conduit.ts";
-import { nativeModule } from "./conduit/native.ts";
+import { nativeModule, useNativeAddresses } from "./conduit/native.ts";
 import { Acceptor } from "./conduit/tcp/acceptor.ts";
 import type { AcceptSource } from "./conduit/tcp/acceptor.ts";
 import { dialTcp, setDialFaultHandler } from "./conduit/tcp/dial.ts";
@@ -24,7 +24,8 @@ import type { FromWorker, ToWorker, WorkerGlobals, WorkerStart } from "./tables/
 import type { BindSpec } from "./tables/spec.ts";
 import { Tables } from "./tables/tables.ts";
 
-const { worker, blocks, log } = workerData as WorkerStart;
+const { worker, blocks, log, native } = workerData as WorkerStart;
+useNativeAddresses(native);
 const tables = new Tables(blocks);
 
 function tell(message: FromWorker): void {

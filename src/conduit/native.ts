@@ -4,7 +4,7 @@
  *
  * Loaded once a thread. Results are >= 0, or -errno.
  */
-import { dlopen } from "bun:ffi";
+import { dlopen, linkSymbols } from "bun:ffi";
 
 import modulePath from "../../dist/native/sluice.so" with { type: "file" };
 
@@ -71,7 +71,13 @@ const SYMBOLS = {
   sl_thread_cpu_micros: { args: [], returns: "f64" },
 } as const;
 
-let loaded: { native: Native | null; reason: string } | undefined;
+/** Addresses of the functions in this process, by their C names. */
+export type NativeAddresses = Record<string, number>;
+
+type Opened = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"];
+
+let loaded:
+  { native: Native | null; addresses: NativeAddresses | null; reason: string } | undefined;
 
 /** The module of this thread, or null. `SLUICE_NATIVE=off` does without it, for tests. */
 export function nativeModule(): Native | null {
@@ -85,28 +91,61 @@ export function nativeReason(): string {
   return loaded.reason;
 }
 
-function load(): { native: Native | null; reason: string } {
-  if (process.env["SLUICE_NATIVE"] === "off") return { native: null, reason: "SLUICE_NATIVE=off" };
+/** What another thread of the process is given, to use the module without opening a file. */
+export function nativeAddresses(): NativeAddresses | null {
+  loaded ??= load();
+  return loaded.addresses;
+}
+
+/**
+ * Makes this thread use the module at these addresses. After a chroot no file can be opened any
+ * more: a worker that is started then lives on what the main thread opened before.
+ */
+export function useNativeAddresses(addresses: NativeAddresses | null): void {
+  if (addresses === null) {
+    loaded = { native: null, addresses: null, reason: "not active in the main thread" };
+    return;
+  }
+  const symbols: Record<string, { args: readonly string[]; returns: string; ptr: number }> = {};
+  for (const [name, symbol] of Object.entries(SYMBOLS)) {
+    symbols[name] = { ...symbol, ptr: addresses[name] ?? 0 };
+  }
+  const linked = linkSymbols(symbols as unknown as Parameters<typeof linkSymbols>[0]);
+  loaded = { native: typed(linked.symbols as unknown as Opened), addresses, reason: "" };
+}
+
+function load(): NonNullable<typeof loaded> {
+  if (process.env["SLUICE_NATIVE"] === "off") {
+    return { native: null, addresses: null, reason: "SLUICE_NATIVE=off" };
+  }
   try {
     const { symbols } = dlopen(modulePath, SYMBOLS);
-    const native: Native = {
-      connect: symbols.sl_connect as unknown as Native["connect"],
-      listen: symbols.sl_listen as unknown as Native["listen"],
-      tune: symbols.sl_tune as unknown as Native["tune"],
-      lingerZero: symbols.sl_linger_zero,
-      setInt: symbols.sl_set_int,
-      getInt: symbols.sl_get_int,
-      name: symbols.sl_name as unknown as Native["name"],
-      dup: symbols.sl_dup,
-      close: symbols.sl_close,
-      isListening: symbols.sl_is_listening,
-      raiseDescriptors: symbols.sl_raise_descriptors,
-      threadCpuMicros: symbols.sl_thread_cpu_micros,
-    };
-    return { native, reason: "" };
+    const addresses: NativeAddresses = {};
+    for (const [name, symbol] of Object.entries(symbols)) {
+      addresses[name] = (symbol as unknown as { ptr: number }).ptr;
+    }
+    return { native: typed(symbols), addresses, reason: "" };
   } catch (error) {
-    return { native: null, reason: `built without a C compiler (${messageOf(error)})` };
+    const reason = `built without a C compiler (${messageOf(error)})`;
+    return { native: null, addresses: null, reason };
   }
+}
+
+function typed(symbols: Opened): Native {
+  return {
+    connect: symbols.sl_connect as unknown as Native["connect"],
+    listen: symbols.sl_listen as unknown as Native["listen"],
+    tune: symbols.sl_tune as unknown as Native["tune"],
+    lingerZero: symbols.sl_linger_zero,
+    setInt: symbols.sl_set_int,
+    getInt: symbols.sl_get_int,
+    name: symbols.sl_name as unknown as Native["name"],
+    dup: symbols.sl_dup,
+    close: symbols.sl_close,
+    isListening: symbols.sl_is_listening,
+    raiseDescriptors: symbols.sl_raise_descriptors,
+    threadCpuMicros: symbols.sl_thread_cpu_micros,
+  };
 }
 
 function messageOf(error: unknown): string {

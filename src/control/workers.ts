@@ -11,6 +11,7 @@ import { buryWorker } from "../balance/bury.ts";
 import type { Lb } from "../balance/lb.ts";
 import { describeError } from "../base/assert.ts";
 import { startTimer, systemClock } from "../base/clock.ts";
+import { nativeAddresses } from "../conduit/native.ts";
 import {
   WORKER_STATE_DEAD,
   WORKER_STATE_RUNNING,
@@ -86,6 +87,7 @@ export class WorkerPool {
       worker,
       blocks: this.tables.blocks,
       log: packMutations(this.events.log()),
+      native: nativeAddresses(),
     };
     const thread = new Worker(this.url, { workerData: start });
     const member = { thread, ready: false, startedAtMs: systemClock.nowMs(), isStopped: false };

@@ -1,7 +1,8 @@
 /** Notes from other threads, as they come out of the inbox. */
 import { unreachable } from "../base/assert.ts";
-import { NOTE_GRANT, NOTE_RESUME } from "../tables/inbox.ts";
+import { NOTE_GRANT, NOTE_RESUME, NOTE_STARVED } from "../tables/inbox.ts";
 import { resumeListeners } from "./accept/admission.ts";
+import { checkDescriptors } from "./accept/descriptors.ts";
 import { grantArrived } from "./connect/choose.ts";
 import type { Engine } from "./engine.ts";
 
@@ -18,6 +19,9 @@ export function handleNote(engine: Engine, kind: number, a: number, b: number, c
     }
     case NOTE_RESUME:
       resumeListeners(engine, a, b);
+      return;
+    case NOTE_STARVED:
+      checkDescriptors(engine);
       return;
     default:
       unreachable("handleNote: notes have known kinds");

@@ -27,8 +27,8 @@ import type { Tables } from "./tables.ts";
 export const NOTE_GRANT = 1;
 /** A limit has room again: a = row of the proxy, b = row of the listener, 0 0 = the process. */
 export const NOTE_RESUME = 2;
-/** Streams of a server are to be shut down: a = row of server, b = cause, c = only backups. */
-export const NOTE_SHUTDOWN_SERVER = 3;
+/** A worker found no free descriptor: the others look for themselves. */
+export const NOTE_STARVED = 3;
 
 /** Number of the control plane: it has a bell, but no inbox. */
 export const CONTROL_THREAD = 0;

@@ -76,6 +76,8 @@ export type WorkerStart = {
   blocks: import("./tables.ts").SharedBlocks;
   /** Everything so far: the worker begins where the others are. */
   log: MutationBatch;
+  /** Addresses of the native functions by name (`conduit/native.ts`); null = there is no module. */
+  native: Record<string, number> | null;
 };
 
 /** Control → worker. */

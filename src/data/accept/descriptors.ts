@@ -3,6 +3,8 @@
  * worker looks for a free descriptor now and then, and at once when a connection to a server could
  * not be had; if there is none, it stops accepting, says so once, and goes on when there is room.
  */
+import { PROCESS_WORKER_COUNT } from "../../tables/generated/process.ts";
+import { NOTE_STARVED, postNote } from "../../tables/inbox.ts";
 import type { Engine } from "../engine.ts";
 import { resumeListener } from "./admission.ts";
 
@@ -17,7 +19,17 @@ export function checkDescriptors(engine: Engine): void {
   engine.isStarved = true;
   for (const listener of engine.listeners.values()) listener.socket?.pause();
   sayOnce(engine);
+  tellOthers(engine);
   waitForRoom(engine);
+}
+
+/** Descriptors are the process's: another worker may be spinning without a stream of its own. */
+function tellOthers(engine: Engine): void {
+  const count = engine.tables.process.words[PROCESS_WORKER_COUNT]!;
+  for (let worker = 1; worker <= count; worker++) {
+    if (worker === engine.worker) continue;
+    postNote(engine.tables, engine.worker, worker, NOTE_STARVED, 0, 0, 0);
+  }
 }
 
 /** One message for a shortage, however often it eases and returns. */

@@ -8,7 +8,7 @@
  * @hot
  */
 import { assert } from "../../base/assert.ts";
-import { BACK, CLOSE_CLEAN, CLOSE_RESOURCE, FRONT, WRITE_CLOSED } from "../../conduit/conduit.ts";
+import { BACK, CLOSE_CLEAN, CLOSE_RESOURCE, WRITE_CLOSED } from "../../conduit/conduit.ts";
 import { PROXY_ACTIVE_UP } from "../../tables/generated/proxy.ts";
 import { checkDescriptors } from "../accept/descriptors.ts";
 import {
@@ -16,18 +16,20 @@ import {
   CAUSE_SERVER,
   CAUSE_SERVER_TIMEOUT,
   PHASE_CONNECT,
+  PHASE_DATA,
 } from "../account/causes.ts";
 import {
   countConnectAttempt,
   countConnectError,
   countRedispatch,
   countRetry,
+  reportServerError,
 } from "../account/counters.ts";
 import { endStream, leaveServerInOrder } from "../account/end.ts";
 import { writeConnectedRecord } from "../log/record.ts";
-import { armRelay, peerClosed } from "../relay/relay.ts";
+import { armRelay } from "../relay/relay.ts";
 import { destinationOf } from "../route/stream-context.ts";
-import { STREAM_CONNECT, STREAM_FREE, STREAM_RELAY, STREAM_RETRY, writeTo } from "../stream.ts";
+import { STREAM_CONNECT, STREAM_RELAY, STREAM_RETRY, writeTo } from "../stream.ts";
 import type { Stream } from "../stream.ts";
 import { chooseFor, isFreeChoice } from "./choose.ts";
 import { proxyHeaderFor } from "./header-out.ts";
@@ -150,7 +152,9 @@ function sendHeader(stream: Stream): boolean {
   const header = proxyHeaderFor(stream);
   const taken = writeTo(stream, BACK, header, 0, header.length);
   if (taken === header.length) return true;
-  peerClosed(stream, taken === WRITE_CLOSED ? BACK : FRONT, CLOSE_RESOURCE);
-  assert(stream.state === STREAM_FREE, "sendHeader: a stream without its header is over");
+  // Both conduits are still ours: the end of the stream lets go of them.
+  if (taken === WRITE_CLOSED) reportServerError(stream);
+  const cause = taken === WRITE_CLOSED ? CAUSE_SERVER : CAUSE_RESOURCE;
+  endStream(stream, cause, PHASE_DATA, true);
   return false;
 }
