@@ -157,6 +157,8 @@ async function bindAndServe(
       const warn = (text: string): void => output.say("warning", text);
       hub = new LogHub({ plan, model: shop.model, clock: systemClock, random32, warn });
       journal.attach(hub);
+      // What opens files at its first use must have done so before the root changes.
+      systemLibc();
       if (plan.global.pidfile !== undefined) writePidFile(plan.global.pidfile);
       for (const text of dropPrivileges(plan.global, systemCalls)) output.say("warning", text);
     },
