@@ -77,7 +77,6 @@ function newBind(line: Line, written: string, address: ConfigAddress): BindDraft
     mode: isPath ? unixBind.mode : -1,
     uid: isPath ? unixBind.uid : -1,
     gid: isPath ? unixBind.gid : -1,
-    shards: -1,
     text: written,
     origin: line.origin,
   };

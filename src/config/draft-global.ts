@@ -25,7 +25,6 @@ export function newGlobalDraft(hostName: string): GlobalDraft {
     zeroWarning: false,
     hardStopAfterMs: -1,
     graceMs: 0,
-    closeSpreadTimeMs: 0,
     node: hostName,
     description: "",
     logs: [],

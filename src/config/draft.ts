@@ -211,8 +211,6 @@ export function newProxySettings(): ProxySettings {
       redispatch: false,
       redispatchInterval: 0,
       persist: false,
-      tcpSmartAccept: false,
-      tcpSmartConnect: false,
       contstats: false,
       independantStreams: false,
       transparent: false,

@@ -56,6 +56,8 @@ export class ProxyView {
   readonly logsDestination: boolean;
   /** Both ends of the connection to the server are for logs. */
   readonly logsServerEndpoints: boolean;
+  /** `option independent-streams`: being sent to is no activity of a side. */
+  readonly isIndependent: boolean;
   readonly timeoutClient: number;
   readonly timeoutServer: number;
   readonly timeoutConnect: number;
@@ -77,6 +79,7 @@ export class ProxyView {
     const isCustom = this.wantsLog && spec.logFormatKind === "custom";
     this.logsDestination = this.wantsLog && (isCustom || spec.logFormatKind === "default");
     this.logsServerEndpoints = isCustom;
+    this.isIndependent = spec.options.independantStreams;
     const { timeouts } = spec;
     this.timeoutClient = timeouts.client;
     this.timeoutServer = timeouts.server;

@@ -194,9 +194,8 @@ export type BindSpec = {
   mode: number;
   uid: number;
   gid: number;
-  /** Raised log/CLI level etc. do not apply here; `process`/`thread`/`shards` narrow the workers. */
+  /** Raised log/CLI level etc. do not apply here; `process`/`thread` narrow the workers. */
   workers?: { from: number; to: number }[];
-  shards: number;
   /** Text as written, for messages and `show` commands. */
   text: string;
   origin: Origin;
@@ -236,8 +235,6 @@ export type ProxySpec = {
     /** -1/1 after the last/first retry, N every N retries, 0 off: manual 4.2. */
     redispatchInterval: number;
     persist: boolean;
-    tcpSmartAccept: boolean;
-    tcpSmartConnect: boolean;
     contstats: boolean;
     independantStreams: boolean;
     transparent: boolean;
@@ -304,7 +301,6 @@ export type GlobalSpec = {
   pidfile?: string;
   hardStopAfterMs: number;
   graceMs: number;
-  closeSpreadTimeMs: number;
   node: string;
   description: string;
   logs: LogTarget[];

@@ -92,17 +92,6 @@ const parseProcess: BindParser = (bind, value, context) => {
   return threads === undefined ? undefined : parseThread(bind, threads, context);
 };
 
-const parseShards: BindParser = (bind, value) => {
-  if (value === "by-thread" || value === "by-group" || value === "by-process") {
-    bind.shards = value === "by-thread" ? -1 : 1;
-    return undefined;
-  }
-  const number = parseInteger(value, 1, 1000);
-  if (!number.ok) return `'${value}' is neither a number nor by-thread nor by-group`;
-  bind.shards = number.value;
-  return undefined;
-};
-
 const parseGuidPrefix: BindParser = (bind, value) => {
   bind.guid = value;
   return undefined;
@@ -171,7 +160,6 @@ const DONE: readonly BindRow[] = [
     },
   ],
   ["process", "<set>[/<threads>]", "Old spelling of `thread`.", parseProcess],
-  ["shards", "<number>|by-thread|by-group", "How many sockets share the address.", parseShards],
   [
     "tcp-ut",
     "<time>",
@@ -193,6 +181,7 @@ export const BIND_KEYWORDS: readonly Keyword<BindParser>[] = [
     return { name, sections: BIND, args, effect, reference: "5.1", state: "done", parse };
   }),
   ...undone<BindParser>("inert", BIND, "5.1", [
+    ["shards", "<number>|by-thread|by-group", "Sockets that share the address: one a worker."],
     ["expose-fd", "listeners", "Belongs to `stats socket`."],
     ["idle-ping", "<time>", "Pings of idle HTTP/2 clients."],
     ["label", "<text>", "A label for the listener."],

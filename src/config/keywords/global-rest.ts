@@ -10,6 +10,7 @@ import type { Keyword } from "./keyword.ts";
 const GLOBAL = ["global"];
 
 const INERT = undone<GlobalParser>("inert", GLOBAL, "3.1", [
+  ["close-spread-time", "<time>", "Spreads the closing of idle HTTP connections."],
   ["51degrees-allow-unmatched", "{on|off}", "Device detection."],
   ["51degrees-cache-size", "<number>", "Device detection."],
   ["51degrees-data-file", "<file>", "Device detection."],

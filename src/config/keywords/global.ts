@@ -215,12 +215,6 @@ export const GLOBAL_DONE: readonly Keyword<GlobalParser>[] = [
       "Changes the root directory once started.",
       text("chroot", "a directory as an argument"),
     ],
-    [
-      "close-spread-time",
-      "<time>",
-      "Spreads the closing of connections over this time at a soft stop.",
-      time("closeSpreadTimeMs"),
-    ],
     ["daemon", "", "Goes to the background once started.", flag("daemon")],
     ["description", "<text>", "A text about this process, for statistics.", parseDescription],
     [

@@ -125,20 +125,6 @@ const INVERTIBLE: readonly Row[] = [
     parseRedispatch,
   ],
   ["DLB", "srvtcpka", "", "Sends keep-alive probes to servers.", keepalive(false, true)],
-  [
-    "DFL",
-    "tcp-smart-accept",
-    "",
-    "Delays the first acknowledgement to clients.",
-    optionInto("tcpSmartAccept", "front"),
-  ],
-  [
-    "DLB",
-    "tcp-smart-connect",
-    "",
-    "Sends the first data with the last packet of the handshake.",
-    optionInto("tcpSmartConnect", "back"),
-  ],
   ["DFLB", "tcpka", "", "Sends keep-alive probes on both sides.", keepalive(true, true)],
 ];
 
@@ -206,6 +192,8 @@ const HTTP_OPTIONS: readonly (readonly [letters: string, ...ShortRow])[] = [
   ["DFLB", "splice-auto", "", "Moving data inside the kernel: the relay decides."],
   ["DFLB", "splice-request", "", "Moving data inside the kernel: the relay decides."],
   ["DFLB", "splice-response", "", "Moving data inside the kernel: the relay decides."],
+  ["DFL", "tcp-smart-accept", "", "Delayed acknowledgements: left to the system."],
+  ["DLB", "tcp-smart-connect", "", "Delayed acknowledgements: left to the system."],
   ["DLB", "use-small-buffers", "[…]", "Smaller buffers while waiting."],
 ];
 

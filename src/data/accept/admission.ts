@@ -24,6 +24,7 @@ import {
   PROCESS_FULL,
   PROCESS_MAXCONN,
   PROCESS_MAXCONNRATE,
+  PROCESS_MAXSESSRATE,
   PROCESS_UNIQUE_COUNTER,
   PROCESS_WORKER_COUNT,
 } from "../../tables/generated/process.ts";
@@ -123,7 +124,11 @@ function claimRates(engine: Engine, listener: ListenerView): boolean {
     return false;
   }
   const process = engine.tables.process.words;
-  const most = process[PROCESS_MAXCONNRATE]!;
+  // At layer 4 every connection is a session: the lower of the two limits counts.
+  const connections = process[PROCESS_MAXCONNRATE]!;
+  const sessions = process[PROCESS_MAXSESSRATE]!;
+  const most =
+    connections === 0 || (sessions !== 0 && sessions < connections) ? sessions : connections;
   if (!claimRate(process, PROCESS_CONN_COUNT - 1, most, now)) {
     resumeAtNextSecond(engine, listener, now);
     return false;

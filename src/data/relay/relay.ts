@@ -46,10 +46,10 @@ export function relayBytes(
   // Reading and writing are activity of their own sides (manual 4.2, `timeout client`).
   if (side === FRONT) {
     stream.lastFrontMs = now;
-    if (taken > 0) stream.lastBackMs = now;
+    if (taken > 0 && !stream.backend!.isIndependent) stream.lastBackMs = now;
   } else {
     stream.lastBackMs = now;
-    if (taken > 0) stream.lastFrontMs = now;
+    if (taken > 0 && !stream.frontend.isIndependent) stream.lastFrontMs = now;
   }
   return taken;
 }

@@ -141,7 +141,7 @@ export const FIELD_FORMS: readonly FieldForm[] = [
   [1, "listen", "option smtpchk", "later"],
   [1, "listen", "option splice-auto", "none"],
   [1, "backend", "option spop-check", "later"],
-  [1, "listen", "option tcp-smart-connect", "mine"],
+  [1, "listen", "option tcp-smart-connect", "none"],
   [6, "defaults", "errorfile 503 /etc/haproxy/errors/503.http", "none"],
   [1, "listen", "stats uri /stats", "none"],
   [1, "listen", "monitor-uri /up", "none"],
