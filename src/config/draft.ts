@@ -215,6 +215,7 @@ export function newProxySettings(): ProxySettings {
       independantStreams: false,
       transparent: false,
       srcPortTransparent: false,
+      tcpCheck: false,
     },
     clientKeepalive: { ...keepalive },
     serverKeepalive: { ...keepalive },

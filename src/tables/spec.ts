@@ -239,6 +239,8 @@ export type ProxySpec = {
     independantStreams: boolean;
     transparent: boolean;
     srcPortTransparent: boolean;
+    /** `option tcp-check`: a failed check says at which step. */
+    tcpCheck: boolean;
   };
   /** Keep-alive probes towards clients and servers. */
   clientKeepalive: KeepaliveSpec;

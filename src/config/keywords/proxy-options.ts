@@ -36,11 +36,6 @@ function keepalive(front: boolean, back: boolean): ProxyParser {
   };
 }
 
-/** `option tcp-check` without rules is what `check` does anyway: a connection that opens. */
-const parseTcpCheck: ProxyParser = (line, proxy) => {
-  if (hasArgs(line, 0, 0, "no argument")) hasSide(line, proxy, "back", "tcp-check");
-};
-
 type Row = readonly [letters: string, name: string, args: string, effect: string, ProxyParser];
 
 const INVERTIBLE: readonly Row[] = [
@@ -148,7 +143,7 @@ const PLAIN: readonly Row[] = [
     "tcp-check",
     "",
     "Checks by connecting; rules (`tcp-check …`) are not built yet.",
-    parseTcpCheck,
+    optionInto("tcpCheck", "back"),
   ],
   ["DFL", "tcplog", "[clf]", "Log format for TCP.", parseTcplog],
 ];

@@ -11,7 +11,7 @@ import type { ProxyEndpoints } from "../../wire/proxy-header.ts";
 import { encodeProxyV1 } from "../../wire/proxy-v1.ts";
 import { encodeProxyV2 } from "../../wire/proxy-v2.ts";
 import { systemLibc } from "../process/libc.ts";
-import { errnoOf, failureOf } from "./result.ts";
+import { errnoOf, failureOf, refusalOf } from "./result.ts";
 import type { CheckResult } from "./result.ts";
 
 /** Where and how to check. */
@@ -109,7 +109,7 @@ function dial(state: ProbeState): CheckResult | undefined {
   const name = source?.interfaceName;
   const interfaceName = name === undefined ? null : new TextEncoder().encode(`${name}\0`);
   const fd = native.connect(bytes, bytes.length, from, from?.length ?? 0, options, interfaceName);
-  if (fd < 0) return failureOf(-fd, systemLibc().strerror);
+  if (fd < 0) return refusalOf(-fd, source !== undefined, systemLibc().strerror);
   const adopt = { fd, data: state, socket: HANDLERS, allowHalfOpen: true };
   Bun.connect<ProbeState>(adopt as unknown as Bun.TCPSocketConnectOptions<ProbeState>).catch(() =>
     finish(state, { code: "SOCKERR" }),

@@ -39,17 +39,33 @@ const ERRNO: Record<string, number> = {
   ETIMEDOUT: 110,
 };
 
-/** Failures of this machine, not of the server. */
-const OWN_FAULTS = new Set([23, 24, 12, 98, 99, 105]);
+/** EADDRINUSE, EADDRNOTAVAIL, EACCES: what bind(2) says of a source address. */
+const SOURCE_FAULTS = new Set([98, 99, 13]);
 
 /** The number of an error name; 0 when it is not known. */
 export function errnoOf(name: string): number {
   return ERRNO[name] ?? 0;
 }
 
-/** The result of a connection that failed with this error. @param describe the system's sentence */
+/** A connection that was begun and failed. @param describe the system's sentence */
 export function failureOf(errno: number, describe: (errno: number) => string): CheckResult {
-  if (errno === 0) return { code: "L4CON" };
-  const info = describe(errno);
-  return { code: OWN_FAULTS.has(errno) ? "SOCKERR" : "L4CON", info };
+  return errno === 0 ? { code: "L4CON" } : { code: "L4CON", info: describe(errno) };
+}
+
+/** A connection that could not even be begun. @param hasSource it was to be bound to an address */
+export function refusalOf(
+  errno: number,
+  hasSource: boolean,
+  describe: (errno: number) => string,
+): CheckResult {
+  if (hasSource && SOURCE_FAULTS.has(errno)) {
+    return { code: "L4CON", info: `Can't bind to source address (${describe(errno)})` };
+  }
+  return { code: "SOCKERR", info: `General socket error (${describe(errno)})` };
+}
+
+/** What the log says of a result besides its reason. @param isTcpCheck `option tcp-check` */
+export function infoOf(result: CheckResult, isTcpCheck: boolean): string | undefined {
+  if (!isTcpCheck || result.code === "L4OK" || result.code === "HANA") return result.info;
+  return `${result.info ?? ""} at initial connection step of tcp-check`;
 }

@@ -22,7 +22,7 @@ import type { ProxyObject, ServerObject } from "../model.ts";
 import { Checker } from "./checker.ts";
 import type { CheckedServer, CheckEvent } from "./checker.ts";
 import { probeTargetOf, startProbe } from "./probe.ts";
-import { CHECK_REASONS } from "./result.ts";
+import { CHECK_REASONS, infoOf } from "./result.ts";
 
 /** Who hears of state changes, and who ends streams. */
 export type CheckContext = {
@@ -80,10 +80,11 @@ function applyEvent(context: CheckContext, event: CheckEvent<ServerObject>): voi
   const words = shop.tables.servers.words;
   words[server.row + SERVER_HEALTH] = event.health;
   const isTold = backend.spec.options.logHealthChecks && event.hasMoved;
+  const info = infoOf(event.result, backend.spec.options.tcpCheck);
   const check: CheckFacts = {
     reason: CHECK_REASONS[event.result.code],
     durationMs: event.durationMs,
-    ...(event.result.info === undefined ? {} : { info: event.result.info }),
+    ...(info === undefined ? {} : { info }),
   };
   if (isTold) {
     const who = { backend: backend.spec.name, server: spec.name, backup: spec.backup };
