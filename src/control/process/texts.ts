@@ -101,7 +101,7 @@ export function helpText(flags: readonly Flag[]): string {
     "",
     "Environment (NAME_FILE reads the value of NAME from a file):",
     ...flags.flatMap((flag) => [
-      `  ${flag.name} = ${flag.type}; default: ${flag.default}`,
+      ...wrap(`${flag.name} = ${flag.type}; default: ${flag.default}`, 2),
       ...wrap(flag.doc, 6),
     ]),
   ].join("\n");
