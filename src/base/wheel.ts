@@ -18,6 +18,8 @@ export const TICK_MS = 8;
 const BUCKETS = 1024;
 const MASK = BUCKETS - 1;
 const NONE = -1;
+/** In place of a bucket: the entry's time has come, and its callback has not run yet. */
+const DUE = -2;
 
 /** Called when an entry's time has come; the entry is no longer in the wheel. */
 export type FireTimer = (entry: number) => void;
@@ -26,7 +28,7 @@ export class Wheel {
   private readonly heads = new Int32Array(BUCKETS).fill(NONE);
   private next = new Int32Array(1024).fill(NONE);
   private previous = new Int32Array(1024).fill(NONE);
-  /** Bucket of an entry, NONE when it has no timer. */
+  /** Bucket of an entry, NONE when it has no timer, DUE for a moment before it fires. */
   private bucket = new Int32Array(1024).fill(NONE);
   private deadline = new Float64Array(1024);
   private readonly due: number[] = [];
@@ -43,7 +45,7 @@ export class Wheel {
   /** Sets or moves the timer of `entry` to `deadlineMs` on the clock of `advance`. */
   set(entry: number, deadlineMs: number): void {
     if (entry >= this.bucket.length) this.grow(entry);
-    if (this.bucket[entry]! !== NONE) this.unlink(entry);
+    if (this.bucket[entry]! >= 0) this.unlink(entry);
     let at = Math.ceil(deadlineMs / TICK_MS);
     if (at <= this.tick) at = this.tick + 1;
     const bucket = at & MASK;
@@ -59,12 +61,14 @@ export class Wheel {
 
   /** Removes the timer of `entry`, if it has one. */
   clear(entry: number): void {
-    if (entry < this.bucket.length && this.bucket[entry]! !== NONE) this.unlink(entry);
+    if (entry >= this.bucket.length) return;
+    if (this.bucket[entry]! >= 0) this.unlink(entry);
+    else this.bucket[entry] = NONE;
   }
 
   /** Has `entry` a timer? */
   has(entry: number): boolean {
-    return entry < this.bucket.length && this.bucket[entry]! !== NONE;
+    return entry < this.bucket.length && this.bucket[entry]! >= 0;
   }
 
   /** Fires everything that is due at `nowMs`. The callback may set and clear any timer. */
@@ -98,20 +102,23 @@ export class Wheel {
       const following = this.next[entry]!;
       if (this.deadline[entry]! <= target) {
         this.unlink(entry);
+        this.bucket[entry] = DUE;
         due.push(entry);
       }
       entry = following;
     }
     for (let i = 0; i < due.length; i++) {
-      // A callback before this one may have set the timer anew: then it is not due.
-      if (this.bucket[due[i]!]! === NONE) this.fire(due[i]!);
+      // A callback before this one may have set or cleared the timer: then it is not due.
+      if (this.bucket[due[i]!]! !== DUE) continue;
+      this.bucket[due[i]!] = NONE;
+      this.fire(due[i]!);
     }
     due.length = 0;
   }
 
   private unlink(entry: number): void {
     const bucket = this.bucket[entry]!;
-    assert(bucket !== NONE, "wheel: an entry without a timer is not unlinked");
+    assert(bucket >= 0, "wheel: an entry without a timer is not unlinked");
     const next = this.next[entry]!;
     const previous = this.previous[entry]!;
     if (previous === NONE) this.heads[bucket] = next;
