@@ -1,0 +1,211 @@
+/**
+ * The end of a simulation: nothing new begins, control puts everything right, clients and servers
+ * finish what they do, time passes. Then everything must be over and back at zero.
+ */
+import { SERVER_STATE_UP } from "../../src/tables/generated/enums.ts";
+import {
+  FRONT_COUNT_BYTES_IN,
+  FRONT_COUNT_BYTES_OUT,
+  FRONT_COUNT_CONNECTIONS,
+  FRONT_COUNT_STRIDE,
+} from "../../src/tables/generated/front-count.ts";
+import { LISTENER_CURRENT } from "../../src/tables/generated/listener.ts";
+import { PROCESS_CURRENT } from "../../src/tables/generated/process.ts";
+import {
+  PROXY_BACK_CURRENT,
+  PROXY_FRONT_CURRENT,
+  PROXY_QUEUE_TOTAL,
+  PROXY_SERVED,
+  PROXY_STRIDE,
+} from "../../src/tables/generated/proxy.ts";
+import { QUEUE_STATE, QUEUE_STRIDE } from "../../src/tables/generated/queue.ts";
+import { SERVER_SERVED, SERVER_WEIGHT } from "../../src/tables/generated/server.ts";
+import { deliver, finishClient, finishLink, readClient, settle } from "./actions.ts";
+import { bury, freeRemoved, respawn, setState, startAdded } from "./control-actions.ts";
+import type { SimClient, SimLink } from "./far.ts";
+import { require } from "./violation.ts";
+import type { World } from "./world.ts";
+
+/** Leaps of time without anything else happening, after which a run counts as stuck. */
+const IDLE_LEAPS_MAX = 60;
+/** Steps of an end: far above what any run needs. */
+const STEPS_MAX = 200_000;
+
+/**
+ * Brings a run to its end and checks that everything is over.
+ * @param stepsMax the run is given up there, unchecked
+ */
+export function endRun(world: World, stepsMax: number): void {
+  if (world.stepCount >= stepsMax) return;
+  world.isDraining = true;
+  world.trace(() => "the run ends");
+  putRight(world);
+  let idle = 0;
+  for (let i = 0; i < STEPS_MAX && idle < IDLE_LEAPS_MAX; i++) {
+    world.stepCount++;
+    if (world.stepCount > stepsMax) return;
+    startAdded(world);
+    freeRemoved(world);
+    if (deliver(world) || actAll(world)) {
+      idle = 0;
+      world.settleStep();
+      continue;
+    }
+    if (isOver(world)) break;
+    idle++;
+    const gap = world.clock.nextAtMs() - world.clock.nowMs();
+    world.clock.advance(gap > 0 && gap < Infinity ? gap : 100);
+  }
+  requireOver(world);
+}
+
+/** All threads run, all servers serve, all listeners accept. */
+function putRight(world: World): void {
+  for (const worker of world.workers) if (worker.isLost) bury(world, worker);
+  for (const worker of world.workers) if (worker.isBuried) respawn(world, worker);
+  for (let i = 0; i < 10_000 && world.workers.some((worker) => worker.messages.length > 0); i++) {
+    deliver(world);
+    startAdded(world);
+    freeRemoved(world);
+    world.settleStep();
+  }
+  for (const server of world.servers) {
+    if (server.isGone) continue;
+    const { words } = world.tables.servers;
+    const { row } = server.object;
+    if (words[row + SERVER_WEIGHT] === 0) words[row + SERVER_WEIGHT] = 1;
+    setState(world, server, SERVER_STATE_UP);
+  }
+  if (world.isStopping) {
+    for (const backlog of world.allBacklogs()) world.refuseBacklog(backlog);
+    return;
+  }
+  for (const row of world.shop.model.listenerByRow.keys()) {
+    world.mutationLog.append({ kind: "listener.resume", row });
+  }
+  world.mutationLog.flush();
+}
+
+/** Clients and servers read, send the rest, and finish. */
+function actAll(world: World): boolean {
+  let acted = false;
+  for (const client of world.clients) if (!client.isOver) acted = actClient(world, client) || acted;
+  for (const link of world.links) if (!link.isOver) acted = actLink(world, link) || acted;
+  return acted;
+}
+
+function actClient(world: World, client: SimClient): boolean {
+  const hasRead = readClient(client, world);
+  if (hasRead) world.trace(() => `${client} reads up to ${client.receivedBytes}`);
+  const hasSent = client.send(world.choices) || finishClient(client, world);
+  if (hasSent) world.trace(() => `${client} sends up to ${client.sentBytes}`);
+  return hasRead || hasSent;
+}
+
+function actLink(world: World, link: SimLink): boolean {
+  if (link.socket.isConnecting) return settle(world, link);
+  const hasRead = link.read(world.choices.between(1, 600));
+  if (hasRead) world.trace(() => `${link} reads up to ${link.receivedBytes}`);
+  const hasSent = link.send(world.choices) || finishLink(link, world);
+  if (hasSent) world.trace(() => `${link} sends up to ${link.sentBytes}`);
+  return hasRead || hasSent;
+}
+
+function isOver(world: World): boolean {
+  for (const backlog of world.allBacklogs()) if (backlog.clients.length > 0) return false;
+  return world.workers.every(({ engine }) => {
+    if (engine.streamCount > 0) return false;
+    return [...engine.listeners.values()].every((listener) => listener.parked.length === 0);
+  });
+}
+
+function requireOver(world: World): void {
+  for (const client of world.clients) requireClientOver(world, client);
+  for (const worker of world.workers) {
+    const { engine } = worker;
+    require(engine.streamCount === 0, "every stream comes to its end", () => `w${worker.number}`);
+    require(engine.wheel.count === 0, "no timer is left");
+    require(worker.sockets.length === 0, "no socket is left", () => `w${worker.number}`);
+    for (const server of engine.allServers()) {
+      require(server.streamCount === 0, "no server has streams at the end");
+    }
+    require(!world.isStopping || worker.hasStopped, "a worker tells that it has stopped");
+  }
+  requireZeros(world);
+  requireCounters(world);
+}
+
+function requireClientOver(world: World, client: SimClient): void {
+  const detail = (): string => `${client}`;
+  if (client.isRefused) return;
+  require(client.isAccepted, "every client is accepted in the end", detail);
+  if (client.isOrphan || (client.isLoggedEarly && client.outcome === null)) return;
+  // Closed by a stop while it was parked: it never was a stream.
+  if (client.stream < 0 && world.isStopping) return;
+  const { outcome, link } = client;
+  require(outcome !== null, "every stream leaves a record", detail);
+  if (link?.hadHeader === true) world.marks.hit("PROXY header sent");
+  if (client.header.bytes.length > 0 && link !== undefined) {
+    world.marks.hit("PROXY header received");
+  }
+  if (!client.isComplete || link === undefined) return;
+  if (!client.hasReset && !client.hasClosed && !client.sawReset) {
+    require(client.receivedBytes === link.sentBytes, "all bytes reach the client", detail);
+  }
+  if (!link.hasReset && !link.hasClosed && !link.sawReset) {
+    require(link.receivedBytes === client.sentPayload, "all bytes reach the server", detail);
+  }
+}
+
+function requireZeros(world: World): void {
+  const { tables, shop } = world;
+  const zero = (value: number | undefined, what: string): void =>
+    require(value === 0, "everything is back at zero", () => `${what} is ${value}`);
+  zero(tables.process.words[PROCESS_CURRENT], "connections of the process");
+  for (const { row, spec } of shop.model.proxies) {
+    const { words } = tables.proxies;
+    zero(words[row + PROXY_FRONT_CURRENT], `connections of ${spec.name}`);
+    zero(words[row + PROXY_BACK_CURRENT], `streams of ${spec.name}`);
+    zero(words[row + PROXY_SERVED], `served of ${spec.name}`);
+    zero(words[row + PROXY_QUEUE_TOTAL], `queue of ${spec.name}`);
+  }
+  for (const row of shop.model.listenerByRow.keys()) {
+    zero(tables.listeners.words[row + LISTENER_CURRENT], "connections of a listener");
+  }
+  for (const { object, isGone } of world.servers) {
+    if (!isGone) zero(tables.servers.words[object.row + SERVER_SERVED], object.spec.name);
+  }
+  for (const shard of tables.perWorker) {
+    for (const share of shard.shares.words) if (share !== 0) zero(share, "a share");
+  }
+  const queue = tables.queue.words;
+  for (let entry = QUEUE_STRIDE; entry < queue.length; entry += QUEUE_STRIDE) {
+    zero(queue[entry + QUEUE_STATE], "a queue entry");
+  }
+}
+
+/** What the counters say in the end is what happened. */
+function requireCounters(world: World): void {
+  let connections = 0;
+  let bytesIn = 0;
+  let bytesOut = 0;
+  for (const { row } of world.shop.model.proxies) {
+    for (const shard of world.tables.perWorker) {
+      const at = ((row / PROXY_STRIDE) * FRONT_COUNT_STRIDE) >> 1;
+      const { floats } = shard.proxyFront;
+      connections += floats[at + (FRONT_COUNT_CONNECTIONS >> 1)]!;
+      bytesIn += floats[at + (FRONT_COUNT_BYTES_IN >> 1)]!;
+      bytesOut += floats[at + (FRONT_COUNT_BYTES_OUT >> 1)]!;
+    }
+  }
+  require(connections === world.clientsByStream.size, "every connection is counted once");
+  // What a dead worker had moved since it last told is not counted.
+  if (world.clients.some((client) => client.isOrphan || client.isLoggedEarly)) return;
+  let up = 0;
+  let down = 0;
+  for (const { outcome } of world.clients) {
+    up += outcome?.bytesUp ?? 0;
+    down += outcome?.bytesDown ?? 0;
+  }
+  require(bytesIn === up && bytesOut === down, "every byte is counted once");
+}

@@ -1,0 +1,79 @@
+/**
+ * Rare events: counted over all seeds. A full run fails if one of them never happened, because then
+ * nothing was learnt about it.
+ */
+
+/** Name and meaning of each event that a full run must have seen. */
+export const MARKS = {
+  "stream ended in order": "both directions ended, --",
+  "half-close under pressure": "an end waited behind bytes that the other side did not take",
+  "half-close, other side went on": "bytes came after the other direction had ended",
+  "client aborted in data": "CD",
+  "server aborted in data": "SD",
+  "abort before a server": "CD without a server",
+  "client left while queued": "CQ, abortonclose",
+  "client left while connecting": "CC, abortonclose",
+  "client timeout": "cD",
+  "server timeout": "sD",
+  "queue timeout": "sQ",
+  "queue full": "SQ",
+  "no server": "SC without an attempt",
+  "connection refused": "SC after an attempt",
+  "connect timeout": "sC",
+  "no resource": "RC",
+  "no room for the header": "RD, before the first byte",
+  "no queue entry": "RQ",
+  "bad PROXY header": "PR",
+  "shut down by control": "KD, DD or UD",
+  "shut down while queued": "KQ",
+  "retry on the same server": "an attempt was repeated",
+  redispatch: "a stream went to another server",
+  "grant to another worker": "a slot was handed to a stream of another worker",
+  "grant at once": "a slot was handed to a stream of the same worker",
+  "grant racing a timeout": "the queue's timer fired when the slot had been granted",
+  "grant racing an abort": "a client left when a slot had been granted",
+  "stale grant": "a note about a grant came too late",
+  "parked accept": "a client was accepted at a limit and waited",
+  "parked client aborted": "… and left before there was room",
+  "paused listener resumed": "room came back",
+  "rate limit reached": "accepting waited for the next second",
+  "no descriptor": "the worker found none, and stopped accepting for a while",
+  "accept failed": "the listening socket could not be opened again at once",
+  "worker lost": "a worker died between two events",
+  "worker lost inside": "a worker died in the middle of an event",
+  "worker lost with the lock": "what the lock guards was rebuilt",
+  "worker lost with waiters": "its queue entries were dropped",
+  "worker lost with slots": "its slots went to others",
+  "worker came back": "a new thread took the number",
+  "thread interrupted": "another worker ran in the middle of an event",
+  "server went down with waiters": "they were moved",
+  "server removed": "its row was freed after the grace period",
+  "server added": "while streams ran",
+  "soft stop with streams": "listeners closed, streams ended by themselves",
+  "dynamic limit": "a limit between minconn and maxconn was in force",
+  "write found the connection gone": "a reset that a write met first",
+  "PROXY header sent": "a server read a header with the client's address",
+  "PROXY header received": "a header came in pieces before the payload",
+} as const;
+
+export type Mark = keyof typeof MARKS;
+
+/** Counts of one run or of many. */
+export class Marks {
+  readonly counts = new Map<Mark, number>();
+
+  hit(mark: Mark): void {
+    this.counts.set(mark, (this.counts.get(mark) ?? 0) + 1);
+  }
+
+  add(other: Marks): void {
+    for (const [mark, count] of other.counts) {
+      this.counts.set(mark, (this.counts.get(mark) ?? 0) + count);
+    }
+  }
+
+  /** Events that never happened. */
+  missing(): Mark[] {
+    return (Object.keys(MARKS) as Mark[]).filter((mark) => !this.counts.has(mark));
+  }
+}

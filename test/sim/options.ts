@@ -1,0 +1,249 @@
+/**
+ * What one seed simulates. Swarm testing: each seed switches some kinds of events off and weighs the
+ * rest very unevenly, and draws its limits and timeouts from small values, so that the runs reach
+ * corners that uniform noise never does.
+ */
+import type { BalanceSpec } from "../../src/tables/spec.ts";
+import type { Choices } from "../support/sim-random.ts";
+import type { SocketHabits } from "../support/sim-socket.ts";
+
+/** Everything that a step can do. */
+export const ACTIONS = [
+  "deliver",
+  "connect",
+  "clientSend",
+  "clientRead",
+  "clientFinish",
+  "clientClose",
+  "clientReset",
+  "dialDone",
+  "serverSend",
+  "serverRead",
+  "serverFinish",
+  "serverClose",
+  "serverReset",
+  "serverMood",
+  "tick",
+  "leap",
+  "serverState",
+  "serverWeight",
+  "serverLimit",
+  "serverAdd",
+  "serverRemove",
+  "shutdown",
+  "pauseListener",
+  "resumeListener",
+  "workerDies",
+  "bury",
+  "respawn",
+  "stop",
+] as const;
+
+export type Action = (typeof ACTIONS)[number];
+
+/** How an attempt to connect to a server goes. */
+export const MOODS = ["accept", "refuse", "refuseLate", "silence", "reset", "closeAtOnce"] as const;
+export type Mood = (typeof MOODS)[number];
+
+export type ServerOptions = {
+  maxconn: number;
+  minconn: number;
+  maxqueue: number;
+  weight: number;
+  backup: boolean;
+  disabled: boolean;
+  sendProxy: 0 | 1 | 2;
+};
+
+export type TimeoutOptions = {
+  client: number;
+  clientFin: number;
+  connect: number;
+  server: number;
+  serverFin: number;
+  queue: number;
+  tunnel: number;
+};
+
+export type ProxyOptions = {
+  maxconn: number;
+  rateLimit: number;
+  /** The last of the frontends may have no backend at all. */
+  hasBackend: boolean;
+  acceptProxy: boolean;
+  listenerMaxconn: number;
+  algorithm: BalanceSpec["algorithm"];
+  isConsistent: boolean;
+  balanceFactor: number;
+  fullconn: number;
+  retries: number;
+  redispatch: number;
+  forcesServer: boolean;
+  abortonclose: boolean;
+  nolinger: boolean;
+  allbackups: boolean;
+  logasap: boolean;
+  timeouts: TimeoutOptions;
+  servers: ServerOptions[];
+};
+
+export type SimOptions = {
+  workers: number;
+  steps: number;
+  clientsMax: number;
+  conduit: "pipe" | "tcp";
+  processMaxconn: number;
+  queueEntries: number;
+  payloadBytesMax: number;
+  /** Clients that never read until the end of the run. */
+  deafClients: number;
+  /** Chance that another thread runs, or this one dies, inside a call of the engine. */
+  interrupt: number;
+  dieInside: number;
+  habits: SocketHabits;
+  proxies: ProxyOptions[];
+  weights: Record<Action, number>;
+  moods: Record<Mood, number>;
+};
+
+/** Relative frequency of the actions before the seed disturbs them. */
+const WEIGHTS: Record<Action, number> = {
+  deliver: 400,
+  connect: 60,
+  clientSend: 60,
+  clientRead: 60,
+  clientFinish: 20,
+  clientClose: 6,
+  clientReset: 6,
+  dialDone: 60,
+  serverSend: 60,
+  serverRead: 60,
+  serverFinish: 20,
+  serverClose: 6,
+  serverReset: 6,
+  serverMood: 8,
+  tick: 40,
+  leap: 6,
+  serverState: 3,
+  serverWeight: 2,
+  serverLimit: 4,
+  serverAdd: 2,
+  serverRemove: 3,
+  shutdown: 2,
+  pauseListener: 2,
+  resumeListener: 4,
+  workerDies: 2,
+  bury: 20,
+  respawn: 20,
+  stop: 0,
+};
+
+/** Without these nothing moves: they are never switched off. */
+const ALWAYS: readonly Action[] = ["deliver", "connect", "tick", "bury", "respawn"];
+
+const ALGORITHMS: readonly BalanceSpec["algorithm"][] = [
+  "roundrobin",
+  "static-rr",
+  "leastconn",
+  "first",
+  "source",
+  "random",
+  "hash",
+];
+
+/** Draws the options of a seed. */
+export function drawOptions(choices: Choices): SimOptions {
+  const proxies = Array.from({ length: choices.between(1, 2) }, () => drawProxy(choices));
+  if (choices.chance(0.1)) proxies[proxies.length - 1]!.hasBackend = false;
+  const weights = { ...WEIGHTS };
+  for (const action of ACTIONS) {
+    if (ALWAYS.includes(action)) continue;
+    if (choices.chance(0.25)) weights[action] = 0;
+    // A few kinds dominate, most are rarer than usual.
+    else weights[action] = Math.ceil(weights[action] * choices.pick([0.2, 0.5, 1, 1, 3, 8]));
+  }
+  if (choices.chance(0.1)) weights.stop = 2;
+  const habits = drawHabits(choices);
+  // Bytes that pass one by one cost a step each: there are fewer of them.
+  const passing = Math.min(habits.pieceBytesMax, habits.roomBytes);
+  const moods = { accept: 60, refuse: 0, refuseLate: 0, silence: 0, reset: 0, closeAtOnce: 0 };
+  for (const mood of MOODS) if (choices.chance(0.4)) moods[mood] = choices.pick([5, 20, 80]);
+  return {
+    workers: choices.pick([1, 2, 2, 3, 4]),
+    steps: choices.pick([300, 800, 800, 1500]),
+    clientsMax: choices.pick([2, 6, 12, 24, 40]),
+    conduit: choices.pick(["pipe", "tcp"]),
+    processMaxconn: choices.pick([0, 0, 0, 1, 3, 10]),
+    queueEntries: choices.pick([64, 64, 64, 2]),
+    payloadBytesMax: Math.min(choices.pick([0, 20, 200, 2000]), passing * 30),
+    deafClients: choices.pick([0, 0, 0.2, 0.8]),
+    interrupt: choices.pick([0, 0.02, 0.1]),
+    dieInside: choices.pick([0, 0, 0, 0.002]),
+    habits,
+    proxies,
+    weights,
+    moods,
+  };
+}
+
+function drawHabits(choices: Choices): SocketHabits {
+  return {
+    pieceBytesMax: choices.pick([1, 7, 64, 512]),
+    roomBytes: choices.pick([1, 16, 128, 1024]),
+    shortWrite: choices.pick([0, 0.1, 0.7]),
+    spuriousDrain: choices.pick([0, 0.02, 0.3]),
+  };
+}
+
+const TIMES: readonly number[] = [-1, -1, 10, 50, 300, 1500, 10_000];
+
+function drawTimeouts(choices: Choices): TimeoutOptions {
+  const time = (): number => choices.pick(TIMES);
+  return {
+    client: time(),
+    clientFin: time(),
+    connect: time(),
+    server: time(),
+    serverFin: time(),
+    queue: time(),
+    tunnel: choices.chance(0.7) ? -1 : time(),
+  };
+}
+
+function drawProxy(choices: Choices): ProxyOptions {
+  const isLimited = choices.chance(0.75);
+  return {
+    maxconn: choices.pick([0, 0, 0, 1, 4]),
+    rateLimit: choices.pick([0, 0, 0, 0, 0, 1, 3]),
+    hasBackend: true,
+    acceptProxy: choices.chance(0.15),
+    listenerMaxconn: choices.pick([0, 0, 0, 2]),
+    algorithm: choices.pick(ALGORITHMS),
+    isConsistent: choices.chance(0.5),
+    balanceFactor: choices.pick([0, 0, 150]),
+    fullconn: choices.pick([2, 5, 20]),
+    retries: choices.pick([0, 1, 3]),
+    redispatch: choices.pick([0, -1, 1, 2]),
+    forcesServer: choices.chance(0.1),
+    abortonclose: choices.chance(0.3),
+    nolinger: choices.chance(0.1),
+    allbackups: choices.chance(0.3),
+    logasap: choices.chance(0.1),
+    timeouts: drawTimeouts(choices),
+    servers: Array.from({ length: choices.between(1, 4) }, () => drawServer(choices, isLimited)),
+  };
+}
+
+/** One server of a backend. */
+export function drawServer(choices: Choices, isLimited: boolean): ServerOptions {
+  const maxconn = isLimited ? choices.pick([1, 1, 1, 2, 3, 0]) : 0;
+  return {
+    maxconn,
+    minconn: maxconn > 1 && choices.chance(0.3) ? 1 : 0,
+    maxqueue: choices.pick([0, 0, 1, 3]),
+    weight: choices.pick([1, 1, 1, 1, 1, 10, 256, 0]),
+    backup: choices.chance(0.15),
+    disabled: choices.chance(0.05),
+    sendProxy: choices.pick([0, 0, 0, 0, 1, 2]),
+  };
+}

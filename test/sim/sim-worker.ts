@@ -1,0 +1,257 @@
+/**
+ * One simulated data-plane thread: the production engine over simulated sockets, and the queue of
+ * what its event loop would have to do next.
+ */
+import type { Ticker } from "../../src/base/clock.ts";
+import type { Conduit } from "../../src/conduit/conduit.ts";
+import { applyMutations } from "../../src/data/apply.ts";
+import { Engine } from "../../src/data/engine.ts";
+import type { Environment } from "../../src/data/engine.ts";
+import { handleNote } from "../../src/data/notes.ts";
+import { shutBySelector } from "../../src/data/shutdown.ts";
+import type { ListeningSocket } from "../../src/data/views.ts";
+import {
+  WORKER_INBOX_HEAD,
+  WORKER_INBOX_TAIL,
+  WORKER_STRIDE,
+} from "../../src/tables/generated/worker.ts";
+import { drainInbox } from "../../src/tables/inbox.ts";
+import { unpackMutations } from "../../src/tables/mutations.ts";
+import type { ToWorker, WorkerGlobals } from "../../src/tables/mutations.ts";
+import type { BindSpec } from "../../src/tables/spec.ts";
+import type { SimSocket } from "../support/sim-socket.ts";
+import type { SimClient } from "./far.ts";
+import type { World } from "./world.ts";
+
+/** Clients that have connected to one worker's socket of one bind and were not accepted yet. */
+export type Backlog = { port: number; worker: number; clients: SimClient[] };
+
+/** What control sends, and whom it tells how many streams were shut down. */
+export type Message = ToWorker;
+
+const GLOBALS: WorkerGlobals = {
+  bufsize: 16_384,
+  rcvbufClient: 0,
+  rcvbufServer: 0,
+  sndbufClient: 0,
+  sndbufServer: 0,
+  maxaccept: 0,
+  logAllStreams: true,
+  hostName: "sim",
+};
+
+/** A listening socket of a worker: accepts from its backlog while it is open. */
+class SimListener implements ListeningSocket {
+  isAccepting = false;
+  private hasPaused = false;
+  private readonly world: World;
+  readonly backlog: Backlog;
+  readonly accept: (client: SimClient) => void;
+
+  constructor(world: World, backlog: Backlog, accept: (client: SimClient) => void) {
+    this.world = world;
+    this.backlog = backlog;
+    this.accept = accept;
+  }
+
+  get isReady(): boolean {
+    return this.isAccepting && this.backlog.clients.length > 0;
+  }
+
+  start(): number {
+    if (this.world.failsAccept()) return -24;
+    if (this.hasPaused) this.world.marks.hit("paused listener resumed");
+    this.isAccepting = true;
+    return 0;
+  }
+
+  pause(): void {
+    this.hasPaused = true;
+    this.isAccepting = false;
+  }
+}
+
+export class SimWorker {
+  readonly world: World;
+  readonly number: number;
+  engine: Engine;
+  /** The thread is gone, and control has not noticed yet. */
+  isLost = false;
+  /** Control has buried it, and no other has taken its number yet. */
+  isBuried = false;
+  /** The engine said that its last stream has ended after a stop. */
+  hasStopped = false;
+  sockets: SimSocket[] = [];
+  readonly messages: Message[] = [];
+  private turns: (() => void)[] = [];
+  private listeners: SimListener[] = [];
+  private readonly ready: (SimSocket | SimListener | (() => void))[] = [];
+
+  constructor(world: World, number: number) {
+    this.world = world;
+    this.number = number;
+    this.engine = this.makeEngine();
+  }
+
+  get isRunning(): boolean {
+    return !this.isLost && !this.isBuried;
+  }
+
+  /** The callback with which the engine arms its wheel. */
+  get wheelCallback(): () => void {
+    return (this.engine as unknown as { onTimer: () => void }).onTimer;
+  }
+
+  private makeEngine(): Engine {
+    return new Engine(this.number, this.world.tables, this.environment(), GLOBALS);
+  }
+
+  private environment(): Environment {
+    const { world, number } = this;
+    return {
+      clock: world.clock,
+      startTimer: (delayMs: number, run: () => void): Ticker => {
+        // Besides the wheel only limits of a second start timers.
+        if (run !== this.wheelCallback) world.marks.hit("rate limit reached");
+        return world.clock.start(number, delayMs, run);
+      },
+      nextTurn: (run) => this.turns.push(run),
+      dial: (target, owner) => world.dial(this, target, owner),
+      listen: (spec, _fd, onAccept) => this.listen(spec, onAccept),
+      random32: () => world.choices.next(),
+      hasDescriptor: () => world.hasDescriptor(),
+      ringControl: () => world.inside(this, "ringControl"),
+      notice: (text) => world.trace(() => `w${number} notice ${text}`),
+      stopped: () => {
+        this.hasStopped = true;
+      },
+    };
+  }
+
+  private listen(spec: BindSpec, onAccept: (conduit: Conduit) => void): ListeningSocket {
+    const port = spec.address.family === "ipv4" ? spec.address.port : 0;
+    const backlog = this.world.backlog(port, this.number);
+    const listener = new SimListener(this.world, backlog, (client) =>
+      onAccept(this.world.accept(this, client)),
+    );
+    this.listeners.push(listener);
+    return listener;
+  }
+
+  /** A socket that the worker owns from now on. */
+  own(socket: SimSocket): void {
+    socket.hook = (_socket, call) => this.world.inside(this, call);
+    this.sockets.push(socket);
+  }
+
+  /** Lets go of sockets that are over. */
+  sweep(): void {
+    const { sockets } = this;
+    let kept = 0;
+    for (const socket of sockets) {
+      if (socket.isResetSwallowed) this.world.marks.hit("write found the connection gone");
+      if (!socket.nearClosed && !socket.closeDelivered) sockets[kept++] = socket;
+    }
+    sockets.length = kept;
+  }
+
+  /** One event of its loop, chosen at random among those that could come next; false = none. */
+  turn(): boolean {
+    const { ready, world } = this;
+    ready.length = 0;
+    if (this.messages.length > 0) ready.push(this.readMessage);
+    if (this.turns.length > 0) ready.push(this.runTurn);
+    if (world.clock.isDue(this.number)) ready.push(this.fireTimer);
+    if (this.hasNotes()) ready.push(this.readNotes);
+    for (const listener of this.listeners) if (listener.isReady) ready.push(listener);
+    for (const socket of this.sockets) if (socket.isReady) ready.push(socket);
+    if (ready.length === 0) return false;
+    const next = ready[world.choices.below(ready.length)]!;
+    if (typeof next === "function") next();
+    else if (next instanceof SimListener) this.acceptFrom(next);
+    else this.deliver(next);
+    return true;
+  }
+
+  /** Has the worker anything to do? */
+  get isBusy(): boolean {
+    if (this.messages.length > 0 || this.turns.length > 0 || this.hasNotes()) return true;
+    if (this.world.clock.isDue(this.number)) return true;
+    if (this.sockets.some((socket) => socket.isReady)) return true;
+    return this.listeners.some((listener) => listener.isReady);
+  }
+
+  private hasNotes(): boolean {
+    const { words } = this.world.tables.workers;
+    const row = this.number * WORKER_STRIDE;
+    return words[row + WORKER_INBOX_HEAD] !== words[row + WORKER_INBOX_TAIL];
+  }
+
+  private deliver(socket: SimSocket): void {
+    this.world.trace(() => `w${this.number} event on socket ${socket.id}`);
+    socket.deliver();
+  }
+
+  private acceptFrom(listener: SimListener): void {
+    const client = listener.backlog.clients.shift()!;
+    this.world.trace(() => `w${this.number} accepts ${client}`);
+    listener.accept(client);
+    if (client.stream < 0) this.world.marks.hit("parked accept");
+  }
+
+  private readonly fireTimer = (): void => {
+    this.world.isTimerEvent = true;
+    this.world.trace(() => `w${this.number} timer`);
+    this.world.clock.fire(this.number);
+  };
+
+  private readonly runTurn = (): void => {
+    const turns = this.turns;
+    this.turns = [];
+    this.world.trace(() => `w${this.number} end of turn`);
+    for (const run of turns) run();
+  };
+
+  private readonly readNotes = (): void => {
+    this.world.trace(() => `w${this.number} reads its inbox`);
+    const { engine } = this;
+    drainInbox(this.world.tables, this.number, (kind, a, b, c) => {
+      this.world.noteArrives(this, kind, a);
+      handleNote(engine, kind, a, b, c);
+    });
+  };
+
+  private readonly readMessage = (): void => {
+    const message = this.messages.shift()!;
+    this.world.trace(() => `w${this.number} message ${message.type}`);
+    if (message.type === "mutations") {
+      applyMutations(this.engine, unpackMutations(message.batch));
+    } else if (message.type === "shutdown") {
+      this.world.shutMany(shutBySelector(this.engine, message));
+    }
+  };
+
+  /** The thread ends here: its descriptors are closed, its memory is gone. */
+  die(): void {
+    this.isLost = true;
+    this.world.clock.dropOwner(this.number);
+    this.turns = [];
+    this.messages.length = 0;
+    this.listeners = [];
+    for (const socket of this.sockets) {
+      socket.events = null;
+      socket.hook = () => {};
+      socket.terminate();
+    }
+    this.sockets = [];
+  }
+
+  /** A new thread takes the number. */
+  start(): void {
+    this.isLost = false;
+    this.isBuried = false;
+    this.hasStopped = false;
+    this.engine = this.makeEngine();
+    applyMutations(this.engine, this.world.mutationLog.records);
+  }
+}

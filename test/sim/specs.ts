@@ -1,0 +1,163 @@
+/** The plan of a simulation: the specs that a configuration with these options would give. */
+import { TIME_UNSET } from "../../src/tables/spec.ts";
+import type {
+  BalanceSpec,
+  BindSpec,
+  GlobalSpec,
+  KeepaliveSpec,
+  Plan,
+  ProxySpec,
+  ServerSpec,
+} from "../../src/tables/spec.ts";
+import type { ProxyOptions, ServerOptions, SimOptions } from "./options.ts";
+
+const ORIGIN = { file: "sim", line: 0 };
+const KEEPALIVE: KeepaliveSpec = { enabled: false, idleSeconds: 0, intervalSeconds: 0, count: 0 };
+/** Port of the first frontend. */
+const FRONT_PORT = 8000;
+/** Port of the first server. */
+export const SERVER_PORT = 9000;
+
+/** Everything that the simulation begins with: a `listen` section for each of its proxies. */
+export function makePlan(options: SimOptions): Plan {
+  let port = SERVER_PORT;
+  const proxies = options.proxies.map((proxy, index) => {
+    const servers = proxy.hasBackend ? proxy.servers : [];
+    return makeProxy(
+      proxy,
+      index,
+      servers.map((server, at) => makeServer(server, `s${at + 1}`, at + 1, port++)),
+    );
+  });
+  const sluice = { logLevel: "error", logFormat: "off" } as const;
+  return { version: 1, global: {} as GlobalSpec, sluice, proxies };
+}
+
+function makeProxy(options: ProxyOptions, index: number, servers: ServerSpec[]): ProxySpec {
+  return {
+    name: `p${index + 1}`,
+    id: index + 1,
+    hasFront: true,
+    hasBack: options.hasBackend,
+    section: options.hasBackend ? "listen" : "frontend",
+    disabled: false,
+    timeouts: { ...options.timeouts, check: TIME_UNSET },
+    logs: [],
+    logFormatKind: "tcplog",
+    options: {
+      dontlognull: false,
+      logasap: options.logasap,
+      dontlogNormal: false,
+      logSeparateErrors: false,
+      logHealthChecks: false,
+      abortonclose: options.abortonclose,
+      allbackups: options.allbackups,
+      nolinger: options.nolinger,
+      redispatch: options.redispatch !== 0,
+      redispatchInterval: options.redispatch,
+      persist: false,
+      contstats: false,
+      independantStreams: false,
+      transparent: false,
+      srcPortTransparent: false,
+      tcpCheck: false,
+    },
+    clientKeepalive: KEEPALIVE,
+    serverKeepalive: KEEPALIVE,
+    binds: [makeBind(options, index)],
+    maxconn: options.maxconn,
+    backlog: 0,
+    rateLimitSessions: options.rateLimit,
+    useBackends: [],
+    servers,
+    useServers:
+      options.forcesServer && servers.length > 0
+        ? [{ server: servers[0]!.name, origin: ORIGIN }]
+        : [],
+    balance: makeBalance(options),
+    retries: options.retries,
+    fullconn: options.fullconn,
+    origin: ORIGIN,
+  };
+}
+
+function makeBalance(options: ProxyOptions): BalanceSpec {
+  return {
+    algorithm: options.algorithm,
+    draws: 2,
+    hashType: options.isConsistent ? "consistent" : "map-based",
+    hashFunction: "sdbm",
+    avalanche: true,
+    balanceFactor: options.balanceFactor,
+  };
+}
+
+function makeBind(options: ProxyOptions, index: number): BindSpec {
+  const port = FRONT_PORT + index;
+  return {
+    address: { family: "ipv4", host: "127.0.0.1", port },
+    id: 1,
+    acceptProxy: options.acceptProxy,
+    backlog: 0,
+    maxconn: options.listenerMaxconn,
+    v4v6: false,
+    v6only: false,
+    transparent: false,
+    tfo: false,
+    deferAccept: false,
+    mss: 0,
+    tcpUserTimeoutMs: 0,
+    mode: -1,
+    uid: -1,
+    gid: -1,
+    text: `127.0.0.1:${port}`,
+    origin: ORIGIN,
+  };
+}
+
+/** A server that is reached at `port`. */
+export function makeServer(
+  options: ServerOptions,
+  name: string,
+  id: number,
+  port: number,
+): ServerSpec {
+  const spec: ServerSpec = {
+    name,
+    id,
+    address: { family: "ipv4", host: "127.0.0.1", port },
+    portMode: "fixed",
+    portOffset: 0,
+    weight: options.weight,
+    maxconn: options.maxconn,
+    minconn: options.minconn,
+    maxqueue: options.maxqueue,
+    backup: options.backup,
+    disabled: options.disabled,
+    initState: "up",
+    tfo: false,
+    tcpUserTimeoutMs: 0,
+    mark: 0,
+    tos: 0,
+    onError: "fail-check",
+    onMarkedDown: "none",
+    onMarkedUp: "none",
+    observe: "none",
+    errorLimit: 10,
+    slowstartMs: 0,
+    check: {
+      enabled: false,
+      intervalMs: 2000,
+      fastIntervalMs: 0,
+      downIntervalMs: 0,
+      rise: 2,
+      fall: 3,
+      port: 0,
+      sendProxy: false,
+      kind: "tcp",
+    },
+    origin: ORIGIN,
+  };
+  if (options.sendProxy !== 0) spec.sendProxy = { version: options.sendProxy, options: [] };
+  return spec;
+}

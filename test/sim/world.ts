@@ -1,0 +1,360 @@
+/**
+ * One simulated process: control's tables and objects, workers that run the production engine, and
+ * the clients and servers around it. `step` does one thing; everything is drawn from one seed.
+ *
+ *   clients ─▶ backlogs ─▶ workers (src/data) ─▶ dials ─▶ servers
+ *                 ▲             ▲   │
+ *   control ──────┴─ mutations ─┘   └─▶ log rings, shared tables ─▶ invariants
+ */
+import { Lb } from "../../src/balance/lb.ts";
+import { parseIp } from "../../src/base/address.ts";
+import { BACK, CLOSE_REFUSED, CLOSE_RESOURCE, FRONT } from "../../src/conduit/conduit.ts";
+import type { Conduit, ConduitOwner } from "../../src/conduit/conduit.ts";
+import { Endpoint } from "../../src/conduit/sockaddr.ts";
+import type { DialTarget } from "../../src/conduit/tcp/dial.ts";
+import { buildPlan, makeWorkshop } from "../../src/control/build.ts";
+import type { Workshop } from "../../src/control/build.ts";
+import type { ServerObject } from "../../src/control/model.ts";
+import { MutationLog } from "../../src/control/mutation-log.ts";
+import { Stream } from "../../src/data/stream.ts";
+import { WORKER_STATE_RUNNING } from "../../src/tables/generated/enums.ts";
+import { PROCESS_MAXCONN, PROCESS_WORKER_COUNT } from "../../src/tables/generated/process.ts";
+import { QUEUE_STATE, QUEUE_STREAM } from "../../src/tables/generated/queue.ts";
+import { WORKER_STATE, WORKER_STRIDE } from "../../src/tables/generated/worker.ts";
+import { NOTE_GRANT } from "../../src/tables/inbox.ts";
+import { packMutations } from "../../src/tables/mutations.ts";
+import { reserveTables, Tables } from "../../src/tables/tables.ts";
+import { SimClock } from "../support/sim-clock.ts";
+import { SimConduit, SimTcpConduit } from "../support/sim-conduit.ts";
+import type { SimEndpoints } from "../support/sim-conduit.ts";
+import type { Choices } from "../support/sim-random.ts";
+import { CONNECTED, SimSocket } from "../support/sim-socket.ts";
+import { SimClient, SimLink } from "./far.ts";
+import { Invariants } from "./invariants.ts";
+import { Marks } from "./marks.ts";
+import { MOODS } from "./options.ts";
+import type { Mood, SimOptions } from "./options.ts";
+import { harvestRecords } from "./outcomes.ts";
+import { SimWorker } from "./sim-worker.ts";
+import type { Backlog } from "./sim-worker.ts";
+import { makePlan } from "./specs.ts";
+import { require } from "./violation.ts";
+
+/** A thread dies in the middle of what it does. */
+export class WorkerLost extends Error {
+  override name = "WorkerLost";
+}
+
+/** A server that streams are dialled to. */
+export type SimServer = {
+  object: ServerObject;
+  port: number;
+  /** How all connections to it go; null = as the run's moods say. */
+  mood: Mood | null;
+  /** Taken out of the configuration; its row is not used any more. */
+  isGone: boolean;
+};
+
+/** Connections that fail for want of a descriptor, and listening sockets that cannot be opened. */
+const RESOURCE_FAILURES = 0.005;
+const ACCEPT_FAILURES = 0.05;
+const SERVERS_ROOM = 24;
+
+/** What clients reach. */
+const OWN_ADDRESS = new Endpoint();
+parseIp("127.0.0.1", OWN_ADDRESS.ip);
+OWN_ADDRESS.family = 4;
+OWN_ADDRESS.port = 8000;
+
+export class World {
+  readonly options: SimOptions;
+  readonly choices: Choices;
+  readonly clock = new SimClock();
+  readonly tables: Tables;
+  readonly lb: Lb;
+  readonly mutationLog: MutationLog;
+  readonly shop: Workshop;
+  readonly workers: SimWorker[] = [];
+  readonly clients: SimClient[] = [];
+  readonly links: SimLink[] = [];
+  /** Links that the proxy has not let go of. */
+  heldLinks: SimLink[] = [];
+  readonly servers: SimServer[] = [];
+  readonly clientsByStream = new Map<number, SimClient>();
+  readonly marks = new Marks();
+  readonly invariants: Invariants;
+  private readonly backlogs = new Map<string, Backlog>();
+  private readonly traced: string[] | null;
+  private depth = 0;
+  private nextSocket = 1;
+  stepCount = 0;
+  /** The run is over: nothing new begins, everything comes to an end. */
+  isDraining = false;
+  isStopping = false;
+  hasShutDown = false;
+  /** Servers that wait for all workers to know them, and rows that wait for all to forget them. */
+  readonly pendingStart: { server: SimServer; sequence: number }[] = [];
+  readonly pendingFree: { row: number; sequence: number }[] = [];
+  /** The event of this step was a timer. */
+  isTimerEvent = false;
+
+  constructor(options: SimOptions, choices: Choices, traced: string[] | null) {
+    this.options = options;
+    this.choices = choices;
+    this.traced = traced;
+    const blocks = reserveTables({
+      workers: options.workers,
+      proxies: options.proxies.length,
+      listeners: options.proxies.length,
+      servers: SERVERS_ROOM,
+      queueEntries: options.queueEntries,
+      arenaWords: 1 << 20,
+    });
+    this.tables = new Tables(blocks);
+    this.lb = new Lb(this.tables, 0, () => choices.next());
+    const process = this.tables.process.words;
+    process[PROCESS_MAXCONN] = options.processMaxconn;
+    process[PROCESS_WORKER_COUNT] = options.workers;
+    this.mutationLog = new MutationLog(this.tables, (records) => {
+      const batch = packMutations(records);
+      for (const worker of this.workers) {
+        if (worker.isRunning) worker.messages.push({ type: "mutations", batch });
+      }
+    });
+    const plan = makePlan(options);
+    this.shop = makeWorkshop(plan, this.tables, this.lb, this.mutationLog, null, options.workers);
+    buildPlan(this.shop);
+    for (const object of this.shop.model.serverByRow.values()) this.addServer(object);
+    for (let number = 1; number <= options.workers; number++) {
+      const at = number * WORKER_STRIDE + WORKER_STATE;
+      Atomics.store(this.tables.workers.words, at, WORKER_STATE_RUNNING);
+      this.workers.push(new SimWorker(this, number));
+    }
+    this.mutationLog.flush();
+    this.invariants = new Invariants(this);
+    for (const worker of this.workers) while (worker.messages.length > 0) this.turn(worker);
+  }
+
+  addServer(object: ServerObject): void {
+    const { address } = object.spec;
+    const port = address?.family === "ipv4" ? address.port : 0;
+    this.servers.push({ object, port, mood: null, isGone: false });
+  }
+
+  /** Writes a line of the trace, if one is wanted. */
+  trace(line: () => string): void {
+    if (this.traced === null) return;
+    const indent = "  ".repeat(this.depth);
+    this.traced.push(`${this.stepCount} ${this.clock.nowMs() - 100_000}ms ${indent}${line()}`);
+  }
+
+  // ── the network ──
+
+  backlog(port: number, worker: number): Backlog {
+    const key = `${port}/${worker}`;
+    let found = this.backlogs.get(key);
+    if (found === undefined) {
+      found = { port, worker, clients: [] };
+      this.backlogs.set(key, found);
+    }
+    return found;
+  }
+
+  allBacklogs(): Iterable<Backlog> {
+    return this.backlogs.values();
+  }
+
+  /** The listening descriptor is closed: whoever was not accepted is refused. */
+  refuseBacklog(backlog: Backlog): void {
+    for (const client of backlog.clients.splice(0)) {
+      client.isRefused = true;
+      client.socket.terminate();
+    }
+  }
+
+  newSocket(): SimSocket {
+    return new SimSocket(this.nextSocket++, this.options.habits, this.choices);
+  }
+
+  /** A worker takes a client from its backlog. */
+  accept(worker: SimWorker, client: SimClient): Conduit {
+    client.isAccepted = true;
+    client.worker = worker.number;
+    const endpoints: SimEndpoints = {
+      remote: (out) => out.copyFrom(client.endpoint),
+      local: (out) => out.copyFrom(OWN_ADDRESS),
+    };
+    this.own(worker, client.socket, client);
+    const conduit =
+      this.options.conduit === "pipe"
+        ? new SimConduit(client.socket, endpoints, null, FRONT, false)
+        : new SimTcpConduit(client.socket, endpoints, null, FRONT, false);
+    conduit.onOwner = (owner) => {
+      if (!(owner instanceof Stream)) return;
+      client.stream = owner.uniqueCounter;
+      this.clientsByStream.set(client.stream, client);
+    };
+    return conduit;
+  }
+
+  /** A worker connects to a server. */
+  dial(worker: SimWorker, target: DialTarget, owner: ConduitOwner): Conduit | number {
+    this.inside(worker, "dial");
+    require(owner instanceof Stream, "a stream dials");
+    const client = this.clientsByStream.get(owner.uniqueCounter);
+    require(client !== undefined && client.worker === worker.number, "a stream has its client");
+    const row = owner.server?.row ?? 0;
+    const port = target.address.family === "ipv4" ? target.address.port : 0;
+    const server = this.servers.find((one) => !one.isGone && one.object.row === row);
+    require(server !== undefined && server.port === port, "a stream dials its own server");
+    const { choices } = this;
+    if (!this.isDraining && choices.chance(RESOURCE_FAILURES)) return CLOSE_RESOURCE;
+    const mood = this.moodOf(server);
+    if (mood === "refuse") {
+      this.trace(() => `w${worker.number} dial for ${client}: ${server.object.spec.name} refuses`);
+      return CLOSE_REFUSED;
+    }
+    const socket = this.newSocket();
+    socket.isConnecting = true;
+    // A PROXY header fits into the empty buffer of a new connection, nearly always.
+    const expectsHeader = server.object.spec.sendProxy !== undefined;
+    socket.takesFirstWrite = expectsHeader && !choices.chance(0.03);
+    const payload = choices.below(this.options.payloadBytesMax + 1);
+    const link = new SimLink(
+      this.links.length + 1,
+      socket,
+      client,
+      row,
+      payload,
+      expectsHeader,
+      mood,
+    );
+    this.links.push(link);
+    this.heldLinks.push(link);
+    client.links.push(link);
+    this.own(worker, socket, client);
+    this.trace(() => `w${worker.number} dials ${server.object.spec.name}: ${link}, ${mood}`);
+    const endpoints: SimEndpoints = {
+      remote: (out) => out.clear(),
+      local: (out) => out.clear(),
+    };
+    return this.options.conduit === "pipe"
+      ? new SimConduit(socket, endpoints, owner, BACK, true)
+      : new SimTcpConduit(socket, endpoints, owner, BACK, true);
+  }
+
+  private own(worker: SimWorker, socket: SimSocket, client: SimClient): void {
+    worker.own(socket);
+    socket.onMoved = () => {
+      client.movedAtMs = this.clock.nowMs();
+    };
+  }
+
+  private moodOf(server: SimServer): Mood {
+    if (this.isDraining) return "accept";
+    if (server.mood !== null) return server.mood;
+    const { moods } = this.options;
+    return MOODS[this.choices.weighted(MOODS.map((mood) => moods[mood]))]!;
+  }
+
+  /** What a server does with a connection that it was asked for. @returns false: nothing, ever */
+  settle(link: SimLink): boolean {
+    const { socket, mood } = link;
+    if (mood === "silence" && !this.isDraining) return false;
+    this.trace(() => `server settles ${link}: ${mood}`);
+    if (mood === "refuseLate" || mood === "silence") {
+      link.hasFailed = true;
+      socket.fate = CLOSE_REFUSED;
+      return true;
+    }
+    socket.fate = CONNECTED;
+    link.isOpen = true;
+    if (mood === "reset") link.reset();
+    if (mood === "closeAtOnce") link.close();
+    return true;
+  }
+
+  failsAccept(): boolean {
+    const fails = this.stepCount > 0 && !this.isDraining && this.choices.chance(ACCEPT_FAILURES);
+    if (fails) this.marks.hit("accept failed");
+    return fails;
+  }
+
+  hasDescriptor(): boolean {
+    const has = this.isDraining || !this.choices.chance(RESOURCE_FAILURES);
+    if (!has) this.marks.hit("no descriptor");
+    return has;
+  }
+
+  // ── the threads ──
+
+  /** Gives a worker one event. @returns false when it had none */
+  turn(worker: SimWorker): boolean {
+    try {
+      return worker.turn();
+    } catch (error) {
+      if (!(error instanceof WorkerLost)) throw error;
+      this.trace(() => `w${worker.number} dies inside the event`);
+      this.marks.hit("worker lost inside");
+      this.lose(worker);
+      return true;
+    }
+  }
+
+  /** A worker's thread ends. */
+  lose(worker: SimWorker): void {
+    for (const client of this.clients) {
+      if (client.worker === worker.number && client.isAccepted && !client.socket.nearClosed) {
+        client.isOrphan = true;
+      }
+    }
+    worker.die();
+  }
+
+  /**
+   * A call out of the engine: another thread may run here, or this one may end here. The sharpest
+   * invariants are looked at, because other threads see this very state.
+   */
+  inside(worker: SimWorker, call: string): void {
+    if (this.depth > 0) return;
+    this.invariants.checkInside();
+    const { choices, options } = this;
+    if (!this.isDraining && choices.chance(options.dieInside)) {
+      this.trace(() => `w${worker.number} dies inside ${call}`);
+      throw new WorkerLost();
+    }
+    if (!choices.chance(options.interrupt)) return;
+    const others = this.workers.filter((one) => one !== worker && one.isRunning);
+    if (others.length === 0) return;
+    const other = choices.pick(others);
+    this.depth++;
+    this.trace(() => `(inside ${call} of w${worker.number})`);
+    try {
+      if (this.turn(other)) this.marks.hit("thread interrupted");
+    } finally {
+      this.depth--;
+    }
+  }
+
+  /** A note is about to be acted on. */
+  noteArrives(worker: SimWorker, kind: number, entry: number): void {
+    if (kind !== NOTE_GRANT) return;
+    const { words } = this.tables.queue;
+    const stream = worker.engine.streams[words[entry + QUEUE_STREAM]!];
+    const isStale = stream === undefined || stream === null || stream.queueEntry !== entry;
+    if (isStale || words[entry + QUEUE_STATE] !== 2) this.marks.hit("stale grant");
+  }
+
+  shutMany(count: number): void {
+    if (count > 0) this.trace(() => `${count} streams shut down`);
+  }
+
+  /** After each step: what the step must not have broken. */
+  settleStep(): void {
+    for (const worker of this.workers) worker.sweep();
+    this.heldLinks = this.heldLinks.filter((link) => link.isHeld);
+    harvestRecords(this);
+    this.invariants.check();
+    this.isTimerEvent = false;
+  }
+}
