@@ -84,7 +84,7 @@ conformance("balance", [
     config: (lab) => listen(lab, "  balance leastconn"),
     async traffic(lab) {
       const visits = await visitAndStay(lab, 6);
-      const before = countEach(namesOf(visits));
+      const before = namesOf(visits);
       const leavers = visits.filter((one) => one.name === "s2");
       for (const one of leavers) one.leave();
       await lab.logs(leavers.length);
@@ -133,6 +133,21 @@ conformance("balance", [
       `  balance hash src\n  hash-type consistent ${name} avalanche`,
     ),
   ]),
+  hashing(
+    "source, consistent, with one server gone: only its clients move",
+    ["  balance source", "  hash-type consistent"].join("\n"),
+    ["", "disabled", ""],
+  ),
+  behaviour({
+    name: "hash-balance-factor keeps one address from filling one server",
+    servers,
+    config: (lab) =>
+      listen(lab, "  balance source\n  hash-type consistent\n  hash-balance-factor 125"),
+    async traffic(lab) {
+      const counts = countEach(namesOf(await visitAndStay(lab, 12)));
+      return Object.values(counts).sort();
+    },
+  }),
   behaviour({
     name: "a disabled server gets nobody",
     servers,

@@ -1,6 +1,7 @@
 /** Checks by connecting: who is taken out, when it comes back, and what the log says. */
 import { startNamed } from "../support/peers.ts";
 import { until } from "../support/procs.ts";
+import { playClient } from "../support/tcp-script.ts";
 import { askName, askNames, countEach } from "../support/traffic.ts";
 import { behaviour, conformance, type Lab } from "./harness.ts";
 
@@ -73,6 +74,27 @@ conformance("checks", [
         return (await askName({ port: lab.port("fe") })) === "main";
       });
       return { lines, during, main: main.accepted > 0 };
+    },
+  }),
+  behaviour({
+    name: "on-marked-down shutdown-sessions ends the streams of a server that goes down",
+    servers: { s2: () => startNamed("s2") },
+    config: (lab) => `listen fe
+  ${lab.bind("fe")}
+  server s1 127.0.0.1:${lab.port("served")} ${CHECK} port ${lab.port("checked")} on-marked-down shutdown-sessions
+  ${lab.line("s2")} backup`,
+    async traffic(lab) {
+      await using served = startNamed("s1", lab.port("served"));
+      const checked = startNamed("check", lab.port("checked"));
+      await until("the server to be used", async () => {
+        return (await askName({ port: lab.port("fe") })) === "s1";
+      });
+      const held = playClient("read-line; read-end", { port: lab.port("fe") });
+      await until("the stream", () => served.open === 1);
+      checked.kill();
+      const lines = await stateLines(lab, /fe\/s1 is DOWN.* 1 sessions active/, 1);
+      const [line] = await lab.syslog.matching(/ fe fe\/s1 .* D[-\w] /, 1);
+      return { lines, held: await held, state: / (D[-\w]) /.exec(line ?? "")?.[1] };
     },
   }),
   behaviour({

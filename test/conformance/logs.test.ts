@@ -53,6 +53,23 @@ conformance("logs", [
   formatted("samples", "mark %[src] %[fe_name] %[str(a-b),upper] %[int(7)] %[src,ipmask(24)]"),
   formatted("a literal percent and unset values", "mark 100%% %[env(NO_SUCH_VARIABLE)]-"),
   behaviour({
+    name: "numbers of connections, of a stream that is alone and of one that is not",
+    servers,
+    config: (lab) => listen(lab),
+    async traffic(lab) {
+      const where = { port: lab.port("fe") };
+      const counts = async (count: number): Promise<string | undefined> =>
+        / (\d+\/\d+\/\d+\/\d+\/\d+) /.exec(
+          (await lab.syslog.matching(/be\/s1/, count)).at(-1) ?? "",
+        )?.[1];
+      const [first, second] = [await visit(where), await visit(where)];
+      first.leave();
+      const crowded = await counts(1);
+      second.leave();
+      return [crowded, await counts(2)];
+    },
+  }),
+  behaviour({
     name: "log facility",
     servers,
     config: (lab) => `frontend fe
