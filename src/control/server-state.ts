@@ -16,7 +16,7 @@ import {
   SERVER_STATE_MAINT,
   SERVER_STATE_UP,
 } from "../tables/generated/enums.ts";
-import { PROXY_ACTIVE_UP, PROXY_BACKUP_UP, PROXY_QUEUE_LENGTH } from "../tables/generated/proxy.ts";
+import { PROXY_ACTIVE_UP, PROXY_BACKUP_UP } from "../tables/generated/proxy.ts";
 import * as row from "../tables/generated/server.ts";
 import type { Tables } from "../tables/tables.ts";
 import { noServer, serverDown, serverUp } from "./logs/sentences.ts";
@@ -99,7 +99,7 @@ function factsOf(
     backupLeft: proxies[backend.row + PROXY_BACKUP_UP]!,
     sessions: servers[server.row + row.SERVER_SERVED]!,
     requeued,
-    queued: proxies[backend.row + PROXY_QUEUE_LENGTH]!,
+    queued: servers[server.row + row.SERVER_QUEUE_LENGTH]!,
     ...(isToldAlready ? {} : { check }),
   };
 }

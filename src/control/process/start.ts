@@ -18,6 +18,7 @@ import { startChecks } from "../checks/start.ts";
 import { LogHub } from "../logs/hub.ts";
 import { BindError, startServing } from "../serve.ts";
 import type { Serving } from "../serve.ts";
+import type { StateKeeper } from "../server-state.ts";
 import type { OldProcesses, RunOptions } from "./arguments.ts";
 import { usableCpuCount } from "./cpu.ts";
 import { leaveTerminal, runInBackground, takeReadyDescriptor } from "./daemon.ts";
@@ -101,12 +102,14 @@ async function serve(input: ServeInput): Promise<number> {
   const journal = new Journal(output);
   catchFaults(journal);
   const serving = await bindAndServe(input, journal, workers, maxconn);
-  const checks = startChecks({
-    shop: serving.shop,
-    clock: systemClock,
+  const { shop, pool } = serving;
+  const keeper: StateKeeper = {
+    tables: shop.tables,
+    lb: shop.lb,
+    pool,
     tell: (proxy, notice) => journal.tell(proxy, notice),
-    shutdown: (selector, cause) => void serving.pool.shutdown(selector, cause),
-  });
+  };
+  const checks = startChecks(shop.model, keeper, systemClock);
   const unhandle = handleSignals(plan.global, {
     softStop: (hardStopMs) => {
       checks.stop();
@@ -117,9 +120,9 @@ async function serve(input: ServeInput): Promise<number> {
       serving.stop();
     },
     done: serving.done,
-    states: () => describeStates(serving.shop.model),
+    states: () => describeStates(shop.model),
     sayStopped: () => {
-      for (const { proxy, notice } of describeStopped(serving.shop.model)) {
+      for (const { proxy, notice } of describeStopped(shop.model)) {
         journal.tell(proxy, notice);
       }
     },
