@@ -1,8 +1,8 @@
-import { PROXY_FLAG_ALL_BACKUPS, QUEUE_FLAG_MOVED } from "../tables/generated/enums.ts";
 /**
  * What balancing knows, for logs, samples and the runtime API. Read plainly and without the lock:
  * a number may be a moment old.
  */
+import { PROXY_FLAG_ALL_BACKUPS, QUEUE_FLAG_MOVED } from "../tables/generated/enums.ts";
 import {
   PROXY_ACTIVE_UP,
   PROXY_BACKUP_UP,

@@ -1,8 +1,8 @@
-import type { AclSources } from "../expr/parse.ts";
 /**
  * What one load knows while it reads: the messages, the environment, the sections so far, names to
  * look up, and the two ways to treat words that do nothing here. Main thread; one per load.
  */
+import type { AclSources } from "../expr/parse.ts";
 import type { Origin } from "../tables/spec.ts";
 import type { Accounts } from "./accounts.ts";
 import type { GlobalDraft } from "./draft-global.ts";

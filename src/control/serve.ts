@@ -1,10 +1,10 @@
-import { Lb } from "../balance/lb.ts";
 /**
  * A serving process: tables, sockets, workers, in the order in which they must come up and go down.
  *
  *   plan ─▶ rows + sockets ─▶ workers start ─▶ privileges drop ─▶ mutations go out ─▶ serving
  *   stop ─▶ listeners close ─▶ streams end (or are ended) ─▶ workers end ─▶ done
  */
+import { Lb } from "../balance/lb.ts";
 import { onNextTurn, sleepMs, startTimer } from "../base/clock.ts";
 import { random32 } from "../base/prng.ts";
 import { nativeModule } from "../conduit/native.ts";

@@ -1,4 +1,3 @@
-import type { Lb } from "../balance/lb.ts";
 /**
  * What a server may do: its administrative state and its health merged into the one word that
  * balancing reads. The only place that changes a server's state after the start.
@@ -6,6 +5,7 @@ import type { Lb } from "../balance/lb.ts";
  * Down or maintenance: its waiters go elsewhere at once (balance), and with `on-marked-down
  * shutdown-sessions` its streams are ended by the workers that own them.
  */
+import type { Lb } from "../balance/lb.ts";
 import { refreshServer } from "../balance/refresh.ts";
 import {
   SERVER_ADMIN_FORCED_DRAIN,

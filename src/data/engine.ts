@@ -1,10 +1,10 @@
-import { Lb } from "../balance/lb.ts";
 /**
  * The data plane of one worker: its views of the shared tables, its streams, timers and limits.
  *
  * Owns every stream of the worker. Runs on the worker's thread, or in the simulator, which hands in
  * another Environment. What happens to a connection stands in stream.ts.
  */
+import { Lb } from "../balance/lb.ts";
 import { assert } from "../base/assert.ts";
 import type { Clock, Ticker } from "../base/clock.ts";
 import { Wheel } from "../base/wheel.ts";

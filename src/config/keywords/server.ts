@@ -1,8 +1,8 @@
-import { formatIp, IpAddress, parseIp } from "../../base/address.ts";
 /**
  * Options of `server`, `server-template` and `default-server` that are done (HAProxy manual 5.2).
  * The rest of the section is in `server-rest.ts`.
  */
+import { formatIp, IpAddress, parseIp } from "../../base/address.ts";
 import type { ProxyProtocolOut, ServerSpec } from "../../tables/spec.ts";
 import { parseAddress } from "../address.ts";
 import type { LoadContext } from "../context.ts";

@@ -1,5 +1,5 @@
-import { GLOBAL_REST } from "./global-rest.ts";
 /** All keyword tables by chapter, indexed for the parser, `-dK` and the documents. */
+import { GLOBAL_REST } from "./global-rest.ts";
 import { GLOBAL_DONE } from "./global.ts";
 import type { GlobalParser } from "./global.ts";
 import { KeywordIndex } from "./keyword.ts";

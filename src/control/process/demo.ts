@@ -1,8 +1,8 @@
-import { demoPlan } from "../../config/demo.ts";
 /**
  * The demo: three tiny servers inside the process, and what to try with them. The configuration
  * over them is made by `config/demo.ts` and loaded like a file.
  */
+import { demoPlan } from "../../config/demo.ts";
 import type { ConfigText } from "../../config/files.ts";
 
 const LISTEN = "127.0.0.1:8080";

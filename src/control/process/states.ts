@@ -1,8 +1,8 @@
-import { BACK_COUNT_SESSIONS, BACK_COUNT_STRIDE } from "../../tables/generated/back-count.ts";
 /**
  * The states of proxies and servers as sentences, in HAProxy's words: what SIGHUP puts into the
  * log and what a soft stop says of each proxy.
  */
+import { BACK_COUNT_SESSIONS, BACK_COUNT_STRIDE } from "../../tables/generated/back-count.ts";
 import { SERVER_STATE_DOWN, SERVER_STATE_MAINT } from "../../tables/generated/enums.ts";
 import { FRONT_COUNT_CONNECTIONS, FRONT_COUNT_STRIDE } from "../../tables/generated/front-count.ts";
 import * as proxyRow from "../../tables/generated/proxy.ts";

@@ -1,9 +1,9 @@
-import { leaveQueue, leaveServer } from "../../balance/choose.ts";
 /**
  * The end of a stream, and the one place in which a stream leaves its server.
  *
  * @hot
  */
+import { leaveQueue, leaveServer } from "../../balance/choose.ts";
 import { assert } from "../../base/assert.ts";
 import { PROXY_BACK_CURRENT } from "../../tables/generated/proxy.ts";
 import { releaseFront } from "../accept/admission.ts";

@@ -1,3 +1,8 @@
+/**
+ * A server for a stream: forced by a rule, chosen by the algorithm, or waited for in a queue.
+ *
+ * @hot
+ */
 import { chooseServer, leaveQueue, takeGrant } from "../../balance/choose.ts";
 import {
   CHOICE_NO_ENTRY,
@@ -5,11 +10,6 @@ import {
   CHOICE_QUEUE_FULL,
   CHOICE_QUEUED,
 } from "../../balance/lb.ts";
-/**
- * A server for a stream: forced by a rule, chosen by the algorithm, or waited for in a queue.
- *
- * @hot
- */
 import { assert, unreachable } from "../../base/assert.ts";
 import {
   ALGORITHM_HASH,

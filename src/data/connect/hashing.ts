@@ -1,8 +1,8 @@
-import { hashKey, hashSource } from "../../balance/hash.ts";
 /**
  * What deterministic balancing hashes: the client's address (`balance source`) or a sample
  * (`balance hash`). Compiled once a backend.
  */
+import { hashKey, hashSource } from "../../balance/hash.ts";
 import { HASH_NONE } from "../../balance/lb.ts";
 import { compileSample, sampleBytes } from "../../expr/evaluate.ts";
 import type { Engine } from "../engine.ts";
