@@ -39,7 +39,7 @@ function isStale(result: string, sources: readonly string[]): boolean {
   return sources.some((source) => newestMs(join(ROOT, source)) > builtMs);
 }
 
-/** A C compiler of this machine, or undefined. `SLUICE_NO_NATIVE=1` builds as if there were none. */
+/** A C compiler, or undefined. `SLUICE_NO_NATIVE=1` builds as if there were none. */
 function findCompiler(): string | undefined {
   if (process.env["SLUICE_NO_NATIVE"] === "1") return undefined;
   const candidates = [process.env["CC"], "cc", "gcc", "clang"];

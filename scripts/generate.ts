@@ -75,7 +75,8 @@ function typescriptOf(layout: Layout): string {
 }
 
 function enumsOf(): string {
-  const out = [`/** Named values of the tables' states and flags. ${HEAD} */`];
+  const title = "Named values of the tables' states and flags.";
+  const out = ["/**", ` * ${title}`, ` * ${HEAD}`, " */"];
   for (const { name, flags, values } of ENUMS) {
     out.push("");
     for (const [key, value, note] of values) {

@@ -1,7 +1,7 @@
 /**
  * Runs the project's tests and ends with one line: `N passed, N failed[, N skipped]`.
  *
- *   scripts/test                     checks (generated files, types, format, build), then all groups
+ *   scripts/test                     checks (generated files, types, format), build, all groups
  *   scripts/test unit e2e            the build and the named groups
  *   scripts/test unit/balance        … only the test files below test/unit/balance
  *   scripts/test sim --seed N        one seed of the simulator, byte for byte

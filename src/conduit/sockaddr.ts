@@ -4,6 +4,7 @@
 import { IpAddress, normaliseMapped, parseIp, readIp, writeIp } from "../base/address.ts";
 import type { Address } from "../tables/spec.ts";
 
+/** Address families of Linux. */
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;

@@ -51,6 +51,7 @@ const RESTART_PAUSE_MS = 1000;
 type Member = { thread: Worker; ready: boolean; startedAtMs: number; isStopped: boolean };
 type Question = { left: Set<number>; count: number; done: (count: number) => void };
 
+/** All threads of the data plane, by number. Main thread. */
 export class WorkerPool {
   private readonly tables: Tables;
   private readonly lb: Lb;

@@ -55,7 +55,7 @@ export type Environment = {
   stopped(): void;
 };
 
-/** Bytes that streams have moved reach the shared counters at least this often, ms; descriptors too. */
+/** Moved bytes and descriptors reach the shared counters at least this often, ms. */
 const FLUSH_MS = 500;
 
 export class Engine {

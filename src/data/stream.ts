@@ -60,7 +60,7 @@ export class Stream implements ConduitOwner {
   backEnded = false;
   /** Side to be told at the end of the loop turn that the other has finished; -1 = none. */
   finishSide = -1;
-  /** A side takes no more for now: its idle limit counts although it has ended its direction. */
+  /** A side takes no more: its idle limit counts although it has ended its direction. */
   frontBlocked = false;
   backBlocked = false;
   /** A write found the connection gone: its clean close is an abort. */

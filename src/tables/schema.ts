@@ -6,6 +6,8 @@
  * three and requires no difference. Fields are grouped by who writes them; a group starts on its
  * own 64-byte line, so that two writers never share one.
  *
+ * One list, and so over 600 lines: whoever looks for a field looks here.
+ *
  * A record is addressed by its *row*: the offset of its first 32-bit word in the table. Row 0 is
  * never used, so 0 means "none" in every field that holds a row.
  */

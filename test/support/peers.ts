@@ -7,7 +7,7 @@ import type { Socket } from "bun";
 
 import { until } from "./procs.ts";
 
-/** A server of tests. `open` and `openMax` show how many connections it has and ever had at once. */
+/** A server of tests. `open` and `openMax`: connections that it has and ever had at once. */
 export interface Peer extends AsyncDisposable {
   readonly port: number;
   readonly open: number;
@@ -29,7 +29,7 @@ interface PeerHandlers {
   close?(socket: Socket): void;
 }
 
-/** Starts a listener that counts; half-open, so that `end` decides what a FIN does (default: close). */
+/** Starts a listener that counts; half-open: `end` decides what a FIN does (default: close). */
 export function startPeer(handlers: PeerHandlers = {}, port = 0): Peer {
   const sockets = new Set<Socket>();
   const clientPorts: number[] = [];

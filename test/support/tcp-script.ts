@@ -160,7 +160,7 @@ interface Step {
   argument: string;
 }
 
-/** Splits a script into steps; throws on an unknown word, so that a typing error is no behaviour. */
+/** Splits a script into steps; throws on an unknown word: a typing error is no behaviour. */
 export function parseScript(script: string): Step[] {
   const steps = script.match(/(?:"(?:\\.|[^"\\])*"|[^;"])+/g) ?? [];
   return steps.flatMap((text) => {

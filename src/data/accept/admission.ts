@@ -150,7 +150,7 @@ function park(engine: Engine, listener: ListenerView, conduit: Conduit): void {
   assert(engine.streams.length > 0, "park: the engine lives");
 }
 
-/** A limit has room, or control wants the listener again: parked clients first, then the backlog. */
+/** A limit has room, or control wants the listener: parked clients first, then the backlog. */
 export function resumeListener(engine: Engine, listener: ListenerView): void {
   while (listener.parked.length > 0) {
     if (claimRoom(engine, listener) === NO_ROOM) return;
