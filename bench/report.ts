@@ -40,11 +40,17 @@ export function renderTable(results: readonly Result[], contestants: readonly Co
 }
 
 function goalOf(result: Result): string {
-  const { goal } = result.metric;
-  if (goal === undefined) return "";
-  const reached = ratioToReference(result, "sluice");
-  if (reached === undefined) return `≤ ${goal}`;
-  return `≤ ${goal} ${reached <= goal ? "met" : "MISSED"}`;
+  const { goal, valueMax } = result.metric;
+  if (goal !== undefined) return verdict("ratio", goal, ratioToReference(result, "sluice"));
+  const own = result.samples["sluice"];
+  if (valueMax === undefined) return "";
+  return verdict("value", valueMax, own === undefined ? undefined : median(own));
+}
+
+function verdict(what: string, most: number, reached: number | undefined): string {
+  const goal = `${what} ≤ ${most}`;
+  if (reached === undefined) return goal;
+  return `${goal} ${reached <= most ? "met" : "MISSED"}`;
 }
 
 function number(value: number): string {

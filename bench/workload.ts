@@ -29,6 +29,8 @@ export interface Metric {
   better: "lower" | "higher";
   /** What the ratio to haproxy must reach, if anything. */
   goal?: number;
+  /** What sluice's own value must not exceed, if anything. */
+  valueMax?: number;
 }
 
 /** What a workload decides about the setup; workers and front ports are given. */

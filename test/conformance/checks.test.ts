@@ -81,8 +81,9 @@ conformance("checks", [
     servers: { s2: () => startNamed("s2") },
     config: (lab) => `listen fe
   ${lab.bind("fe")}
-  server s1 127.0.0.1:${lab.port("served")} ${CHECK} port ${lab.port("checked")} on-marked-down shutdown-sessions
-  ${lab.line("s2")} backup`,
+  default-server on-marked-down shutdown-sessions ${CHECK}
+  server s1 127.0.0.1:${lab.port("served")} port ${lab.port("checked")}
+  ${lab.line("s2")} no-check backup`,
     async traffic(lab) {
       await using served = startNamed("s1", lab.port("served"));
       const checked = startNamed("check", lab.port("checked"));

@@ -47,6 +47,9 @@ function sent(
   });
 }
 
+/** 10.1.2.3:1111 to 10.4.5.6:2222, as version 2 writes it. */
+const V2_ADDRESSES = "\\n\\u0001\\u0002\\u0003\\n\\u0004\\u0005\\u0006\\u0004W\\b\\u00ae";
+
 const V2 = "\\r\\n\\r\\n\\u0000\\r\\nQUIT\\n";
 
 /** What becomes of a client that opens with this header. */
@@ -78,14 +81,11 @@ conformance("PROXY protocol", [
   taken("version 1 with another address", "PROXY TCP4 10.1.2.3 10.4.5.6 1111 2222\\r\\n"),
   taken("version 1 over IPv6", "PROXY TCP6 2001:db8::1 2001:db8::2 1111 2222\\r\\n"),
   taken("version 1, unknown", "PROXY UNKNOWN\\r\\n"),
-  taken(
-    "version 2 with another address",
-    `${V2}!\\u0011\\u0000\\f\\n\\u0001\\u0002\\u0003\\n\\u0004\\u0005\\u0006\\u0004W\\b\\u00ae`,
-  ),
+  taken("version 2 with another address", `${V2}!\\u0011\\u0000\\f${V2_ADDRESSES}`),
   taken("version 2, local", `${V2} \\u0000\\u0000\\u0000`),
   taken(
     "version 2 with an unknown TLV behind",
-    `${V2}!\\u0011\\u0000\\u0011\\n\\u0001\\u0002\\u0003\\n\\u0004\\u0005\\u0006\\u0004W\\b\\u00ae\\u00ee\\u0000\\u0002xy`,
+    `${V2}!\\u0011\\u0000\\u0011${V2_ADDRESSES}\\u00ee\\u0000\\u0002xy`,
   ),
   taken(
     "the header and the data in one segment",

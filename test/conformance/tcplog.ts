@@ -1,7 +1,15 @@
 /** Lines of `option tcplog`, with what differs from run to run masked. */
 
-const LINE =
-  /^<(\d+)>\w{3} [ \d]\d \d\d:\d\d:\d\d (\S+?)\[\d+\]: (\S+):(\d+) \[[^\]]+\] (\S+) (\S+)\/(\S+) (\S+) (\+?\d+) (\S\S) (\d+)\/(\d+)\/(\d+)\/(\d+)\/(\+?\d+) (\d+)\/(\d+)(.*)$/;
+/** The fields in order; a group for each that is looked at. */
+const LINE = new RegExp(
+  [
+    /^<(\d+)>\w{3} [ \d]\d \d\d:\d\d:\d\d (\S+?)\[\d+\]:/,
+    /(\S+):(\d+) \[[^\]]+\] (\S+) (\S+)\/(\S+) (\S+) (\+?\d+) (\S\S)/,
+    /(\d+)\/(\d+)\/(\d+)\/(\d+)\/(\+?\d+) (\d+)\/(\d+)(.*)$/,
+  ]
+    .map((part) => part.source)
+    .join(" "),
+);
 
 /**
  * Priority, client address, frontend, backend, server, timers (only whether each was reached),

@@ -54,6 +54,6 @@ describe("report", () => {
   });
 
   test("the table says whether a goal is met", () => {
-    expect(renderTable([result], ["sluice", "haproxy"])).toContain("≤ 0.75 met");
+    expect(renderTable([result], ["sluice", "haproxy"])).toContain("ratio ≤ 0.75 met");
   });
 });

@@ -64,8 +64,7 @@ function moveLine(move: Move, line: string): string {
     .replace(ADDRESS_LINE, (_, head: string, list: string) => head + moveAddresses(move, list))
     .replace(SECTION_LINE, (_, head: string, list: string) => head + moveAddresses(move, list))
     .replace(SERVER_LINE, (_, head: string, name: string, gap: string, address: string) => {
-      const peer = peerOf(move, name);
-      return `${head}${name}${gap}${address.replace(/^[^:]*(:\d+)?$/, hostFor(address))}:${peer.port}`;
+      return `${head}${name}${gap}${hostFor(address)}:${peerOf(move, name).port}`;
     })
     .replace(TEMPLATE_LINE, (_, head: string, name: string, gap: string) => {
       return `${head}${name}${gap}127.0.0.1:${peerOf(move, name).port}`;

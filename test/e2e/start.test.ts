@@ -14,7 +14,7 @@ import {
 } from "../support/procs.ts";
 import { playClient } from "../support/tcp-script.ts";
 import { askName, askNames, countEach } from "../support/traffic.ts";
-import { e2e, LONG_TIMEOUTS } from "./sluice.ts";
+import { e2e, listenOver, LONG_TIMEOUTS } from "./sluice.ts";
 
 const DEMO_PORT = 8080;
 
@@ -72,7 +72,7 @@ describe("environment flags", () => {
     const port = freePort();
     writeFileSync(
       folder.file("one.cfg"),
-      `defaults\n  mode tcp\n${LONG_TIMEOUTS}\nlisten fe\n  bind 127.0.0.1:${port}\n  server s1 127.0.0.1:${server.port}\n`,
+      `defaults\n  mode tcp\n${LONG_TIMEOUTS}\n${listenOver([server.port])(port)}\n`,
     );
     for (const path of [folder.file("one.cfg"), folder.path]) {
       await using sluice = await startFrom({ SLUICE_CONFIG: path }, port);
@@ -111,7 +111,7 @@ describe("environment flags", () => {
 const isPortTaken = isListening(DEMO_PORT);
 
 test.skipIf(findSluice() === undefined || isPortTaken)(
-  `without arguments the demo runs on 127.0.0.1:8080 over three servers${isPortTaken ? " (port taken)" : ""}`,
+  `without arguments the demo runs over three servers${isPortTaken ? " (its port is taken)" : ""}`,
   async () => {
     await using sluice = await startFrom({}, DEMO_PORT);
     const answers: string[] = [];

@@ -52,7 +52,7 @@ async function startMortal(servers: readonly string[], workers: number): Promise
   };
 }
 
-test("lost workers' clients are told, and all their places at the server are free again", async () => {
+test("lost workers: their clients are told, their places at the server are free again", async () => {
   await using server = startNamed("s1");
   await using sluice = await startMortal([`${server.port} maxconn 8`], 2);
   for (let i = 0; i < 8; i++) await visit({ port: sluice.port });
