@@ -186,9 +186,15 @@ export function finishClient(client: SimClient, world: World): boolean {
   if (client.hasFinished || client.hasClosed || client.hasReset) return false;
   const all = client.header.bytes.length + client.payloadBytes;
   if (client.sentBytes < all) return false;
+  if (world.options.waits === "client" && waitsForEnd(client)) return false;
   markPressure(world, client.socket, client.link?.socket);
   client.finish();
   return true;
+}
+
+/** A client with a server waits for its end; one with a bad header, or without one, does not. */
+function waitsForEnd(client: SimClient): boolean {
+  return client.link?.isOpen === true && !client.sawEnd;
 }
 
 /** Bytes wait that the other side does not take: an end comes behind them. */
@@ -230,6 +236,7 @@ export function settle(world: World, link: SimLink): boolean {
 export function finishLink(link: SimLink, world: World): boolean {
   if (!link.isOpen || link.hasFinished || link.hasClosed || link.hasReset) return false;
   if (link.sentBytes < link.payloadBytes) return false;
+  if (world.options.waits === "server" && !link.sawEnd) return false;
   markPressure(world, link.socket, link.client.socket);
   link.finish();
   return true;

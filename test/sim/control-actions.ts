@@ -142,6 +142,8 @@ export function removeAtRunTime(world: World): boolean {
   if (servers.length === 0) return false;
   const server = world.choices.pick(servers);
   const { row, backend, spec } = server.object;
+  // Without any server streams may wait for ever, and rightly so.
+  if (servers.every((one) => one === server || one.object.backend !== backend)) return false;
   if (words[row + SERVER_STATE] !== SERVER_STATE_MAINT) {
     setState(world, server, SERVER_STATE_MAINT);
     return true;

@@ -2,6 +2,7 @@
  * The end of a simulation: nothing new begins, control puts everything right, clients and servers
  * finish what they do, time passes. Then everything must be over and back at zero.
  */
+import { STREAM_FREE } from "../../src/data/stream.ts";
 import { SERVER_STATE_UP } from "../../src/tables/generated/enums.ts";
 import {
   FRONT_COUNT_BYTES_IN,
@@ -23,11 +24,12 @@ import { SERVER_SERVED, SERVER_WEIGHT } from "../../src/tables/generated/server.
 import { deliver, finishClient, finishLink, readClient, settle } from "./actions.ts";
 import { bury, freeRemoved, respawn, setState, startAdded } from "./control-actions.ts";
 import type { SimClient, SimLink } from "./far.ts";
+import type { SimWorker } from "./sim-worker.ts";
 import { require } from "./violation.ts";
 import type { World } from "./world.ts";
 
 /** Leaps of time without anything else happening, after which a run counts as stuck. */
-const IDLE_LEAPS_MAX = 60;
+const IDLE_LEAPS_MAX = 200;
 /** Steps of an end: far above what any run needs. */
 const STEPS_MAX = 200_000;
 
@@ -47,7 +49,8 @@ export function endRun(world: World, stepsMax: number): void {
     startAdded(world);
     freeRemoved(world);
     if (deliver(world) || actAll(world)) {
-      idle = 0;
+      // A worker's own ticking is no progress.
+      if (!world.isTimerEvent) idle = 0;
       world.settleStep();
       continue;
     }
@@ -119,11 +122,21 @@ function isOver(world: World): boolean {
   });
 }
 
+function liveStreams(worker: SimWorker): string {
+  return worker.engine.streams
+    .filter((stream) => stream !== null && stream.state !== STREAM_FREE)
+    .map((stream) => `w${worker.number} slot ${stream?.slot} is in state ${stream?.state}`)
+    .join(", ");
+}
+
 function requireOver(world: World): void {
+  for (const worker of world.workers) {
+    const { engine } = worker;
+    require(engine.streamCount === 0, "every stream comes to its end", () => liveStreams(worker));
+  }
   for (const client of world.clients) requireClientOver(world, client);
   for (const worker of world.workers) {
     const { engine } = worker;
-    require(engine.streamCount === 0, "every stream comes to its end", () => `w${worker.number}`);
     require(engine.wheel.count === 0, "no timer is left");
     require(worker.sockets.length === 0, "no socket is left", () => `w${worker.number}`);
     for (const server of engine.allServers()) {
@@ -142,6 +155,7 @@ function requireClientOver(world: World, client: SimClient): void {
   if (client.isOrphan || (client.isLoggedEarly && client.outcome === null)) return;
   // Closed by a stop while it was parked: it never was a stream.
   if (client.stream < 0 && world.isStopping) return;
+  require(client.stream >= 0, "every client is accepted in the end", detail);
   const { outcome, link } = client;
   require(outcome !== null, "every stream leaves a record", detail);
   if (link?.hadHeader === true) world.marks.hit("PROXY header sent");

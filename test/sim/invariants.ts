@@ -49,6 +49,10 @@ export class Invariants {
   private readonly queues: QueueWatch;
   /** Limits that control has lowered: until the load has followed, more is allowed. */
   private readonly loweredTo = new Map<number, number>();
+  /** Sessions of the second under way, by proxy; -1 = all. */
+  private readonly sessions = new Map<number, number>();
+  private second = 0;
+  private readonly deadlines = new Map<Stream, { deadlineMs: number; dueMs: number }>();
 
   constructor(world: World) {
     this.world = world;
@@ -59,6 +63,22 @@ export class Invariants {
   limitChanged(row: number): void {
     const { words } = this.world.tables.servers;
     this.loweredTo.set(row, words[row + SERVER_SERVED]!);
+  }
+
+  /** A client was let in: sessions of each second stay within the limits. */
+  countSession(proxy: number): void {
+    const { clock, options } = this.world;
+    const second = Math.floor(clock.nowMs() / 1000);
+    if (second !== this.second) this.sessions.clear();
+    this.second = second;
+    const own = (this.sessions.get(proxy) ?? 0) + 1;
+    const all = (this.sessions.get(-1) ?? 0) + 1;
+    this.sessions.set(proxy, own);
+    this.sessions.set(-1, all);
+    const most = options.proxies[proxy]?.rateLimit ?? 0;
+    require(most === 0 || own <= most, "never above the frontend's sessions per second");
+    const rate = options.processRate;
+    require(rate === 0 || all <= rate, "never above the process's connections per second");
   }
 
   /** In the middle of an event: what other threads rely on at any moment. */
@@ -126,9 +146,22 @@ export class Invariants {
     require((stream.queueEntry !== 0) ===
       (state === STREAM_QUEUE), "who queues has an entry", name);
     require(hasTimer === Number.isFinite(stream.deadlineMs), "a deadline has a timer", name);
+    this.checkLate(worker, stream, name);
     require(stream.front !== null || state === STREAM_RELAY, "a stream has a client", name);
     require((stream.back !== null) === (state === STREAM_CONNECT) ||
       state === STREAM_RELAY, "a stream has a connection while it needs one", name);
+  }
+
+  /** Right after its wheel has been looked at nothing is overdue by more than a tick. */
+  private checkLate(worker: SimWorker, stream: Stream, name: () => string): void {
+    let seen = this.deadlines.get(stream);
+    if (seen === undefined || seen.deadlineMs !== stream.deadlineMs) {
+      // A deadline may be set when it has passed already: it runs from there.
+      const dueMs = Math.max(stream.deadlineMs, this.world.clock.nowMs());
+      seen = { deadlineMs: stream.deadlineMs, dueMs };
+      this.deadlines.set(stream, seen);
+    }
+    require(seen.dueMs + TICK_MS > worker.wheelLookedAtMs, "a timer is not late", name);
   }
 
   /** The wheel is armed for the next bucket that holds a timer. */

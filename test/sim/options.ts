@@ -1,7 +1,7 @@
 /**
- * What one seed simulates. Swarm testing: each seed switches some kinds of events off and weighs the
- * rest very unevenly, and draws its limits and timeouts from small values, so that the runs reach
- * corners that uniform noise never does.
+ * What one seed simulates. Swarm testing: each seed switches some kinds of events off and weighs
+ * the rest very unevenly, and draws its limits and timeouts from small values, so that the runs
+ * reach corners that uniform noise never does.
  */
 import type { BalanceSpec } from "../../src/tables/spec.ts";
 import type { Choices } from "../support/sim-random.ts";
@@ -93,10 +93,16 @@ export type SimOptions = {
   clientsMax: number;
   conduit: "pipe" | "tcp";
   processMaxconn: number;
+  /** `maxconnrate`; 0 = none. */
+  processRate: number;
+  /** The last proxy sends its clients to the first one's servers. */
+  sharesBackend: boolean;
   queueEntries: number;
   payloadBytesMax: number;
   /** Clients that never read until the end of the run. */
   deafClients: number;
+  /** Who ends only after the other side has ended. */
+  waits: "client" | "server" | "nobody";
   /** Chance that another thread runs, or this one dies, inside a call of the engine. */
   interrupt: number;
   dieInside: number;
@@ -153,6 +159,47 @@ const ALGORITHMS: readonly BalanceSpec["algorithm"][] = [
 
 /** Draws the options of a seed. */
 export function drawOptions(choices: Choices): SimOptions {
+  const options = drawAll(choices);
+  return choices.chance(0.3) ? crowd(options, choices) : options;
+}
+
+/** Many clients for few slots: queues are what such a seed is about. */
+function crowd(options: SimOptions, choices: Choices): SimOptions {
+  const proxies = options.proxies.slice(0, 1).map((proxy) => ({
+    ...proxy,
+    maxconn: 0,
+    rateLimit: 0,
+    listenerMaxconn: 0,
+    hasBackend: true,
+    timeouts: { ...proxy.timeouts, queue: choices.pick([-1, 10, 10, 50, 300]) },
+    servers: proxy.servers.map((server) => ({
+      ...server,
+      maxconn: choices.pick([1, 1, 2]),
+      minconn: 0,
+      disabled: false,
+      backup: false,
+    })),
+  }));
+  const { weights } = options;
+  const { shutdown } = weights;
+  return {
+    ...options,
+    proxies,
+    processMaxconn: 0,
+    clientsMax: 24,
+    payloadBytesMax: Math.min(options.payloadBytesMax, 20),
+    weights: {
+      ...weights,
+      connect: 120,
+      deliver: 400,
+      dialDone: 60,
+      serverState: Math.min(weights.serverState, 3),
+      shutdown: shutdown === 0 ? 0 : 4,
+    },
+  };
+}
+
+function drawAll(choices: Choices): SimOptions {
   const proxies = Array.from({ length: choices.between(1, 2) }, () => drawProxy(choices));
   if (choices.chance(0.1)) proxies[proxies.length - 1]!.hasBackend = false;
   const weights = { ...WEIGHTS };
@@ -174,9 +221,12 @@ export function drawOptions(choices: Choices): SimOptions {
     clientsMax: choices.pick([2, 6, 12, 24, 40]),
     conduit: choices.pick(["pipe", "tcp"]),
     processMaxconn: choices.pick([0, 0, 0, 1, 3, 10]),
+    processRate: choices.pick([0, 0, 0, 0, 0, 2]),
+    sharesBackend: choices.chance(0.3),
     queueEntries: choices.pick([64, 64, 64, 2]),
     payloadBytesMax: Math.min(choices.pick([0, 20, 200, 2000]), passing * 30),
     deafClients: choices.pick([0, 0, 0.2, 0.8]),
+    waits: choices.pick(["client", "server", "nobody"]),
     interrupt: choices.pick([0, 0.02, 0.1]),
     dieInside: choices.pick([0, 0, 0, 0.002]),
     habits,

@@ -98,10 +98,15 @@ function judge(world: World, client: SimClient, outcome: Outcome): void {
   }
 }
 
+/** Limits that are in force for a client: its frontend's, and its backend's. */
 function proxyOf(world: World, client: SimClient): ProxyOptions {
-  const proxy = world.options.proxies[client.proxy];
-  require(proxy !== undefined, "a client came to a frontend");
-  return proxy;
+  const { proxies, sharesBackend } = world.options;
+  const front = proxies[client.proxy];
+  const first = proxies[0];
+  require(front !== undefined && first !== undefined, "a client came to a frontend");
+  if (!sharesBackend || client.proxy !== proxies.length - 1 || !first.hasBackend) return front;
+  const { client: idle, clientFin } = front.timeouts;
+  return { ...first, timeouts: { ...first.timeouts, client: idle, clientFin } };
 }
 
 function judgeData(world: World, client: SimClient, outcome: Outcome, proxy: ProxyOptions): void {
@@ -216,7 +221,8 @@ function judgeEarly(world: World, client: SimClient, outcome: Outcome, proxy: Pr
       return;
     case "RQ":
       marks.hit("no queue entry");
-      require(world.options.queueEntries < 10, "there are enough queue entries", detail);
+      require(world.options.queueEntries <
+        world.clients.length, "there are enough queue entries", detail);
       return;
     case "KQ":
       marks.hit("shut down while queued");

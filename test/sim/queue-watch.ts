@@ -2,16 +2,18 @@
  * Invariants of the queues: lengths, links, order, who stands in them, who is granted a slot, and
  * that nobody waits while a slot is free.
  */
-import { serverLimit } from "../../src/balance/limit.ts";
+import { isLimitDynamic, serverLimit } from "../../src/balance/limit.ts";
 import { INBOX_ENTRIES, INBOX_ENTRY_WORDS } from "../../src/base/limits.ts";
 import { STREAM_FREE, STREAM_QUEUE } from "../../src/data/stream.ts";
 import type { Stream } from "../../src/data/stream.ts";
 import {
+  ALGORITHM_LEASTCONN,
   QUEUE_STATE_FREE,
   QUEUE_STATE_GRANTED,
   QUEUE_STATE_WAITING,
 } from "../../src/tables/generated/enums.ts";
 import {
+  PROXY_ALGORITHM,
   PROXY_QUEUE_HEAD,
   PROXY_QUEUE_LENGTH,
   PROXY_QUEUE_TAIL,
@@ -32,6 +34,7 @@ import {
   QUEUE_WORKER,
 } from "../../src/tables/generated/queue.ts";
 import {
+  SERVER_MAXQUEUE,
   SERVER_QUEUE_HEAD,
   SERVER_QUEUE_LENGTH,
   SERVER_QUEUE_TAIL,

@@ -1,6 +1,6 @@
 /**
- * From a failing seed to a short trace: simpler options first, then fewer draws. Bounded by a number
- * of runs and not by time, so that the same seed gives the same report, byte for byte.
+ * From a failing seed to a short trace: simpler options first, then fewer draws. Bounded by a
+ * number of runs and not by time, so that the same seed gives the same report, byte for byte.
  */
 import { ACTIONS } from "./options.ts";
 import type { SimOptions } from "./options.ts";

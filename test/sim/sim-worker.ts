@@ -81,6 +81,8 @@ export class SimWorker {
   isBuried = false;
   /** The engine said that its last stream has ended after a stop. */
   hasStopped = false;
+  /** Time of the wheel's turn in this very step; 0 = there was none. */
+  wheelLookedAtMs = 0;
   sockets: SimSocket[] = [];
   readonly messages: Message[] = [];
   private turns: (() => void)[] = [];
@@ -146,6 +148,7 @@ export class SimWorker {
 
   /** Lets go of sockets that are over. */
   sweep(): void {
+    this.wheelLookedAtMs = 0;
     const { sockets } = this;
     let kept = 0;
     for (const socket of sockets) {
@@ -202,7 +205,8 @@ export class SimWorker {
   private readonly fireTimer = (): void => {
     this.world.isTimerEvent = true;
     this.world.trace(() => `w${this.number} timer`);
-    this.world.clock.fire(this.number);
+    const { clock } = this.world;
+    if (clock.fire(this.number) === this.wheelCallback) this.wheelLookedAtMs = clock.nowMs();
   };
 
   private readonly runTurn = (): void => {

@@ -29,6 +29,11 @@ export function makePlan(options: SimOptions): Plan {
       servers.map((server, at) => makeServer(server, `s${at + 1}`, at + 1, port++)),
     );
   });
+  const first = proxies[0];
+  const last = proxies.at(-1);
+  if (options.sharesBackend && first !== undefined && last !== undefined && first.hasBack) {
+    last.defaultBackend = { name: first.name, origin: ORIGIN };
+  }
   const sluice = { logLevel: "error", logFormat: "off" } as const;
   return { version: 1, global: {} as GlobalSpec, sluice, proxies };
 }

@@ -18,7 +18,11 @@ import type { ServerObject } from "../../src/control/model.ts";
 import { MutationLog } from "../../src/control/mutation-log.ts";
 import { Stream } from "../../src/data/stream.ts";
 import { WORKER_STATE_RUNNING } from "../../src/tables/generated/enums.ts";
-import { PROCESS_MAXCONN, PROCESS_WORKER_COUNT } from "../../src/tables/generated/process.ts";
+import {
+  PROCESS_MAXCONN,
+  PROCESS_MAXCONNRATE,
+  PROCESS_WORKER_COUNT,
+} from "../../src/tables/generated/process.ts";
 import { QUEUE_STATE, QUEUE_STREAM } from "../../src/tables/generated/queue.ts";
 import { WORKER_STATE, WORKER_STRIDE } from "../../src/tables/generated/worker.ts";
 import { NOTE_GRANT } from "../../src/tables/inbox.ts";
@@ -114,6 +118,7 @@ export class World {
     this.lb = new Lb(this.tables, 0, () => choices.next());
     const process = this.tables.process.words;
     process[PROCESS_MAXCONN] = options.processMaxconn;
+    process[PROCESS_MAXCONNRATE] = options.processRate;
     process[PROCESS_WORKER_COUNT] = options.workers;
     this.mutationLog = new MutationLog(this.tables, (records) => {
       const batch = packMutations(records);
@@ -193,6 +198,7 @@ export class World {
       if (!(owner instanceof Stream)) return;
       client.stream = owner.uniqueCounter;
       this.clientsByStream.set(client.stream, client);
+      this.invariants.countSession(client.proxy);
     };
     return conduit;
   }
@@ -351,10 +357,10 @@ export class World {
 
   /** After each step: what the step must not have broken. */
   settleStep(): void {
-    for (const worker of this.workers) worker.sweep();
     this.heldLinks = this.heldLinks.filter((link) => link.isHeld);
     harvestRecords(this);
     this.invariants.check();
+    for (const worker of this.workers) worker.sweep();
     this.isTimerEvent = false;
   }
 }

@@ -54,16 +54,17 @@ export class SimClock implements Clock {
     return this.timers.some((timer) => timer.owner === owner && timer.atMs <= this.now);
   }
 
-  /** Runs the thread's earliest due timer. */
-  fire(owner: number): void {
+  /** Runs the thread's earliest due timer. @returns its callback; undefined = none is due */
+  fire(owner: number): (() => void) | undefined {
     let first: SimTimer | undefined;
     for (const timer of this.timers) {
       if (timer.owner !== owner || timer.atMs > this.now) continue;
       if (first === undefined || timer.atMs < first.atMs) first = timer;
     }
-    if (first === undefined) return;
+    if (first === undefined) return undefined;
     this.drop(first);
     first.run();
+    return first.run;
   }
 
   /** When the next timer of any thread is due; Infinity = there is none. */

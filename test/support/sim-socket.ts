@@ -67,7 +67,7 @@ export class SimSocket {
   farFinished = false;
   farClosed = false;
   farReset = false;
-  /** The far side has been delivered: its end, and that all is over. */
+  /** The near side was told: the far side's end, and that all is over (unless by its own doing). */
   endDelivered = false;
   closeDelivered = false;
   /** A write met the reset first: its close looks clean. */
@@ -142,10 +142,8 @@ export class SimSocket {
     if (this.nearAborted) this.outbound.clear();
     this.inbound.clear();
     const { events } = this;
-    if (events !== null && !this.closeDelivered) {
-      this.closeDelivered = true;
-      events.closed(CLOSE_CLEAN);
-    }
+    // Bun tells the close from inside the call that makes it.
+    if (events !== null && !this.closeDelivered) events.closed(CLOSE_CLEAN);
   }
 
   // ── far side ──
