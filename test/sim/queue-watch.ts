@@ -190,6 +190,11 @@ export class QueueWatch {
     const { words } = tables.servers;
     const waiting = own > 0 || (any > 0 && words[serverRow + SERVER_TIER_WEIGHT]! > 0);
     if (!waiting) return;
+    // leastconn counts the queue of such a server as room. When its limit grows with the load,
+    // waiters of the backend come to it with the next slot that is freed, and not at once.
+    const fillsQueues = tables.proxies.words[backendRow + PROXY_ALGORITHM] === ALGORITHM_LEASTCONN;
+    const maxqueue = words[serverRow + SERVER_MAXQUEUE]!;
+    if (fillsQueues && maxqueue > 0 && isLimitDynamic(lb, backendRow, serverRow)) return;
     const served = words[serverRow + SERVER_SERVED]!;
     require(served >=
       serverLimit(lb, backendRow, serverRow), "nobody waits while a slot is free", () =>
