@@ -54,6 +54,10 @@ const STATES = [
 
 const alive = (world: World): SimServer[] => world.servers.filter((server) => !server.isGone);
 
+/** … and known to every worker: others must stay in maintenance. */
+const inUse = (world: World): SimServer[] =>
+  alive(world).filter((one) => !world.pendingStart.some(({ server }) => server === one));
+
 /** Writes a server's state as control does, then has balancing follow. */
 export function setState(world: World, server: SimServer, state: number): void {
   const { row, backend, spec } = server.object;
@@ -67,7 +71,7 @@ export function setState(world: World, server: SimServer, state: number): void {
 
 /** `set server … state`. */
 export function changeState(world: World): boolean {
-  const servers = alive(world);
+  const servers = inUse(world);
   if (servers.length === 0) return false;
   setState(world, world.choices.pick(servers), world.choices.pick(STATES));
   return true;
@@ -138,7 +142,7 @@ export function startAdded(world: World): void {
 export function removeAtRunTime(world: World): boolean {
   const { lb, shop, tables } = world;
   const words = tables.servers.words;
-  const servers = alive(world).filter((one) => !world.pendingStart.some((p) => p.server === one));
+  const servers = inUse(world);
   if (servers.length === 0) return false;
   const server = world.choices.pick(servers);
   const { row, backend, spec } = server.object;
