@@ -194,6 +194,7 @@ async function main(): Promise<void> {
   if (runsAll || args.paths.some((path) => !path.startsWith("unit"))) preparePeers();
   if (runsAll) {
     check(totals, "generated files", [bun, "scripts/generate.ts", "--check"]);
+    check(totals, "generated documents", [bun, "scripts/generate-docs.ts", "--check"]);
   }
   const build = runsAll ? [] : ["--if-stale"];
   const isBuilt = check(totals, "build", [bun, "scripts/build.ts", ...build]);

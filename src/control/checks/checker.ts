@@ -63,10 +63,25 @@ export type CheckerOptions<T> = {
   tell: (event: CheckEvent<T>) => void;
 };
 
+/** What is counted of a server's checks, for statistics (management manual 9.1). */
+export type CheckRecord = {
+  /** Checks that failed while the counter was not at its bottom (`chkfail`). */
+  failures: number;
+  /** Times it went down (`chkdown`). */
+  downs: number;
+  /** When it last went up or down, on the monotonic clock (`lastchg`). */
+  changedAtMs: number;
+  /** Time spent down before that (`downtime`). */
+  downtimeMs: number;
+  /** The last result and how long it took; undefined before the first. */
+  result: CheckResult | undefined;
+  durationMs: number;
+};
+
 /** One server's checks. */
 type Entry<T> = CheckedServer<T> & {
+  record: CheckRecord;
   health: number;
-  lastCode: string;
   /** Counts changes of the schedule: an older due time or time limit is not followed. */
   round: number;
   probe: Probe | undefined;
@@ -127,6 +142,11 @@ export class Checker<T> {
     return this.#entries.get(key)?.health;
   }
 
+  /** What was counted of a server; undefined when it is not checked. */
+  recordOf(key: T): Readonly<CheckRecord> | undefined {
+    return this.#entries.get(key)?.record;
+  }
+
   /**
    * Real traffic has failed `error-limit` times in a row on a server: does what `on-error` says.
    * `fastinter` asks again soon, `fail-check` counts as a failed check, `sudden-death` leaves one
@@ -148,8 +168,15 @@ export class Checker<T> {
   #add(server: CheckedServer<T>): Entry<T> {
     const entry: Entry<T> = {
       ...server,
+      record: {
+        failures: 0,
+        downs: 0,
+        changedAtMs: this.#options.nowMs(),
+        downtimeMs: 0,
+        result: undefined,
+        durationMs: 0,
+      },
       health: initialHealth(server.spec),
-      lastCode: "",
       round: 0,
       probe: undefined,
       startedAtMs: 0,
@@ -209,18 +236,29 @@ export class Checker<T> {
     const before = entry.health;
     const hasPassed = result.code === "L4OK";
     entry.health = hasPassed ? healthAfterPass(before, check) : healthAfterFail(before, check);
-    const hasMoved = entry.health !== before || result.code !== entry.lastCode;
-    entry.lastCode = result.code;
+    const hasMoved = entry.health !== before || result.code !== entry.record.result?.code;
+    const hasChanged = isUp(entry.health, check) !== isUp(before, check);
+    if (!hasPassed && before > 0) entry.record.failures++;
+    if (hasChanged) this.#countChange(entry.record, isUp(entry.health, check));
+    entry.record.result = result;
+    entry.record.durationMs = durationMs;
     this.#options.tell({
       key: entry.key,
       result,
       durationMs,
       health: entry.health,
       isUp: isUp(entry.health, check),
-      hasChanged: isUp(entry.health, check) !== isUp(before, check),
+      hasChanged,
       hasMoved,
       ...healthProgress(entry.health, check),
     });
+  }
+
+  #countChange(record: CheckRecord, isNowUp: boolean): void {
+    const now = this.#options.nowMs();
+    if (isNowUp) record.downtimeMs += now - record.changedAtMs;
+    else record.downs++;
+    record.changedAtMs = now;
   }
 }
 

@@ -34,6 +34,7 @@ export function startDemo(): Demo {
     `The demo: ${LISTEN} in front of three servers in this process. Try`,
     `  curl ${LISTEN}                 # again and again: the servers take turns`,
     `  for i in 1 2 3 4 5 6; do curl -s ${LISTEN}; done`,
+    `  printf 'GET / HTTP/1.0\\r\\n\\r\\n' | socat - TCP:${LISTEN}`,
     "Ctrl-C ends it. With a configuration of your own: sluice -f haproxy.cfg",
   ];
   return { text, greeting, stop: () => servers.forEach(({ server }) => void server.stop(true)) };

@@ -102,6 +102,9 @@ async function serve(input: ServeInput): Promise<number> {
   const journal = new Journal(output);
   catchFaults(journal);
   const serving = await bindAndServe(input, journal, workers, maxconn);
+  if (plan.global.statsSockets.length > 0 && input.demo === undefined) {
+    journal.say("notice", "The runtime API is not in this release: 'stats socket' opens nothing.");
+  }
   const { shop, pool } = serving;
   const keeper: StateKeeper = {
     tables: shop.tables,

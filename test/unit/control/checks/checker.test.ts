@@ -249,6 +249,28 @@ describe("results", () => {
     expect(lab.probes).toHaveLength(1);
   });
 
+  test("failures, downs and time spent down are counted", () => {
+    const lab = new Lab();
+    lab.checker.addAll([server("a", { downIntervalMs: 100, fastIntervalMs: 100 })]);
+    for (const [atMs, result] of [
+      [0, REFUSED],
+      [100, REFUSED],
+      [200, PASSED],
+      [300, PASSED],
+    ] as const) {
+      lab.run(atMs);
+      lab.answer("a", result);
+    }
+    expect(lab.checker.recordOf("a")).toEqual({
+      failures: 1,
+      downs: 1,
+      changedAtMs: 300,
+      downtimeMs: 300,
+      result: PASSED,
+      durationMs: 0,
+    });
+  });
+
   test("stop ends everything", () => {
     const lab = new Lab();
     lab.checker.addAll([server("a"), server("b")]);
