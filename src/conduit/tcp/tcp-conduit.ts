@@ -50,6 +50,8 @@ export class TcpConduit implements Conduit {
   private state = OPEN;
   private kept: Uint8Array | null = null;
   private keptOffset = 0;
+  /** What came behind `kept`, in order: Bun reads a paused socket to its end when it breaks. */
+  private keptBehind: Uint8Array[] | null = null;
   private isHeld = false;
   private isPaused = false;
   private hasEnded = false;
@@ -122,6 +124,7 @@ export class TcpConduit implements Conduit {
   private leave(): TcpSocket | null {
     this.owner = null;
     this.kept = null;
+    this.keptBehind = null;
     const wasOpen = this.state === OPEN;
     this.state = CLOSED;
     return wasOpen ? this.socket : null;
@@ -141,7 +144,7 @@ export class TcpConduit implements Conduit {
         this.keptOffset = offset + taken;
         return false;
       }
-      this.kept = null;
+      this.kept = this.keptBehind?.shift() ?? null;
       this.keptOffset = 0;
     }
     if (this.hasEnded && this.state !== CLOSED) {
@@ -178,18 +181,18 @@ export class TcpConduit implements Conduit {
     this.socket!.resume();
   }
 
-  /** Bytes behind kept ones: only the rest of what was on its way when reading stopped. */
+  /**
+   * Bytes behind kept ones: the rest of what was on its way when reading stopped, or all that the
+   * kernel still held of a socket that broke while it was paused. Joining them would cost a copy
+   * of all for each read.
+   */
   private keepMore(bytes: Uint8Array): void {
     if (this.kept === null) {
       this.kept = bytes;
       this.keptOffset = 0;
     } else {
-      const rest = this.kept.length - this.keptOffset;
-      const joined = new Uint8Array(rest + bytes.length);
-      for (let i = 0; i < rest; i++) joined[i] = this.kept[this.keptOffset + i]!;
-      joined.set(bytes, rest);
-      this.kept = joined;
-      this.keptOffset = 0;
+      this.keptBehind ??= [];
+      this.keptBehind.push(bytes);
     }
     this.stopReading();
   }
@@ -258,6 +261,7 @@ export class TcpConduit implements Conduit {
     this.state = CLOSED;
     this.owner = null;
     this.kept = null;
+    this.keptBehind = null;
     if (owner !== null) owner.onClose(this.side, code);
   }
 }
