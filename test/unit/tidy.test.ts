@@ -34,6 +34,7 @@ const ARROWS: Record<string, readonly string[]> = {
   config: ["base", "tables", "expr", "wire", "balance"],
   control: ["base", "tables", "expr", "wire", "balance", "conduit", "config"],
   api: ["base", "tables", "expr", "wire", "balance", "conduit", "config", "control"],
+  worker: ["base", "tables", "expr", "wire", "balance", "conduit", "data"],
 };
 
 /** Calls that only these files may make: everyone else is handed a clock, chance or a sink. */
