@@ -17,12 +17,13 @@ import {
   QUEUE_WORKER,
 } from "../tables/generated/queue.ts";
 import { SERVER_SERVED } from "../tables/generated/server.ts";
+import { freeInbox } from "../tables/inbox.ts";
 import { lockBackend, unlockBackend } from "./guard.ts";
 import type { Lb } from "./lb.ts";
 import { settleServer } from "./place.ts";
 import { noteGrant, offerSlots, shareAt } from "./slots.ts";
 import { serverRows } from "./tier.ts";
-import { freeEntry, unlinkWaiter } from "./waiters.ts";
+import { freeEntry, repairEntries, unlinkWaiter } from "./waiters.ts";
 
 /**
  * Drops the worker's queue entries, gives back its share of every server, and hands the slots to
@@ -30,6 +31,7 @@ import { freeEntry, unlinkWaiter } from "./waiters.ts";
  * @returns slots that it held
  */
 export function buryWorker(lb: Lb, worker: number): number {
+  freeLocks(lb);
   dropEntries(lb, worker);
   let slots = 0;
   for (const backendRow of lb.backends) {
@@ -40,6 +42,17 @@ export function buryWorker(lb: Lb, worker: number): number {
     unlockBackend(lb, backendRow, false);
   }
   return slots;
+}
+
+/**
+ * Locks outside of backends that it may have died with. They name it by its number: once the next
+ * thread bears that, nobody could tell that their holder is gone.
+ */
+function freeLocks(lb: Lb): void {
+  repairEntries(lb);
+  for (let worker = 1; worker < lb.shares.length; worker++) {
+    freeInbox(lb.tables, lb.self, worker);
+  }
 }
 
 /** Takes the worker's waiters out first, so that no slot is granted to them any more. */

@@ -130,7 +130,7 @@ export function takeGrant(lb: Lb, entry: number, slot: number, generation: numbe
   return granted;
 }
 
-/** Whether a stream of this thread that waits has been granted a slot: for a sweep. O(1). */
+/** Whether a stream of this thread that waits has been granted a slot: see NOTE_LOST. O(1). */
 export function isGranted(lb: Lb, entry: number): boolean {
   return Atomics.load(lb.queue, entry + QUEUE_STATE) === QUEUE_STATE_GRANTED;
 }

@@ -67,7 +67,7 @@ export class Lb {
   fromHeap = false;
   /** Steps taken in heaps by this thread: a measure of cost that no clock disturbs. */
   heapSteps = 0;
-  /** Notes that found an inbox full; the owner finds the grant by its own sweep. */
+  /** Grants whose note found an inbox full: the owner looks for them (NOTE_LOST). */
   lostNotes = 0;
 
   /** Grants made under the lock, told to their workers after it. */

@@ -173,6 +173,12 @@ function countWaiter(lb: Lb, backendRow: number, serverRow: number): void {
     lb.servers[serverRow + SERVER_QUEUE_MAX] = length;
 }
 
+/** Makes the free list whole if a dead thread held its lock. */
+export function repairEntries(lb: Lb): void {
+  lockEntries(lb);
+  giveLock(lb.tables.process.words, PROCESS_QUEUE_LOCK);
+}
+
 function lockEntries(lb: Lb): void {
   const words = lb.tables.process.words;
   if (takeLock(words, PROCESS_QUEUE_LOCK, lb.self, lb.isDead) === LOCK_BROKEN) relinkFree(lb);

@@ -2,6 +2,7 @@
  * What a dead worker held besides server slots: connections of process, frontends, listeners and
  * backends. Its shards say how many; they are taken off the totals and the shards are zeroed.
  */
+import { giveLock, takeLock } from "../base/lock.ts";
 import { BACK_COUNT_CURRENT, BACK_COUNT_STRIDE } from "../tables/generated/back-count.ts";
 import { FRONT_COUNT_CURRENT, FRONT_COUNT_STRIDE } from "../tables/generated/front-count.ts";
 import { LISTENER_CURRENT, LISTENER_FULL, LISTENER_STRIDE } from "../tables/generated/listener.ts";
@@ -16,9 +17,10 @@ import {
   WORKER_GENERATION,
   WORKER_INBOX_LOCK,
   WORKER_STATE,
-  WORKER_STREAMS,
   WORKER_STRIDE,
 } from "../tables/generated/worker.ts";
+import { CONTROL_THREAD } from "../tables/inbox.ts";
+import { isThreadDead } from "../tables/tables.ts";
 import type { Tables } from "../tables/tables.ts";
 
 /** Which rows there are to look at, as offsets into the tables. */
@@ -60,13 +62,18 @@ function takeOut(floats: Float64Array, word: number): number {
   return value;
 }
 
-/** Empties a worker's own row and inbox for the thread that comes next. */
+/**
+ * Empties a worker's own row and inbox for the thread that comes next. Others may be writing to the
+ * inbox at this moment, so its lock is taken; a dead thread does not keep it.
+ */
 export function resetWorkerRow(tables: Tables, worker: number): void {
   const words = tables.workers.words;
   const row = worker * WORKER_STRIDE;
+  const lock = row + WORKER_INBOX_LOCK;
+  takeLock(words, lock, CONTROL_THREAD, (thread) => isThreadDead(words, thread));
   for (let i = 0; i < WORKER_STRIDE; i++) {
-    if (i === WORKER_STATE || i === WORKER_GENERATION || i === WORKER_INBOX_LOCK) continue;
+    if (i === WORKER_STATE || i === WORKER_GENERATION || row + i === lock) continue;
     Atomics.store(words, row + i, 0);
   }
-  words[row + WORKER_STREAMS] = 0;
+  giveLock(words, lock);
 }

@@ -1,9 +1,9 @@
 /** Notes from other threads, as they come out of the inbox. */
 import { unreachable } from "../base/assert.ts";
-import { NOTE_GRANT, NOTE_RESUME, NOTE_STARVED } from "../tables/inbox.ts";
+import { NOTE_GRANT, NOTE_LOST, NOTE_RESUME, NOTE_STARVED } from "../tables/inbox.ts";
 import { resumeListeners } from "./accept/admission.ts";
 import { checkDescriptors } from "./accept/descriptors.ts";
-import { grantArrived } from "./connect/choose.ts";
+import { grantArrived, sweepGrants } from "./connect/choose.ts";
 import type { Engine } from "./engine.ts";
 
 /** Acts on one note. */
@@ -22,6 +22,10 @@ export function handleNote(engine: Engine, kind: number, a: number, b: number, c
       return;
     case NOTE_STARVED:
       checkDescriptors(engine);
+      return;
+    case NOTE_LOST:
+      sweepGrants(engine);
+      resumeListeners(engine, 0, 0);
       return;
     default:
       unreachable("handleNote: notes have known kinds");

@@ -6,8 +6,8 @@
  *   inbox table:  [ kind a b c ][ kind a b c ] …   INBOX_ENTRIES records
  *   worker row:   inboxHead (reader) · inboxTail (writers) · bell · bellArmed
  *
- * A full inbox loses nothing: `postNote` returns false and the caller keeps the note's effect
- * undone (a grant stays in its queue entry and is found by the owner's next sweep).
+ * A full inbox loses notes, but not what they stand for: its last entry says that some are missing
+ * (NOTE_LOST), and the worker looks for itself: a grant stands in its queue entry, room in a limit.
  */
 import { INBOX_ENTRIES, INBOX_ENTRY_WORDS } from "../base/limits.ts";
 import { giveLock, takeLock } from "../base/lock.ts";
@@ -29,6 +29,8 @@ export const NOTE_GRANT = 1;
 export const NOTE_RESUME = 2;
 /** A worker found no free descriptor: the others look for themselves. */
 export const NOTE_STARVED = 3;
+/** The inbox was full, notes are missing: look for grants and for room. Never posted by hand. */
+export const NOTE_LOST = 4;
 
 /** Number of the control plane: it has a bell, but no inbox. */
 export const CONTROL_THREAD = 0;
@@ -55,30 +57,41 @@ export function postNote(
   takeLock(words, row + WORKER_INBOX_LOCK, self, (thread) => isThreadDead(words, thread));
   const tail = words[row + WORKER_INBOX_TAIL]!;
   const head = Atomics.load(words, row + WORKER_INBOX_HEAD);
-  const hasRoom = ((tail - head) | 0) < INBOX_ENTRIES;
-  if (hasRoom) {
+  const used = (tail - head) | 0;
+  const hasRoom = used < INBOX_ENTRIES - 1;
+  if (used < INBOX_ENTRIES) {
     const at = (tail & MASK) * INBOX_ENTRY_WORDS;
-    inbox[at] = kind;
+    inbox[at] = hasRoom ? kind : NOTE_LOST;
     inbox[at + 1] = a;
     inbox[at + 2] = b;
     inbox[at + 3] = c;
     Atomics.store(words, row + WORKER_INBOX_TAIL, (tail + 1) | 0);
-  } else {
-    words[row + WORKER_INBOX_OVERFLOW] = words[row + WORKER_INBOX_OVERFLOW]! + 1;
   }
+  if (!hasRoom) words[row + WORKER_INBOX_OVERFLOW] = words[row + WORKER_INBOX_OVERFLOW]! + 1;
   giveLock(words, row + WORKER_INBOX_LOCK);
   ringBell(tables, worker);
   return hasRoom;
 }
 
-/** Wakes `worker` if it sleeps. */
+/**
+ * Wakes `worker` if it sleeps. The worker reads the bell, arms it, looks into its inbox and sleeps
+ * on the value that it read. So it is disarmed first and rung then: whoever falls asleep disarmed
+ * has read the bell before that ring, and either does not sleep on it or is woken by it.
+ */
 export function ringBell(tables: Tables, worker: number): void {
   const words = tables.workers.words;
   const row = worker * WORKER_STRIDE;
+  const isArmed = Atomics.exchange(words, row + WORKER_BELL_ARMED, 0) === 1;
   Atomics.add(words, row + WORKER_BELL, 1);
-  if (Atomics.exchange(words, row + WORKER_BELL_ARMED, 0) === 1) {
-    Atomics.notify(words, row + WORKER_BELL);
-  }
+  if (isArmed) Atomics.notify(words, row + WORKER_BELL);
+}
+
+/** Takes the producer side of an inbox, from a dead thread if it must, and gives it back. */
+export function freeInbox(tables: Tables, self: number, worker: number): void {
+  const words = tables.workers.words;
+  const lock = worker * WORKER_STRIDE + WORKER_INBOX_LOCK;
+  takeLock(words, lock, self, (thread) => isThreadDead(words, thread));
+  giveLock(words, lock);
 }
 
 /**

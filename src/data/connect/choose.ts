@@ -3,7 +3,7 @@
  *
  * @hot
  */
-import { chooseServer, leaveQueue, takeGrant } from "../../balance/choose.ts";
+import { chooseServer, isGranted, leaveQueue, takeGrant } from "../../balance/choose.ts";
 import {
   CHOICE_NO_ENTRY,
   CHOICE_NO_SERVER,
@@ -30,6 +30,7 @@ import {
 } from "../account/causes.ts";
 import { countServer } from "../account/counters.ts";
 import { attachToServer, endStream } from "../account/end.ts";
+import type { Engine } from "../engine.ts";
 import { compileTest } from "../route/route.ts";
 import { StreamContext } from "../route/stream-context.ts";
 import { STREAM_QUEUE } from "../stream.ts";
@@ -126,6 +127,16 @@ export function grantArrived(stream: Stream, entry: number): void {
   stream.queueEntry = 0;
   stream.engine.wheel.clear(stream.slot);
   assigned(stream, row);
+}
+
+/** Finds the grants whose notes were lost in a full inbox. */
+export function sweepGrants(engine: Engine): void {
+  const { streams } = engine;
+  for (let slot = 1; slot < streams.length; slot++) {
+    const stream = streams[slot]!;
+    if (stream === null || stream.state !== STREAM_QUEUE) continue;
+    if (isGranted(engine.balance, stream.queueEntry)) grantArrived(stream, stream.queueEntry);
+  }
 }
 
 /** `timeout queue` has passed. */

@@ -29,6 +29,7 @@ import {
   QUEUE_STATE,
 } from "../../../src/tables/generated/queue.ts";
 import { SERVER_HEAP_INDEX, SERVER_SERVED } from "../../../src/tables/generated/server.ts";
+import { WORKER_INBOX_LOCK, WORKER_STRIDE } from "../../../src/tables/generated/worker.ts";
 import { Farm, makeRandom } from "../../support/balancer-farm.ts";
 
 const VICTIM = 3;
@@ -150,4 +151,20 @@ test("the free list of entries is made anew when a thread dies over it", () => {
   farm.setWorkerState(VICTIM, WORKER_STATE_DEAD);
   for (let i = 0; i < 8; i++) expect(farm.choose(1)).toBe(CHOICE_QUEUED);
   farm.check();
+});
+
+test("locks outside of backends do not outlive their holder's number", () => {
+  // Story: they name the holder by number; a replaced worker seemed to hold them for ever.
+  const farm = new Farm({ servers: [{ maxconn: 1 }], workers: 3 });
+  expect(farm.choose(VICTIM)).toBe(0);
+  const inboxLock = (worker: number): number => worker * WORKER_STRIDE + WORKER_INBOX_LOCK;
+  const workers = farm.tables.workers.words;
+  const process = farm.tables.process.words;
+  process[PROCESS_QUEUE_LOCK] = VICTIM + 1;
+  workers[inboxLock(1)] = VICTIM + 1;
+  workers[inboxLock(VICTIM)] = VICTIM + 1;
+  farm.setWorkerState(VICTIM, WORKER_STATE_DEAD);
+  expect(buryWorker(farm.control, VICTIM)).toBe(1);
+  expect(process[PROCESS_QUEUE_LOCK]).toBe(0);
+  for (const worker of [1, 2, VICTIM]) expect(workers[inboxLock(worker)]).toBe(0);
 });
