@@ -23,6 +23,11 @@ export class Journal {
     this.#hub = hub;
   }
 
+  /** The last words are said: what waits goes out, as far as its readers take it. */
+  close(): void {
+    this.#hub?.close();
+  }
+
   /** About the process. */
   say(severity: Severity, text: string): void {
     this.#output.say(severity, text);

@@ -21,6 +21,8 @@ export type SignalTarget = {
   states(): string[];
   /** Says of each proxy that it has stopped. */
   sayStopped(): void;
+  /** Says of each proxy how many connections are about to be cut. */
+  sayCut(): void;
   /** To the log and, while there is one, to the terminal. */
   say(severity: Severity, text: string): void;
 };
@@ -34,9 +36,15 @@ export function handleSignals(global: GlobalSpec, target: SignalTarget): () => v
   const softStop = (): void => {
     if (isStopping) return;
     isStopping = true;
-    const begin = (): void => beginSoftStop(global, target);
-    if (global.graceMs > 0) startTimer(global.graceMs, begin);
-    else begin();
+    if (global.graceMs <= 0) {
+      beginSoftStop(global, target);
+      return;
+    }
+    target.say("notice", `Scheduling a soft-stop in ${global.graceMs} ms.`);
+    startTimer(global.graceMs, () => {
+      target.say("notice", "Grace period expired, proceeding with soft-stop now.");
+      beginSoftStop(global, target);
+    });
   };
   const die = (signal: NodeJS.Signals): void => {
     target.stop();
@@ -72,8 +80,10 @@ function beginSoftStop(global: GlobalSpec, target: SignalTarget): void {
   const limitMs = global.hardStopAfterMs;
   target.sayStopped();
   if (limitMs >= 0) {
-    const sentence = "soft-stop running for too long, performing a hard-stop.";
-    const timer = startTimer(limitMs, () => target.say("warning", sentence));
+    const timer = startTimer(limitMs, () => {
+      target.say("warning", "soft-stop running for too long, performing a hard-stop.");
+      target.sayCut();
+    });
     void target.done.then(() => timer.stop());
   }
   target.softStop(limitMs);

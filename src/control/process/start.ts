@@ -32,7 +32,7 @@ import type { Output } from "./output.ts";
 import { dropPrivileges, PrivilegeError } from "./privileges.ts";
 import type { PrivilegeCalls } from "./privileges.ts";
 import { handleSignals } from "./signals.ts";
-import { describeStates, describeStopped } from "./states.ts";
+import { describeCut, describeStates, describeStopped } from "./states.ts";
 
 /** Attempts to bind while an old process may still give the address back, and their distance. */
 const BIND_ATTEMPTS = 200;
@@ -67,10 +67,10 @@ export async function runStart(
   const loaded = await loadPlan(options, output, demo === undefined ? [] : [demo.text]);
   // The background process loads once more, and says all this itself.
   if (mayDetach && "plan" in loaded && loaded.plan.global.daemon) return runInBackground(argv);
+  if ("plan" in loaded) output.isQuiet = loaded.plan.global.quiet;
   for (const line of loaded.lines) output.raw(line);
   if ("exitCode" in loaded) return loaded.exitCode;
   output.level = loaded.plan.sluice.logLevel;
-  output.isQuiet = loaded.plan.global.quiet;
   try {
     return await serve({ plan: loaded.plan, options, workerUrl, output, readyFd, demo });
   } catch (error) {
@@ -129,6 +129,9 @@ async function serve(input: ServeInput): Promise<number> {
         journal.tell(proxy, notice);
       }
     },
+    sayCut: () => {
+      for (const { proxy, notice } of describeCut(shop.model)) journal.tell(proxy, notice);
+    },
     say: (severity, text) => journal.say(severity, text),
   });
   for (const old of options.oldProcesses) signalAll(old, old.signal);
@@ -140,6 +143,7 @@ async function serve(input: ServeInput): Promise<number> {
     leaveTerminal(input.readyFd);
   }
   const code = await serving.done;
+  journal.close();
   unhandle();
   input.demo?.stop();
   return code;

@@ -65,6 +65,17 @@ export function describeStopped(model: Model): { proxy: ProxyObject; notice: Not
   });
 }
 
+/** What a hard stop says of each proxy that still has connections. */
+export function describeCut(model: Model): { proxy: ProxyObject; notice: Notice }[] {
+  const words = model.tables.proxies.words;
+  return model.proxies.flatMap((proxy) => {
+    const count = words[proxy.row + proxyRow.PROXY_FRONT_CURRENT]!;
+    if (count === 0) return [];
+    const rest = `hard-stopped (${count} remaining conns will be closed).`;
+    return [{ proxy, notice: { level: 4, text: `Proxy ${proxy.spec.name} ${rest}` } }];
+  });
+}
+
 function sessionsOf(tables: Tables, shard: "serverBack" | "proxyBack", index: number): number {
   const cell = (index * BACK_COUNT_STRIDE + BACK_COUNT_SESSIONS) >> 1;
   return tables.perWorker.reduce((sum, worker) => sum + worker[shard].floats[cell]!, 0);
