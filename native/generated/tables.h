@@ -36,11 +36,14 @@
 #define WORKER_CPU_MICROS 22 /* f64 */
 #define WORKER_ACCEPTING 24 /* i32 */
 #define WORKER_OPEN_DESCRIPTORS 25 /* i32 */
+#define WORKER_BELL_DESCRIPTOR 26 /* i32 */
+#define WORKER_LOOP 28 /* f64 */
 #define WORKER_INBOX_LOCK 32 /* i32 */
 #define WORKER_INBOX_HEAD 33 /* i32 */
 #define WORKER_INBOX_TAIL 34 /* i32 */
 #define WORKER_BELL 35 /* i32 */
-#define WORKER_INBOX_OVERFLOW 36 /* i32 */
+#define WORKER_MAIL 36 /* i32 */
+#define WORKER_INBOX_OVERFLOW 37 /* i32 */
 
 /* A frontend, a backend, or a listen section (both) */
 #define PROXY_STRIDE 96

@@ -5,8 +5,10 @@
  * Loaded once a thread. Results are >= 0, or -errno.
  */
 import { dlopen, linkSymbols } from "bun:ffi";
+import type { Pointer } from "bun:ffi";
 
 import modulePath from "../../dist/native/sluice.so" with { type: "file" };
+import { withLibraryPath } from "./embedded-library.ts";
 
 /** Indices into the options array; the same order stands in native/sys.c. */
 export const OPT_RCVBUF = 0;
@@ -28,7 +30,7 @@ export const OPT_BACKLOG = 15;
 export const OPT_QUICKACK = 16;
 export const OPT_COUNT = 17;
 
-/** Functions of native/sys.c. Byte arrays are sockaddr structures, strings end in a zero byte. */
+/** Functions of native/sys.c and native/loop.c. Byte arrays are sockaddr structures, strings end in a zero byte. */
 export type Native = {
   connect(
     address: Uint8Array,
@@ -54,6 +56,17 @@ export type Native = {
   isListening(fd: number): number;
   raiseDescriptors(wanted: number): number;
   threadCpuMicros(): number;
+  loopNew(events: Int32Array, eventCount: number): Pointer | null;
+  loopDestroy(loop: Pointer): void;
+  loopBell(loop: Pointer): number;
+  ring(bell: number): number;
+  loopListen(loop: Pointer, fd: number, accepting: number): number;
+  loopAdd(loop: Pointer, fd: number): number;
+  loopPoll(loop: Pointer, timeoutMs: number): number;
+  loopClose(loop: Pointer, fd: number, abort: number): number;
+  recv(fd: number, buffer: Uint8Array, length: number): number;
+  send(fd: number, buffer: Uint8Array, offset: number, length: number): number;
+  finish(fd: number): number;
 };
 
 const SYMBOLS = {
@@ -69,6 +82,17 @@ const SYMBOLS = {
   sl_is_listening: { args: ["i32"], returns: "i32" },
   sl_raise_descriptors: { args: ["f64"], returns: "f64" },
   sl_thread_cpu_micros: { args: [], returns: "f64" },
+  sl_loop_new: { args: ["ptr", "i32"], returns: "ptr" },
+  sl_loop_destroy: { args: ["ptr"], returns: "void" },
+  sl_loop_bell: { args: ["ptr"], returns: "i32" },
+  sl_ring: { args: ["i32"], returns: "i32" },
+  sl_loop_listen: { args: ["ptr", "i32", "i32"], returns: "i32" },
+  sl_loop_add: { args: ["ptr", "i32"], returns: "i32" },
+  sl_loop_poll: { args: ["ptr", "i32"], returns: "i32" },
+  sl_loop_close: { args: ["ptr", "i32", "i32"], returns: "i32" },
+  sl_recv: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  sl_send: { args: ["i32", "ptr", "u32", "u32"], returns: "i32" },
+  sl_finish: { args: ["i32"], returns: "i32" },
 } as const;
 
 /** Addresses of the functions in this process, by their C names. */
@@ -119,15 +143,14 @@ function load(): NonNullable<typeof loaded> {
     return { native: null, addresses: null, reason: "SLUICE_NATIVE=off" };
   }
   try {
-    const { symbols } = dlopen(modulePath, SYMBOLS);
+    const { symbols } = withLibraryPath(modulePath, (path) => dlopen(path, SYMBOLS));
     const addresses: NativeAddresses = {};
     for (const [name, symbol] of Object.entries(symbols)) {
       addresses[name] = (symbol as unknown as { ptr: number }).ptr;
     }
     return { native: typed(symbols), addresses, reason: "" };
   } catch (error) {
-    const reason = `built without a C compiler (${messageOf(error)})`;
-    return { native: null, addresses: null, reason };
+    return { native: null, addresses: null, reason: messageOf(error) };
   }
 }
 
@@ -145,6 +168,17 @@ function typed(symbols: Opened): Native {
     isListening: symbols.sl_is_listening,
     raiseDescriptors: symbols.sl_raise_descriptors,
     threadCpuMicros: symbols.sl_thread_cpu_micros,
+    loopNew: symbols.sl_loop_new as unknown as Native["loopNew"],
+    loopDestroy: symbols.sl_loop_destroy as unknown as Native["loopDestroy"],
+    loopBell: symbols.sl_loop_bell as unknown as Native["loopBell"],
+    ring: symbols.sl_ring,
+    loopListen: symbols.sl_loop_listen as unknown as Native["loopListen"],
+    loopAdd: symbols.sl_loop_add as unknown as Native["loopAdd"],
+    loopPoll: symbols.sl_loop_poll as unknown as Native["loopPoll"],
+    loopClose: symbols.sl_loop_close as unknown as Native["loopClose"],
+    recv: symbols.sl_recv as unknown as Native["recv"],
+    send: symbols.sl_send as unknown as Native["send"],
+    finish: symbols.sl_finish,
   };
 }
 

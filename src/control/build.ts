@@ -7,13 +7,6 @@ import type { Lb } from "../balance/lb.ts";
 import { refreshBackend } from "../balance/refresh.ts";
 import type { Native } from "../conduit/native.ts";
 import {
-  ALGORITHM_FIRST,
-  ALGORITHM_HASH,
-  ALGORITHM_LEASTCONN,
-  ALGORITHM_RANDOM,
-  ALGORITHM_ROUNDROBIN,
-  ALGORITHM_SOURCE,
-  ALGORITHM_STATIC_RR,
   LISTENER_STATE_READY,
   PROXY_FLAG_ALL_BACKUPS,
   PROXY_FLAG_BACK,
@@ -25,20 +18,18 @@ import {
   SERVER_ADMIN_RESOLUTION_MAINT,
   SERVER_FLAG_BACKUP,
   SERVER_FLAG_CHECKED,
-  SERVER_STATE_DOWN,
-  SERVER_STATE_MAINT,
-  SERVER_STATE_UP,
 } from "../tables/generated/enums.ts";
 import * as listenerRow from "../tables/generated/listener.ts";
 import * as proxyRow from "../tables/generated/proxy.ts";
 import * as serverRow from "../tables/generated/server.ts";
-import type { BalanceSpec, BindSpec, Plan, ProxySpec, ServerSpec } from "../tables/spec.ts";
+import type { BindSpec, Plan, ProxySpec, ServerSpec } from "../tables/spec.ts";
 import type { Tables } from "../tables/tables.ts";
 import { bindListener } from "./listen.ts";
 import type { ListenerObject, ProxyObject, ServerObject } from "./model.ts";
 import { Model } from "./model.ts";
 import type { MutationLog } from "./mutation-log.ts";
 import { RowAllocator } from "./rows.ts";
+import { mergeState } from "./server-state.ts";
 
 /** What is needed to make objects, at the start and later. */
 export type Workshop = {
@@ -55,16 +46,6 @@ export type Workshop = {
 
 /** A bind that failed, for the message. */
 export type BindFailure = { proxy: string; section: string; bind: BindSpec; errno: number };
-
-const ALGORITHMS: Record<BalanceSpec["algorithm"], number> = {
-  roundrobin: ALGORITHM_ROUNDROBIN,
-  "static-rr": ALGORITHM_STATIC_RR,
-  leastconn: ALGORITHM_LEASTCONN,
-  first: ALGORITHM_FIRST,
-  source: ALGORITHM_SOURCE,
-  random: ALGORITHM_RANDOM,
-  hash: ALGORITHM_HASH,
-};
 
 /** An empty workshop over fresh tables. */
 export function makeWorkshop(
@@ -127,7 +108,7 @@ export function addProxy(shop: Workshop, spec: ProxySpec): ProxyObject {
   const row = shop.proxyRows.take();
   if (row === 0) throw new RangeError("the proxy table is full (see docs/limits.md)");
   const words = tables.proxies.words;
-  const { options, balance } = spec;
+  const { options } = spec;
   words[row + proxyRow.PROXY_FLAGS] =
     (spec.hasFront ? PROXY_FLAG_FRONT : 0) |
     (spec.hasBack ? PROXY_FLAG_BACK | PROXY_FLAG_PUBLISHED : 0) |
@@ -136,10 +117,9 @@ export function addProxy(shop: Workshop, spec: ProxySpec): ProxyObject {
   words[row + proxyRow.PROXY_FRONT_MAXCONN] = spec.hasFront ? spec.maxconn : 0;
   words[row + proxyRow.PROXY_RATE_LIMIT] = spec.rateLimitSessions;
   words[row + proxyRow.PROXY_FULLCONN] = spec.fullconn;
-  words[row + proxyRow.PROXY_ALGORITHM] = ALGORITHMS[balance.algorithm];
   words[row + proxyRow.PROXY_REDISPATCH] = options.redispatch ? options.redispatchInterval : 0;
   words[row + proxyRow.PROXY_RETRIES] = spec.retries;
-  if (spec.hasBack) createBackend(lb, row, balance);
+  if (spec.hasBack) createBackend(lb, row, spec.balance);
   const state = spec.disabled ? PROXY_STATE_DISABLED : PROXY_STATE_READY;
   Atomics.store(words, row + proxyRow.PROXY_STATE, state);
   const generation = shop.proxyRows.generation(row);
@@ -171,8 +151,7 @@ export function addServer(shop: Workshop, backend: ProxyObject, spec: ServerSpec
     (spec.address === undefined ? SERVER_ADMIN_RESOLUTION_MAINT : 0);
   words[row + serverRow.SERVER_ADMIN_STATE] = admin;
   const isDown = spec.initState === "down" || spec.initState === "fully-down";
-  const state = admin !== 0 ? SERVER_STATE_MAINT : isDown ? SERVER_STATE_DOWN : SERVER_STATE_UP;
-  Atomics.store(words, row + serverRow.SERVER_STATE, state);
+  Atomics.store(words, row + serverRow.SERVER_STATE, mergeState(admin, !isDown));
   const generation = shop.serverRows.generation(row);
   const server: ServerObject = { row, generation, backend, spec };
   backend.servers.push(server);

@@ -40,8 +40,17 @@ export class LogPump {
     this.droppedSeen = tables.perWorker.map(() => 0);
   }
 
-  /** Begins to listen; goes on for ever. */
+  /** Begins to listen; goes on for ever, whatever a handler throws. */
   start(): void {
+    try {
+      this.listen();
+    } catch (error) {
+      this.yieldTurn(() => this.start());
+      throw error;
+    }
+  }
+
+  private listen(): void {
     const words = this.tables.workers.words;
     const row = CONTROL_THREAD * WORKER_STRIDE;
     for (;;) {
@@ -66,8 +75,12 @@ export class LogPump {
       for (let left = BATCH; left > 0; left--) {
         const row = peekRecord(logRing.words);
         if (row === RING_FULL) break;
-        this.handle(logRing, row);
-        releaseRecord(logRing.words);
+        try {
+          this.handle(logRing, row);
+        } finally {
+          // A record that cannot be handled must not come again.
+          releaseRecord(logRing.words);
+        }
         count++;
       }
       const dropped = droppedRecords(logRing.words);

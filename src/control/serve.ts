@@ -17,6 +17,7 @@ import {
   PROCESS_WORKER_COUNT,
 } from "../tables/generated/process.ts";
 import { WORKER_APPLIED_SEQUENCE, WORKER_STRIDE } from "../tables/generated/worker.ts";
+import { setDescriptorRinger } from "../tables/inbox.ts";
 import { packMutations } from "../tables/mutations.ts";
 import type { Plan } from "../tables/spec.ts";
 import { fullSizes, reserveTables, Tables } from "../tables/tables.ts";
@@ -24,7 +25,7 @@ import { buildPlan, makeWorkshop } from "./build.ts";
 import type { BindFailure, Workshop } from "./build.ts";
 import { LogPump } from "./log-pump.ts";
 import type { RecordHandler } from "./log-pump.ts";
-import type { Model } from "./model.ts";
+import type { ListenerObject, Model } from "./model.ts";
 import { MutationLog } from "./mutation-log.ts";
 import { WorkerPool } from "./workers.ts";
 
@@ -75,15 +76,20 @@ const APPLY_MS = 10_000;
 export async function startServing(plan: Plan, hooks: ServeHooks): Promise<Serving> {
   const tables = new Tables(reserveTables(fullSizes(hooks.workers)));
   fillProcessRow(tables, plan, hooks);
+  const native = nativeModule();
+  if (native !== null) setDescriptorRinger((fd) => native.ring(fd));
   const lb = new Lb(tables, 0, random32);
   let pool: WorkerPool | null = null;
   const log = new MutationLog(tables, (records) =>
     pool?.broadcast({ type: "mutations", batch: packMutations(records) }),
   );
-  const shop = makeWorkshop(plan, tables, lb, log, nativeModule(), hooks.workers);
+  const shop = makeWorkshop(plan, tables, lb, log, native, hooks.workers);
   log.append({ kind: "globals", globals: globalsOf(plan) });
   const failures = buildPlan(shop);
-  if (failures.length > 0) throw new BindError(failures);
+  if (failures.length > 0) {
+    releaseBound(shop);
+    throw new BindError(failures);
+  }
   // Workers that are replaced later get the whole log; the first ones get it when all is ready.
   let isOpen = false;
   const stoppedWorkers = new Set<number>();
@@ -151,17 +157,26 @@ function makeServing({ shop, pool, pump, done, finish }: Parts): Serving {
 
 /** Control's own copies: without them the kernel refuses new connections. */
 function closeDescriptors(shop: Workshop): void {
-  const { native, model } = shop;
-  if (native === null) return;
-  const seen = new Set<number>();
-  for (const listener of model.listenerByRow.values()) {
-    for (const fd of listener.fds) {
-      if (fd < 0 || seen.has(fd)) continue;
-      seen.add(fd);
-      native.close(fd);
-    }
-    listener.fds = [];
-  }
+  closeListeners(shop, [...shop.model.listenerByRow.values()]);
+}
+
+/**
+ * What was bound before another bind failed: nobody will accept there, and the kernel would go on
+ * handing clients to it. Inherited descriptors stay: they cannot be had again.
+ */
+function releaseBound(shop: Workshop): void {
+  const all = [...shop.model.listenerByRow.values()];
+  closeListeners(
+    shop,
+    all.filter(({ spec }) => spec.address.family !== "fd"),
+  );
+}
+
+/** Listeners may share a descriptor: each is closed once. */
+function closeListeners({ native }: Workshop, listeners: readonly ListenerObject[]): void {
+  const fds = new Set(listeners.flatMap((listener) => listener.fds));
+  for (const fd of fds) if (fd >= 0) native?.close(fd);
+  for (const listener of listeners) listener.fds = [];
 }
 
 function listeningOf(model: Model): string[] {

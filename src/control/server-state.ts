@@ -28,7 +28,7 @@ import type { WorkerPool } from "./workers.ts";
 export type StateKeeper = {
   tables: Tables;
   lb: Lb;
-  pool: WorkerPool;
+  pool: Pick<WorkerPool, "shutdown">;
   tell(proxy: ProxyObject, notice: Notice): void;
 };
 
@@ -72,7 +72,8 @@ export function applyHealth(
     }
   } else {
     keeper.tell(backend, serverUp(facts));
-    if (server.spec.onMarkedUp === "shutdown-backup-sessions") {
+    // A backup server that comes up ends no streams: they may be its own (manual 5.2).
+    if (!server.spec.backup && server.spec.onMarkedUp === "shutdown-backup-sessions") {
       void keeper.pool.shutdown({ kind: "backups", backendRow: backend.row }, "up");
     }
   }

@@ -1,3 +1,4 @@
+import type { Pointer } from "bun:ffi";
 /**
  * The data-plane threads: started, fed with mutations, replaced when they die.
  *
@@ -11,14 +12,19 @@ import { buryWorker } from "../balance/bury.ts";
 import type { Lb } from "../balance/lb.ts";
 import { describeError } from "../base/assert.ts";
 import { startTimer, systemClock } from "../base/clock.ts";
-import { nativeAddresses } from "../conduit/native.ts";
+import { nativeAddresses, nativeModule } from "../conduit/native.ts";
 import {
   WORKER_STATE_DEAD,
   WORKER_STATE_RUNNING,
   WORKER_STATE_STARTING,
 } from "../tables/generated/enums.ts";
-import { WORKER_GENERATION, WORKER_STATE, WORKER_STRIDE } from "../tables/generated/worker.ts";
-import { CONTROL_THREAD, NOTE_RESUME, postNote } from "../tables/inbox.ts";
+import {
+  WORKER_GENERATION,
+  WORKER_LOOP,
+  WORKER_STATE,
+  WORKER_STRIDE,
+} from "../tables/generated/worker.ts";
+import { CONTROL_THREAD, NOTE_RESUME, postNote, ringMail } from "../tables/inbox.ts";
 import { packMutations } from "../tables/mutations.ts";
 import type {
   FromWorker,
@@ -134,7 +140,10 @@ export class WorkerPool {
 
   /** Sends to every worker that runs or starts. */
   broadcast(message: ToWorker): void {
-    for (const { thread } of this.members.values()) thread.postMessage(message);
+    for (const [worker, { thread }] of this.members) {
+      thread.postMessage(message);
+      ringMail(this.tables, worker);
+    }
   }
 
   /**
@@ -195,7 +204,16 @@ export class WorkerPool {
     else startTimer(RESTART_PAUSE_MS, restart);
   }
 
+  /** Sockets of the worker's own loop: the thread cannot close them any more. */
+  private closeSockets(worker: number): void {
+    const at = (worker * WORKER_STRIDE + WORKER_LOOP) >> 1;
+    const loop = this.tables.workers.floats[at]!;
+    this.tables.workers.floats[at] = 0;
+    if (loop !== 0) nativeModule()?.loopDestroy(loop as Pointer);
+  }
+
   private bury(worker: number): { streams: number; slots: number } {
+    this.closeSockets(worker);
     const slots = buryWorker(this.lb, worker);
     const streams = returnConnections(this.tables, worker, this.events.rows());
     return { streams, slots };
@@ -214,6 +232,7 @@ export class WorkerPool {
     const threads = [...this.members.values()].map(({ thread }) => thread);
     this.members.clear();
     for (const thread of threads) thread.removeAllListeners();
+    for (let worker = 1; worker <= threads.length; worker++) ringMail(this.tables, worker);
     await Promise.all(threads.map((thread) => thread.terminate()));
   }
 }

@@ -218,6 +218,11 @@ export class Engine {
     if (next < this.armedAtMs) this.arm(next);
   }
 
+  /** Reads the notes of other threads. */
+  readNotes(): void {
+    drainInbox(this.tables, this.worker, this.onNote);
+  }
+
   /** Reads the notes of other threads, then waits for the next ring of the bell. */
   listenToBell(): void {
     const words = this.tables.workers.words;
@@ -225,7 +230,7 @@ export class Engine {
     for (;;) {
       const bell = Atomics.load(words, row + WORKER_BELL);
       Atomics.store(words, row + WORKER_BELL_ARMED, 1);
-      drainInbox(this.tables, this.worker, this.onNote);
+      this.readNotes();
       const waiting = Atomics.waitAsync(words, row + WORKER_BELL, bell);
       if (waiting.async) {
         void waiting.value.then(() => this.listenToBell());

@@ -2,17 +2,10 @@
 import { SERVER_FLAG_BACKUP } from "../tables/generated/enums.ts";
 import { SERVER_FLAGS } from "../tables/generated/server.ts";
 import type { ShutdownSelector, ToWorker } from "../tables/mutations.ts";
-import {
-  CAUSE_DOWN,
-  CAUSE_KILLED,
-  CAUSE_UP,
-  PHASE_CONNECT,
-  PHASE_DATA,
-  PHASE_QUEUE,
-} from "./account/causes.ts";
+import { CAUSE_DOWN, CAUSE_KILLED, CAUSE_UP, PHASE_NONE } from "./account/causes.ts";
 import { endStream } from "./account/end.ts";
 import type { Engine } from "./engine.ts";
-import { STREAM_FREE, STREAM_QUEUE, STREAM_RELAY } from "./stream.ts";
+import { STREAM_FREE } from "./stream.ts";
 import type { Stream } from "./stream.ts";
 
 /** Ends all streams of this worker that the selector names. @returns how many */
@@ -23,7 +16,7 @@ export function shutBySelector(engine: Engine, request: ToWorker & { type: "shut
     const stream = engine.streams[slot] ?? null;
     if (stream === null || stream.state === STREAM_FREE) continue;
     if (!isSelected(engine, stream, request.selector)) continue;
-    endStream(stream, cause, phaseOf(stream), true);
+    endStream(stream, cause, PHASE_NONE, false);
     count++;
   }
   return count;
@@ -32,11 +25,6 @@ export function shutBySelector(engine: Engine, request: ToWorker & { type: "shut
 function causeOf(cause: string): number {
   if (cause === "down") return CAUSE_DOWN;
   return cause === "up" ? CAUSE_UP : CAUSE_KILLED;
-}
-
-function phaseOf(stream: Stream): number {
-  if (stream.state === STREAM_RELAY) return PHASE_DATA;
-  return stream.state === STREAM_QUEUE ? PHASE_QUEUE : PHASE_CONNECT;
 }
 
 function isSelected(engine: Engine, stream: Stream, selector: ShutdownSelector): boolean {

@@ -14,10 +14,12 @@ import { giveLock, takeLock } from "../base/lock.ts";
 import {
   WORKER_BELL,
   WORKER_BELL_ARMED,
+  WORKER_BELL_DESCRIPTOR,
   WORKER_INBOX_HEAD,
   WORKER_INBOX_LOCK,
   WORKER_INBOX_OVERFLOW,
   WORKER_INBOX_TAIL,
+  WORKER_MAIL,
   WORKER_STRIDE,
 } from "./generated/worker.ts";
 import { isThreadDead } from "./tables.ts";
@@ -73,6 +75,20 @@ export function postNote(
   return hasRoom;
 }
 
+/** Rings the descriptor that a worker sleeps on; set once a thread that has the native module. */
+let ringDescriptor: (fd: number) => void = () => {};
+
+/** Sets how to wake a worker that sleeps in a loop of its own. */
+export function setDescriptorRinger(ring: (fd: number) => void): void {
+  ringDescriptor = ring;
+}
+
+/** A message was posted to the thread of `worker`: it is to look at its mail. */
+export function ringMail(tables: Tables, worker: number): void {
+  Atomics.add(tables.workers.words, worker * WORKER_STRIDE + WORKER_MAIL, 1);
+  ringBell(tables, worker);
+}
+
 /**
  * Wakes `worker` if it sleeps. The worker reads the bell, arms it, looks into its inbox and sleeps
  * on the value that it read. So it is disarmed first and rung then: whoever falls asleep disarmed
@@ -83,7 +99,11 @@ export function ringBell(tables: Tables, worker: number): void {
   const row = worker * WORKER_STRIDE;
   const isArmed = Atomics.exchange(words, row + WORKER_BELL_ARMED, 0) === 1;
   Atomics.add(words, row + WORKER_BELL, 1);
-  if (isArmed) Atomics.notify(words, row + WORKER_BELL);
+  if (isArmed) {
+    const fd = words[row + WORKER_BELL_DESCRIPTOR]!;
+    if (fd > 0) ringDescriptor(fd);
+    else Atomics.notify(words, row + WORKER_BELL);
+  }
 }
 
 /** Takes the producer side of an inbox, from a dead thread if it must, and gives it back. */

@@ -271,6 +271,12 @@ const WORKER: Layout = {
         f64("cpuMicros", "µs", "CPU of the thread, where the system tells."),
         i32("accepting", "0 or 1", "Listeners are not paused by the worker as a whole."),
         i32("openDescriptors", "count", "Sockets that the worker holds."),
+        i32(
+          "bellDescriptor",
+          "descriptor, 0",
+          "Rung by writing to it when the worker sleeps in it.",
+        ),
+        f64("loop", "address", "The worker's native loop, for whoever buries it; 0 = none."),
       ],
     },
     {
@@ -282,6 +288,7 @@ const WORKER: Layout = {
         i32("inboxHead", "entries, wraps", "Next entry to read (written by the worker)."),
         i32("inboxTail", "entries, wraps", "Next entry to write."),
         i32("bell", "count", "Futex word: moves on with each ring."),
+        i32("mail", "count", "Messages sent to the thread: moves on with each."),
         i32("inboxOverflow", "count", "Notes that found the inbox full."),
       ],
     },

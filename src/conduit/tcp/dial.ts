@@ -7,15 +7,9 @@
  */
 import { describeError } from "../../base/assert.ts";
 import type { Address } from "../../tables/spec.ts";
-import {
-  BACK,
-  CLOSE_CLEAN,
-  CLOSE_OTHER,
-  CLOSE_REFUSED,
-  CLOSE_RESOURCE,
-  CLOSE_UNREACHABLE,
-} from "../conduit.ts";
+import { BACK, CLOSE_CLEAN, CLOSE_OTHER } from "../conduit.ts";
 import type { ConduitOwner } from "../conduit.ts";
+import { connectCloseCode } from "../errno.ts";
 import { nativeModule } from "../native.ts";
 import type { SocketAddress } from "../sockaddr.ts";
 import type { FaultHandler } from "./acceptor.ts";
@@ -71,7 +65,7 @@ export function dialTcp(target: DialTarget, owner: ConduitOwner): TcpConduit | n
     target.options,
     target.interfaceName,
   );
-  if (fd < 0) return closeCodeOfErrno(-fd);
+  if (fd < 0) return connectCloseCode(-fd);
   const conduit = new TcpConduit(owner, BACK, true);
   const options = { fd, data: conduit, socket: HANDLERS, allowHalfOpen: true };
   Bun.connect<TcpConduit>(options as unknown as Bun.TCPSocketConnectOptions<TcpConduit>).catch(
@@ -82,33 +76,6 @@ export function dialTcp(target: DialTarget, owner: ConduitOwner): TcpConduit | n
 
 function ignore(): void {
   // The failure has come through the handlers.
-}
-
-/** CLOSE_* of an errno of connect(2) and socket(2). */
-function closeCodeOfErrno(errno: number): number {
-  switch (errno) {
-    case 111: // ECONNREFUSED
-    case 2: // ENOENT: no such unix socket
-    case 104: // ECONNRESET
-      return CLOSE_REFUSED;
-    case 101: // ENETUNREACH
-    case 113: // EHOSTUNREACH
-    case 100: // ENETDOWN
-    case 112: // EHOSTDOWN
-      return CLOSE_UNREACHABLE;
-    case 11: // EAGAIN: backlog of a unix socket is full, or no free port
-    case 24: // EMFILE
-    case 23: // ENFILE
-    case 12: // ENOMEM
-    case 105: // ENOBUFS
-    case 98: // EADDRINUSE
-    case 99: // EADDRNOTAVAIL
-    case 1: // EPERM
-    case 13: // EACCES
-      return CLOSE_RESOURCE;
-    default:
-      return CLOSE_OTHER;
-  }
 }
 
 /** The way without the native module. */

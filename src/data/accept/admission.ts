@@ -18,7 +18,7 @@ import {
   LISTENER_MAXCONN,
 } from "../../tables/generated/listener.ts";
 import {
-  PROCESS_CONN_COUNT,
+  PROCESS_CONN_SECOND,
   PROCESS_CURRENT,
   PROCESS_CURRENT_MAX,
   PROCESS_FULL,
@@ -39,7 +39,6 @@ import {
 import { NOTE_RESUME, postNote } from "../../tables/inbox.ts";
 import { countConnection, countConnectionEnd } from "../account/counters.ts";
 import type { Engine } from "../engine.ts";
-import type { Stream } from "../stream.ts";
 import type { ListenerView } from "../views.ts";
 import { beginStream } from "./begin.ts";
 import { claimRate } from "./rate.ts";
@@ -64,7 +63,10 @@ function start(engine: Engine, listener: ListenerView, conduit: Conduit): void {
   beginStream(stream, listener, conduit);
 }
 
-/** Takes one connection of process, frontend and listener, or none of them. */
+/**
+ * Takes one connection of process, frontend and listener, or none of them. What is given back
+ * wakes: while it was held, another worker may have found no room.
+ */
 function claimRoom(engine: Engine, listener: ListenerView): number {
   const process = engine.tables.process.words;
   const proxies = engine.tables.proxies.words;
@@ -77,16 +79,19 @@ function claimRoom(engine: Engine, listener: ListenerView): number {
   const front = proxyRow + PROXY_FRONT_CURRENT;
   const nowFront = claim(proxies, front, maxFront, proxyRow + PROXY_FRONT_FULL);
   if (nowFront === NO_ROOM) {
-    Atomics.sub(process, PROCESS_CURRENT, 1);
+    giveBack(engine, process, PROCESS_CURRENT, PROCESS_FULL, 0, 0);
     return NO_ROOM;
   }
   const maxListener = listeners[listener.row + LISTENER_MAXCONN]!;
   const own = listener.row + LISTENER_CURRENT;
   const nowListener = claim(listeners, own, maxListener, listener.row + LISTENER_FULL);
   if (nowListener === NO_ROOM || !claimRates(engine, listener)) {
-    if (nowListener !== NO_ROOM) Atomics.sub(listeners, own, 1);
-    Atomics.sub(proxies, front, 1);
-    Atomics.sub(process, PROCESS_CURRENT, 1);
+    const { row } = listener;
+    if (nowListener !== NO_ROOM) {
+      giveBack(engine, listeners, own, row + LISTENER_FULL, proxyRow, row);
+    }
+    giveBack(engine, proxies, front, proxyRow + PROXY_FRONT_FULL, proxyRow, 0);
+    giveBack(engine, process, PROCESS_CURRENT, PROCESS_FULL, 0, 0);
     return NO_ROOM;
   }
   raise(process, PROCESS_CURRENT_MAX, nowProcess);
@@ -97,15 +102,14 @@ function claimRoom(engine: Engine, listener: ListenerView): number {
 
 /** One more under a limit (0 = none). @returns the new count, or NO_ROOM with the mark set */
 function claim(words: Int32Array, cell: number, max: number, fullCell: number): number {
-  const now = Atomics.add(words, cell, 1) + 1;
-  if (max === 0 || now <= max) return now;
-  Atomics.store(words, fullCell, 1);
-  Atomics.sub(words, cell, 1);
-  // Room that was freed before the mark stood would wake nobody: look once more.
-  const again = Atomics.add(words, cell, 1) + 1;
-  if (again <= max) return again;
-  Atomics.sub(words, cell, 1);
-  return NO_ROOM;
+  for (;;) {
+    const now = Atomics.add(words, cell, 1) + 1;
+    if (max === 0 || now <= max) return now;
+    Atomics.store(words, fullCell, 1);
+    // Room that was freed before the mark stood would wake nobody, and claims of others that fail
+    // beside this one hide it: the last of them to give up sees it, and tries again.
+    if (Atomics.sub(words, cell, 1) - 1 >= max) return NO_ROOM;
+  }
 }
 
 function raise(words: Int32Array, cell: number, value: number): void {
@@ -129,7 +133,7 @@ function claimRates(engine: Engine, listener: ListenerView): boolean {
   const sessions = process[PROCESS_MAXSESSRATE]!;
   const most =
     connections === 0 || (sessions !== 0 && sessions < connections) ? sessions : connections;
-  if (!claimRate(process, PROCESS_CONN_COUNT - 1, most, now)) {
+  if (!claimRate(process, PROCESS_CONN_SECOND, most, now)) {
     resumeAtNextSecond(engine, listener, now);
     return false;
   }
@@ -169,19 +173,27 @@ export function releaseFront(engine: Engine, listener: ListenerView): void {
   const process = engine.tables.process.words;
   const proxies = engine.tables.proxies.words;
   const listeners = engine.tables.listeners.words;
+  const { row } = listener;
   const proxyRow = listener.proxy.row;
-  const left = Atomics.sub(process, PROCESS_CURRENT, 1);
-  assert(left > 0, "releaseFront: a connection is released once");
-  Atomics.sub(proxies, proxyRow + PROXY_FRONT_CURRENT, 1);
-  Atomics.sub(listeners, listener.row + LISTENER_CURRENT, 1);
   countConnectionEnd(engine, listener);
-  wakeIfFull(engine, process, PROCESS_FULL, 0, 0);
-  wakeIfFull(engine, proxies, proxyRow + PROXY_FRONT_FULL, proxyRow, 0);
-  wakeIfFull(engine, listeners, listener.row + LISTENER_FULL, proxyRow, listener.row);
+  giveBack(engine, listeners, row + LISTENER_CURRENT, row + LISTENER_FULL, proxyRow, row);
+  const front = proxyRow + PROXY_FRONT_CURRENT;
+  giveBack(engine, proxies, front, proxyRow + PROXY_FRONT_FULL, proxyRow, 0);
+  giveBack(engine, process, PROCESS_CURRENT, PROCESS_FULL, 0, 0);
 }
 
-function wakeIfFull(engine: Engine, words: Int32Array, cell: number, a: number, b: number): void {
-  if (Atomics.load(words, cell) === 0 || Atomics.exchange(words, cell, 0) === 0) return;
+/** One less under a limit; `a` and `b` of NOTE_RESUME go to all workers if it was marked full. */
+function giveBack(
+  engine: Engine,
+  words: Int32Array,
+  cell: number,
+  fullCell: number,
+  a: number,
+  b: number,
+): void {
+  const before = Atomics.sub(words, cell, 1);
+  assert(before > 0, "giveBack: what was claimed is given back once");
+  if (Atomics.load(words, fullCell) === 0 || Atomics.exchange(words, fullCell, 0) === 0) return;
   const count = engine.tables.process.words[PROCESS_WORKER_COUNT]!;
   for (let worker = 1; worker <= count; worker++) {
     postNote(engine.tables, engine.worker, worker, NOTE_RESUME, a, b, 0);
@@ -196,6 +208,3 @@ export function resumeListeners(engine: Engine, proxyRow: number, listenerRow: n
     resumeListener(engine, listener);
   }
 }
-
-/** The stream of a parked client, for tests. */
-export type AdmittedStream = Stream;

@@ -159,7 +159,7 @@ export function flushStream(stream: Stream): void {
   addBack(stream, BACK_COUNT_BYTES_OUT, down);
 }
 
-/** The once-a-second flush of all streams of the worker. */
+/** The regular flush of all streams of the worker. */
 export function flushCounters(engine: Engine): void {
   const { streams } = engine;
   for (let slot = 1; slot < streams.length; slot++) {

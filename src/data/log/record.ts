@@ -90,7 +90,7 @@ function write(stream: Stream, kind: number, termination: number, flags: number)
   floats[(row + log.STREAM_LOG_BYTES_DOWN) >> 1] = stream.bytesDown;
   writeTimes(stream, words, row);
   writeRows(stream, words, row);
-  writeLoads(stream, words, row);
+  writeLoads(stream, words, row, kind === LOG_KIND_STREAM_END ? 1 : 0);
   writeEndpoints(stream, words, row);
   commitRecord(words);
   engine.environment.ringControl();
@@ -120,16 +120,18 @@ function writeRows(stream: Stream, words: Int32Array, row: number): void {
   words[row + log.STREAM_LOG_SERVER_GENERATION] = server === null ? 0 : server.generation;
 }
 
-function writeLoads(stream: Stream, words: Int32Array, row: number): void {
+/** @param own 1 when the stream is over and no longer counts itself */
+function writeLoads(stream: Stream, words: Int32Array, row: number, own: number): void {
   const { frontend, backend, server, engine } = stream;
   const proxies = engine.tables.proxies.words;
   const servers = engine.tables.servers.words;
   words[row + log.STREAM_LOG_PROCESS_CURRENT] = engine.tables.process.words[PROCESS_CURRENT]!;
   words[row + log.STREAM_LOG_FRONT_CURRENT] = proxies[frontend.row + PROXY_FRONT_CURRENT]!;
+  // An ended stream counts no more where it was served (as HAProxy logs it).
   words[row + log.STREAM_LOG_BACK_CURRENT] =
-    backend === null ? 0 : proxies[backend.row + PROXY_BACK_CURRENT]!;
+    backend === null ? 0 : proxies[backend.row + PROXY_BACK_CURRENT]! - own;
   words[row + log.STREAM_LOG_SERVER_CURRENT] =
-    server === null ? 0 : servers[server.row + SERVER_SERVED]!;
+    server === null ? 0 : servers[server.row + SERVER_SERVED]! - (stream.isAttached ? own : 0);
   words[row + log.STREAM_LOG_SERVER_QUEUE] = stream.serverQueueAhead;
   words[row + log.STREAM_LOG_BACK_QUEUE] = stream.backQueueAhead;
   if (backend !== null && stream.queueEntry !== 0 && stream.backQueueAhead === 0) {

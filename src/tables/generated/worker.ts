@@ -117,6 +117,26 @@ export function workerOpenDescriptors(table: Int32Array, row: number): number {
 }
 
 /**
+ * Rung by writing to it when the worker sleeps in it.
+ * Unit: descriptor, 0. Writer: this worker.
+ */
+export const WORKER_BELL_DESCRIPTOR = 26;
+/** Reads WORKER.bellDescriptor plainly. */
+export function workerBellDescriptor(table: Int32Array, row: number): number {
+  return table[row + WORKER_BELL_DESCRIPTOR]!;
+}
+
+/**
+ * The worker's native loop, for whoever buries it; 0 = none.
+ * Unit: address. Writer: this worker.
+ */
+export const WORKER_LOOP = 28;
+/** Reads WORKER.loop plainly. */
+export function workerLoop(table: Float64Array, row: number): number {
+  return table[(row + WORKER_LOOP) >> 1]!;
+}
+
+/**
  * Guards the producer side of the inbox.
  * Unit: worker number + 1. Writer: any thread, under `inboxLock`.
  */
@@ -157,10 +177,20 @@ export function workerBell(table: Int32Array, row: number): number {
 }
 
 /**
+ * Messages sent to the thread: moves on with each.
+ * Unit: count. Writer: any thread, under `inboxLock`.
+ */
+export const WORKER_MAIL = 36;
+/** Reads WORKER.mail plainly. */
+export function workerMail(table: Int32Array, row: number): number {
+  return table[row + WORKER_MAIL]!;
+}
+
+/**
  * Notes that found the inbox full.
  * Unit: count. Writer: any thread, under `inboxLock`.
  */
-export const WORKER_INBOX_OVERFLOW = 36;
+export const WORKER_INBOX_OVERFLOW = 37;
 /** Reads WORKER.inboxOverflow plainly. */
 export function workerInboxOverflow(table: Int32Array, row: number): number {
   return table[row + WORKER_INBOX_OVERFLOW]!;

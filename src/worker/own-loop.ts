@@ -1,0 +1,64 @@
+/**
+ * A worker on its own event loop (conduit/loop): how it sleeps, who wakes it, and what it leaves in
+ * its row so that control can close its sockets should it die.
+ */
+import { systemClock } from "../base/clock.ts";
+import { ListeningDescriptor } from "../conduit/loop/loop-acceptor.ts";
+import { adoptAccepted, dialOnLoop } from "../conduit/loop/loop-conduit.ts";
+import { GO_ON, MAIL, NativeLoop, SLEEP } from "../conduit/loop/native-loop.ts";
+import type { Native } from "../conduit/native.ts";
+import { checkDescriptors } from "../data/accept/descriptors.ts";
+import type { Engine } from "../data/engine.ts";
+import {
+  WORKER_BELL_ARMED,
+  WORKER_BELL_DESCRIPTOR,
+  WORKER_INBOX_HEAD,
+  WORKER_INBOX_TAIL,
+  WORKER_LOOP,
+  WORKER_MAIL,
+  WORKER_STRIDE,
+} from "../tables/generated/worker.ts";
+import type { Tables } from "../tables/tables.ts";
+import { hasDescriptor } from "./bun-sockets.ts";
+import type { Fault, Sockets } from "./sockets.ts";
+
+/** Sockets of a native loop. @throws when the loop cannot be made */
+export function makeOwnLoop(native: Native, worker: number, tables: Tables, fault: Fault): Sockets {
+  let engine: Engine | null = null;
+  let seenMail = 0;
+  const words = tables.workers.words;
+  const row = worker * WORKER_STRIDE;
+  const prepareSleep = (): number => {
+    if (engine !== null) engine.readNotes();
+    Atomics.store(words, row + WORKER_BELL_ARMED, 1);
+    // Whoever writes now rings; what was written before is seen here.
+    const mail = Atomics.load(words, row + WORKER_MAIL);
+    const hasNotes =
+      words[row + WORKER_INBOX_HEAD]! !== Atomics.load(words, row + WORKER_INBOX_TAIL);
+    if (mail === seenMail && !hasNotes) return SLEEP;
+    Atomics.store(words, row + WORKER_BELL_ARMED, 0);
+    if (mail === seenMail) return GO_ON;
+    seenMail = mail;
+    return MAIL;
+  };
+  const woken = (): void => {
+    Atomics.store(words, row + WORKER_BELL_ARMED, 0);
+  };
+  const loop = new NativeLoop(native, systemClock, { prepareSleep, woken, fault }, adoptAccepted);
+  words[row + WORKER_BELL_DESCRIPTOR] = loop.bell;
+  tables.workers.floats[(row + WORKER_LOOP) >> 1] = Number(loop.pointer);
+  return {
+    startTimer: (delayMs, run) => loop.startTimer(delayMs, run),
+    nextTurn: (run) => loop.nextTurn(run),
+    dial: (target, owner) => dialOnLoop(loop, target, owner),
+    listen: (_spec, fd, onAccept) =>
+      new ListeningDescriptor(loop, fd, onAccept, () => {
+        if (engine !== null) checkDescriptors(engine);
+      }),
+    hasDescriptor,
+    start(started) {
+      engine = started;
+      loop.start();
+    },
+  };
+}

@@ -1,0 +1,14 @@
+/** What carries a worker's bytes: the loop of its own, or Bun's sockets where there is no native module. */
+import type { Engine, Environment } from "../data/engine.ts";
+
+/** The part of the engine's environment that sockets and time are. */
+export type Sockets = Pick<
+  Environment,
+  "startTimer" | "nextTurn" | "dial" | "listen" | "hasDescriptor"
+> & {
+  /** Begins to work for the engine: notes and timers reach it from now on. */
+  start(engine: Engine): void;
+};
+
+/** Told of exceptions inside callbacks: bugs, never network errors. */
+export type Fault = (where: string, text: string) => void;
