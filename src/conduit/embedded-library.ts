@@ -24,7 +24,7 @@ export function withLibraryPath<T>(path: string, open: (path: string) => T): T {
   const fd = memoryFile();
   if (fd < 0) return open(path);
   try {
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
     return open(`/proc/self/fd/${fd}`);
   } finally {
     closeSync(fd);

@@ -250,3 +250,10 @@ e2e("-dC prints what was read, -dL what is loaded, -dK what is known; even with 
   const keywords = await sluice(["-q", "-c", "-dKcfg", "-f", "a.cfg"], folder.path);
   expect(keywords.output).toContain("default_backend");
 });
+
+e2e("the native part needs no folder to be unpacked into", async () => {
+  const usual = await sluice(["-vv"]);
+  const env = { TMPDIR: "/nonexistent", BUN_TMPDIR: "/nonexistent" };
+  const without = await runProcess([balancerBinary("sluice"), "-vv"], { env });
+  expect(without.output).toBe(usual.output);
+});
