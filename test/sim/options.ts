@@ -101,6 +101,8 @@ export type SimOptions = {
   payloadBytesMax: number;
   /** Clients that never read until the end of the run. */
   deafClients: number;
+  /** Descriptors run out now and then. */
+  hasFaults: boolean;
   /** Who ends only after the other side has ended. */
   waits: "client" | "server" | "nobody";
   /** Chance that another thread runs, or this one dies, inside a call of the engine. */
@@ -226,6 +228,7 @@ function drawAll(choices: Choices): SimOptions {
     queueEntries: choices.pick([64, 64, 64, 2]),
     payloadBytesMax: Math.min(choices.pick([0, 20, 200, 2000]), passing * 30),
     deafClients: choices.pick([0, 0, 0.2, 0.8]),
+    hasFaults: true,
     waits: choices.pick(["client", "server", "nobody"]),
     interrupt: choices.pick([0, 0.02, 0.1]),
     dieInside: choices.pick([0, 0, 0, 0.002]),

@@ -214,7 +214,7 @@ export class World {
     const server = this.servers.find((one) => !one.isGone && one.object.row === row);
     require(server !== undefined && server.port === port, "a stream dials its own server");
     const { choices } = this;
-    if (!this.isDraining && choices.chance(RESOURCE_FAILURES)) return CLOSE_RESOURCE;
+    if (this.fails(RESOURCE_FAILURES)) return CLOSE_RESOURCE;
     const mood = this.moodOf(server);
     if (mood === "refuse") {
       this.trace(() => `w${worker.number} dial for ${client}: ${server.object.spec.name} refuses`);
@@ -280,14 +280,19 @@ export class World {
     return true;
   }
 
+  /** Does something fail that fails with this probability? */
+  private fails(probability: number): boolean {
+    return this.options.hasFaults && !this.isDraining && this.choices.chance(probability);
+  }
+
   failsAccept(): boolean {
-    const fails = this.stepCount > 0 && !this.isDraining && this.choices.chance(ACCEPT_FAILURES);
+    const fails = this.stepCount > 0 && this.fails(ACCEPT_FAILURES);
     if (fails) this.marks.hit("accept failed");
     return fails;
   }
 
   hasDescriptor(): boolean {
-    const has = this.isDraining || !this.choices.chance(RESOURCE_FAILURES);
+    const has = !this.fails(RESOURCE_FAILURES);
     if (!has) this.marks.hit("no descriptor");
     return has;
   }
