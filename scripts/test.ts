@@ -47,8 +47,11 @@ function readArguments(argv: readonly string[]): Arguments {
       if (value === undefined) usage(`${word} needs a value`);
       return value;
     };
-    if (word === "--seed") result.env["SLUICE_TEST_SEED"] = takeValue();
-    else if (word === "-t") result.testFlags.push("-t", takeValue());
+    if (word === "--seed") {
+      const seed = takeValue();
+      result.env["SLUICE_TEST_SEED"] = seed;
+      result.env["SLUICE_FUZZ_SEED"] = seed;
+    } else if (word === "-t") result.testFlags.push("-t", takeValue());
     else if (word.startsWith("-")) usage(`unknown argument '${word}'`);
     else result.paths.push(word.replace(/^test\//, "").replace(/\/$/, ""));
   }

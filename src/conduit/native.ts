@@ -30,7 +30,10 @@ export const OPT_BACKLOG = 15;
 export const OPT_QUICKACK = 16;
 export const OPT_COUNT = 17;
 
-/** Functions of native/sys.c and native/loop.c. Byte arrays are sockaddr structures, strings end in a zero byte. */
+/**
+ * Functions of native/sys.c and native/loop.c. Byte arrays are sockaddr structures, strings end in
+ * a zero byte.
+ */
 export type Native = {
   connect(
     address: Uint8Array,

@@ -1,4 +1,3 @@
-import type { Pointer } from "bun:ffi";
 /**
  * The data-plane threads: started, fed with mutations, replaced when they die.
  *
@@ -6,6 +5,7 @@ import type { Pointer } from "bun:ffi";
  * connections are given back in shared memory, the log says so, and a new thread takes its number,
  * its listening descriptors and so its backlog.
  */
+import type { Pointer } from "bun:ffi";
 import { Worker } from "node:worker_threads";
 
 import { buryWorker } from "../balance/bury.ts";

@@ -1,4 +1,4 @@
-/** What carries a worker's bytes: the loop of its own, or Bun's sockets where there is no native module. */
+/** What carries a worker's bytes: a loop of its own, or Bun's sockets without native module. */
 import type { Engine, Environment } from "../data/engine.ts";
 
 /** The part of the engine's environment that sockets and time are. */

@@ -9,6 +9,7 @@ import { EMFILE, ENFILE } from "../errno.ts";
 import type { LoopConduit } from "./loop-conduit.ts";
 import type { LoopAcceptor, NativeLoop } from "./native-loop.ts";
 
+/** A listening descriptor of one worker on its own loop. */
 export class ListeningDescriptor implements LoopAcceptor {
   isAccepting = false;
   private readonly loop: NativeLoop;

@@ -265,13 +265,15 @@ export class LoopConduit implements Conduit {
     const buffer = loop.readBuffer;
     loop.isReading = true;
     const taken = this.owner!.onData(this.side, buffer, 0, count);
-    // A plain copy, of just what is left: the buffer belongs to the next read.
-    if (taken < count && this.state === OPEN) {
-      this.kept = new Uint8Array(buffer.buffer.slice(taken, count));
-      this.keptOffset = 0;
-      if (this.hasEndAhead && this.owner !== null) this.owner.onEndAhead(this.side);
-    }
+    if (taken < count && this.state === OPEN) this.keep(buffer, taken, count);
     loop.isReading = false;
+  }
+
+  /** A plain copy of just what is left: the buffer belongs to the next read. @cold */
+  private keep(buffer: Uint8Array, from: number, to: number): void {
+    this.kept = new Uint8Array(buffer.buffer.slice(from, to));
+    this.keptOffset = 0;
+    if (this.hasEndAhead && this.owner !== null) this.owner.onEndAhead(this.side);
   }
 
   /** Is everything received so far taken? False: something is still kept. */
