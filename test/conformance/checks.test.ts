@@ -90,8 +90,10 @@ conformance("checks", [
       await until("the server to be used", async () => {
         return (await askName({ port: lab.port("fe") })) === "s1";
       });
+      await until("the first streams to be over", () => served.open === 0);
+      const before = served.accepted;
       const held = playClient("read-line; read-end", { port: lab.port("fe") });
-      await until("the stream", () => served.open === 1);
+      await until("the stream", () => served.accepted > before && served.open === 1);
       checked.kill();
       const lines = await stateLines(lab, /fe\/s1 is DOWN.* 1 sessions active/, 1);
       const [line] = await lab.syslog.matching(/ fe fe\/s1 .* D[-\w] /, 1);

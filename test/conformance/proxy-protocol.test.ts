@@ -78,6 +78,13 @@ conformance("PROXY protocol", [
       // The checksum covers the ports: that it is right is shown by a unit test.
     },
   }),
+  sent("proxy-v2-options unique-id", "", {
+    config: (lab) => `listen fe
+  ${lab.bind("fe")}
+  unique-id-format id-%{+X}ci-%[fe_id]
+  log-format "%ID"
+  ${lab.line("s1")} send-proxy-v2 proxy-v2-options unique-id`,
+  }),
   taken("version 1 with another address", "PROXY TCP4 10.1.2.3 10.4.5.6 1111 2222\\r\\n"),
   taken("version 1 over IPv6", "PROXY TCP6 2001:db8::1 2001:db8::2 1111 2222\\r\\n"),
   taken("version 1, unknown", "PROXY UNKNOWN\\r\\n"),
