@@ -68,7 +68,7 @@ const ABORTING = ["CD", "SD", "PR"];
 
 /** Was everybody who was still there told of the end, in the way that its letters promise? */
 function isTold(client: SimClient, termination: string): boolean {
-  const isAbort = ABORTING.includes(termination) || "KDU".includes(termination[0]!);
+  const isAbort = ABORTING.includes(termination);
   const sockets = client.link === undefined ? [client.socket] : [client.socket, client.link.socket];
   return sockets.every((socket) => {
     if (socket.closeDelivered && !socket.nearClosed) return true;
@@ -83,6 +83,11 @@ function judge(world: World, client: SimClient, outcome: Outcome): void {
   require(client.isOrphan ||
     isTold(client, termination), "an abort is passed on as an abort, an end as an end", detail);
   const proxy = proxyOf(world, client);
+  if ("KDU".includes(termination[0]!)) {
+    require(world.hasShutDown, "streams are shut down when control asks for it", detail);
+    world.marks.hit(outcome.connected ? "shut down by control" : "shut down before a server");
+    return;
+  }
   switch (termination[1]) {
     case "-":
     case "D":
@@ -145,7 +150,7 @@ function judgeData(world: World, client: SimClient, outcome: Outcome, proxy: Pro
       require(link.header !== null, "only a PROXY header needs room at once", detail);
       return;
     default:
-      judgeShutdown(world, outcome, detail);
+      require(false, "a termination state is known", detail);
   }
 }
 
@@ -174,12 +179,6 @@ function requireTime(
   require(configured.length > 0, "a timeout is one that was configured", detail);
   const still = world.clock.nowMs() - client.movedAtMs;
   require(still >= Math.min(...configured), "a timeout is not early", detail);
-}
-
-function judgeShutdown(world: World, outcome: Outcome, detail: () => string): void {
-  require("KDU".includes(outcome.termination[0]!), "a termination state is known", detail);
-  require(world.hasShutDown, "streams are shut down when control asks for it", detail);
-  world.marks.hit("shut down by control");
 }
 
 function judgeEarly(world: World, client: SimClient, outcome: Outcome, proxy: ProxyOptions): void {
@@ -224,12 +223,8 @@ function judgeEarly(world: World, client: SimClient, outcome: Outcome, proxy: Pr
       require(world.options.queueEntries <
         world.clients.length, "there are enough queue entries", detail);
       return;
-    case "KQ":
-      marks.hit("shut down while queued");
-      judgeShutdown(world, outcome, detail);
-      return;
     default:
-      judgeShutdown(world, outcome, detail);
+      require(false, "a termination state is known", detail);
   }
 }
 
