@@ -6,6 +6,7 @@
 import type { Conduit } from "../conduit/conduit.ts";
 import { encodeSocketAddress } from "../conduit/sockaddr.ts";
 import type { DialTarget } from "../conduit/tcp/dial.ts";
+import type { LogContext } from "../expr/context.ts";
 import { BACK_COUNT_STRIDE } from "../tables/generated/back-count.ts";
 import { FRONT_COUNT_STRIDE } from "../tables/generated/front-count.ts";
 import { LISTENER_STRIDE } from "../tables/generated/listener.ts";
@@ -45,7 +46,7 @@ export class ProxyView {
   /** `use-server` rules; compiled once, empty = none. */
   useServers: ForcedServer[] | null = null;
   /** `unique-id-format`; compiled once. */
-  uniqueId: ((stream: Stream) => string) | null = null;
+  uniqueId: ((context: LogContext) => string) | null = null;
   /** Log records of this frontend's streams are wanted. */
   wantsLog: boolean;
   /** The client's address is read at once: it is for logs, and later the socket may be gone. */

@@ -81,8 +81,7 @@ conformance("PROXY protocol", [
   sent("proxy-v2-options unique-id", "", {
     config: (lab) => `listen fe
   ${lab.bind("fe")}
-  unique-id-format id-%{+X}ci-%[fe_id]
-  log-format "%ID"
+  unique-id-format id-%{+X}ci-%f
   ${lab.line("s1")} send-proxy-v2 proxy-v2-options unique-id`,
   }),
   taken("version 1 with another address", "PROXY TCP4 10.1.2.3 10.4.5.6 1111 2222\\r\\n"),

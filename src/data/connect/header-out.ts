@@ -2,7 +2,7 @@
 import type { ProxyV2Extras } from "../../wire/proxy-header.ts";
 import { encodeProxyV1 } from "../../wire/proxy-v1.ts";
 import { encodeProxyV2 } from "../../wire/proxy-v2.ts";
-import { destinationOf } from "../route/stream-context.ts";
+import { destinationOf, uniqueIdOf } from "../route/stream-context.ts";
 import type { Stream } from "../stream.ts";
 
 /** Bytes of the header for the stream's server. */
@@ -23,9 +23,8 @@ export function proxyHeaderFor(stream: Stream): Uint8Array {
   if (received?.alpn !== undefined) extras.alpn = received.alpn;
   const wantsAuthority = options.includes("authority") && received?.authority !== undefined;
   if (wantsAuthority) extras.authority = received.authority!;
-  if (options.includes("unique-id") && stream.uniqueId !== "") {
-    extras.uniqueId = new TextEncoder().encode(stream.uniqueId);
-  }
+  const uniqueId = options.includes("unique-id") ? uniqueIdOf(stream) : "";
+  if (uniqueId !== "") extras.uniqueId = new TextEncoder().encode(uniqueId);
   if (options.includes("ssl")) extras.tls = true;
   return encodeProxyV2(endpoints, extras);
 }

@@ -6,6 +6,7 @@ import type { IpAddress } from "../../base/address.ts";
 import { isLoopback } from "../../base/address.ts";
 import { Endpoint } from "../../conduit/sockaddr.ts";
 import type { LogContext } from "../../expr/context.ts";
+import { compileLogFormat } from "../../expr/evaluate.ts";
 import type {
   AddressField,
   IntegerField,
@@ -89,7 +90,7 @@ export class StreamContext implements LogContext {
       case "fc_pp_unique_id":
         return stream.header?.uniqueId;
       case "unique-id":
-        return stream.uniqueId === "" ? undefined : stream.uniqueId;
+        return uniqueIdOf(stream) || undefined;
       default:
         return undefined;
     }
@@ -230,4 +231,16 @@ const timeout = (value: number | undefined): number | undefined =>
 export function destinationOf(stream: Stream): Endpoint {
   if (stream.destination.family === 0) stream.front?.localEndpoint(stream.destination);
   return stream.destination;
+}
+
+/** The stream's `unique-id-format`, made when it is first asked for; empty where there is none. */
+export function uniqueIdOf(stream: Stream): string {
+  const { frontend } = stream;
+  const { uniqueIdFormat } = frontend.spec;
+  if (uniqueIdFormat === undefined || stream.uniqueId !== "") return stream.uniqueId;
+  // A format that asks for the identifier itself finds none.
+  stream.uniqueId = "-";
+  frontend.uniqueId ??= compileLogFormat(uniqueIdFormat);
+  stream.uniqueId = frontend.uniqueId(StreamContext.of(stream));
+  return stream.uniqueId;
 }
