@@ -3,7 +3,6 @@
  * (`checks.ts`), settings completed. The last step of a load; pure but for the report.
  */
 import { LISTENERS_MAX } from "../base/limits.ts";
-import { TIME_UNSET } from "../tables/spec.ts";
 import type {
   Address,
   BindSpec,
@@ -355,9 +354,4 @@ export function automaticFullconn(plan: Plan, backend: ProxySpec, processMaxconn
 /** True when some listener of the plan accepts connections. */
 export function hasListener(plan: Plan): boolean {
   return plan.proxies.some((proxy) => !proxy.disabled && proxy.binds.length > 0);
-}
-
-/** True when a time was configured. */
-export function isTimeSet(ms: number): boolean {
-  return ms !== TIME_UNSET;
 }

@@ -30,7 +30,6 @@ import type { BindSpec, GlobalSpec, ProxySpec } from "../tables/spec.ts";
 const BACKLOG_DEFAULT = 4096;
 /** Clients that TCP Fast Open may keep waiting. */
 const TFO_QUEUE = 256;
-const EADDRINUSE = 98;
 
 /** Descriptors of a bind, or why it failed: errno of bind(2) or listen(2), and the step. */
 export type BoundSockets = { fds: number[] } | { errno: number; step: string };
@@ -68,11 +67,6 @@ export function bindListener(
     fds.push(fd);
   }
   return { fds };
-}
-
-/** Is somebody else using an address that sluice would share among its own workers? */
-export function isAddressTaken(errno: number): boolean {
-  return errno === EADDRINUSE;
 }
 
 function shareDescriptor(native: Native, fd: number, wanted: boolean[]): BoundSockets {

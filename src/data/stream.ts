@@ -158,7 +158,7 @@ export class Stream implements ConduitOwner {
 
   onClose(side: number, code: number): void {
     if (this.state === STREAM_RELAY) peerClosed(this, side, code);
-    else if (side === BACK) connectFailed(this, code);
+    else if (side === BACK) connectFailed(this);
     else if (code === CLOSE_CLEAN && this.state !== STREAM_HEADER) {
       // Only after our own finish() could a client close cleanly, and that comes with the relay.
       endClientEarly(this, true);

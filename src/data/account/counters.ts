@@ -97,11 +97,6 @@ export function countHeaderError(engine: Engine, listener: ListenerView): void {
   addFront(engine, listener, FRONT_COUNT_ERRORS_REQUEST, 1);
 }
 
-/** A client error before there was a backend. */
-export function countRequestError(engine: Engine, listener: ListenerView): void {
-  addFront(engine, listener, FRONT_COUNT_ERRORS_REQUEST, 1);
-}
-
 /** A stream came to a backend. */
 export function countBackend(stream: Stream): void {
   const { engine, backend } = stream;

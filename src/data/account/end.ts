@@ -11,7 +11,6 @@ import { writeLogRecord } from "../log/record.ts";
 import { STREAM_FREE } from "../stream.ts";
 import type { Stream } from "../stream.ts";
 import type { ServerView } from "../views.ts";
-import { CAUSE_CLIENT, CAUSE_CLIENT_TIMEOUT, CAUSE_SERVER, PHASE_DATA } from "./causes.ts";
 import { countBackendCurrent, countStreamEnd } from "./counters.ts";
 
 /** Puts the stream on its server's list: from now on the server knows it. */
@@ -106,14 +105,4 @@ function clearStream(stream: Stream): void {
   stream.server = null;
   stream.header = null;
   stream.listener = null;
-}
-
-/** Counts an end that a client or a server caused in the middle of data. */
-export function isAbortDuringData(cause: number, phase: number): boolean {
-  return phase === PHASE_DATA && (cause === CAUSE_CLIENT || cause === CAUSE_SERVER);
-}
-
-/** Was the end the client's doing? */
-export function isClientCause(cause: number): boolean {
-  return cause === CAUSE_CLIENT || cause === CAUSE_CLIENT_TIMEOUT;
 }

@@ -18,7 +18,7 @@ import {
   ALGORITHM_STATIC_RR,
   SERVER_STATE_UP,
 } from "../../tables/generated/enums.ts";
-import { PROXY_ALGORITHM, PROXY_QUEUE_LENGTH } from "../../tables/generated/proxy.ts";
+import { PROXY_ALGORITHM } from "../../tables/generated/proxy.ts";
 import { QUEUE_PENDING_AHEAD, QUEUE_SERVER_ROW } from "../../tables/generated/queue.ts";
 import { SERVER_STATE } from "../../tables/generated/server.ts";
 import {
@@ -150,11 +150,6 @@ export function queueTimedOut(stream: Stream, now: number): void {
   stream.queueEntry = 0;
   if (granted > 0) assigned(stream, granted);
   else endStream(stream, CAUSE_SERVER_TIMEOUT, PHASE_QUEUE, false);
-}
-
-/** Streams that wait on the backend, for the log. */
-export function backendQueueLength(stream: Stream): number {
-  return stream.engine.tables.proxies.words[stream.backend!.row + PROXY_QUEUE_LENGTH]!;
 }
 
 /** Does the algorithm choose any server, rather than one for the stream? */

@@ -8,7 +8,7 @@
  * @hot
  */
 import { assert } from "../../base/assert.ts";
-import { BACK, CLOSE_CLEAN, CLOSE_RESOURCE, WRITE_CLOSED } from "../../conduit/conduit.ts";
+import { BACK, CLOSE_RESOURCE, WRITE_CLOSED } from "../../conduit/conduit.ts";
 import { PROXY_ACTIVE_UP } from "../../tables/generated/proxy.ts";
 import { checkDescriptors } from "../accept/descriptors.ts";
 import {
@@ -47,13 +47,13 @@ export function beginConnect(stream: Stream): void {
   const fixed = server!.spec.portMode === "fixed";
   const target = server!.targetFor(fixed ? 0 : destinationOf(stream).port);
   if (target === null) {
-    failed(stream, CAUSE_SERVER, CLOSE_RESOURCE);
+    failed(stream, CAUSE_SERVER);
     return;
   }
   const result = engine.environment.dial(target, stream);
   if (typeof result === "number") {
     if (result === CLOSE_RESOURCE) checkDescriptors(engine);
-    failed(stream, result === CLOSE_RESOURCE ? CAUSE_RESOURCE : CAUSE_SERVER, result);
+    failed(stream, result === CLOSE_RESOURCE ? CAUSE_RESOURCE : CAUSE_SERVER);
     return;
   }
   stream.back = result;
@@ -61,9 +61,9 @@ export function beginConnect(stream: Stream): void {
 }
 
 /** The server's conduit closed before it was connected. */
-export function connectFailed(stream: Stream, code: number): void {
+export function connectFailed(stream: Stream): void {
   stream.back = null;
-  failed(stream, CAUSE_SERVER, code);
+  failed(stream, CAUSE_SERVER);
 }
 
 /** `timeout connect` may have passed. */
@@ -75,7 +75,7 @@ export function connectTimer(stream: Stream, now: number): void {
   const { back } = stream;
   stream.back = null;
   if (back !== null) back.abort();
-  failed(stream, CAUSE_SERVER_TIMEOUT, CLOSE_CLEAN);
+  failed(stream, CAUSE_SERVER_TIMEOUT);
 }
 
 /** The pause is over: the same server again, or whatever is usable now. */
@@ -85,10 +85,10 @@ export function retryNow(stream: Stream): void {
 }
 
 /** One attempt failed: repeat, go elsewhere, or give up. */
-function failed(stream: Stream, cause: number, code: number): void {
+function failed(stream: Stream, cause: number): void {
   const { engine } = stream;
   engine.wheel.clear(stream.slot);
-  reportConnectFailure(stream, cause, code);
+  reportConnectFailure(stream);
   if (stream.retriesLeft <= 0) {
     countConnectError(stream);
     endStream(stream, cause, PHASE_CONNECT, false);

@@ -1,4 +1,4 @@
-/** Socket options of connections to servers and of clients, as arrays for the native module. */
+/** Socket options of connections to servers, as arrays for the native module. */
 import {
   OPT_COUNT,
   OPT_KEEP_COUNT,
@@ -29,15 +29,6 @@ export function serverDialOptions(
   options[OPT_USER_TIMEOUT] = server.tcpUserTimeoutMs;
   options[OPT_MARK] = server.mark;
   options[OPT_TOS] = server.tos;
-  return options.some((value) => value !== 0) ? options : null;
-}
-
-/** Options for accepted sockets of a frontend; null when none is to be set. */
-export function clientOptions(frontend: ProxyHead, globals: WorkerGlobals): Int32Array | null {
-  const options = new Int32Array(OPT_COUNT);
-  setKeepalive(options, frontend.clientKeepalive);
-  options[OPT_RCVBUF] = globals.rcvbufClient;
-  options[OPT_SNDBUF] = globals.sndbufClient;
   return options.some((value) => value !== 0) ? options : null;
 }
 

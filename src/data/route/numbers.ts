@@ -1,11 +1,10 @@
 /** Numbers of proxies and servers as samples ask for them: manual 7.3.2. Read plainly. */
+import { usableServers } from "../../balance/facts.ts";
 import { serverLimit, UNLIMITED } from "../../balance/limit.ts";
 import type { ProxyField, ServerField } from "../../expr/keyword.ts";
 import { SERVER_STATE_UP } from "../../tables/generated/enums.ts";
 import {
-  PROXY_ACTIVE_UP,
   PROXY_BACK_CURRENT,
-  PROXY_BACKUP_UP,
   PROXY_FRONT_CURRENT,
   PROXY_QUEUE_TOTAL,
   PROXY_RATE_COUNT,
@@ -17,6 +16,7 @@ import {
   SERVER_QUEUE_LENGTH,
   SERVER_SERVED,
   SERVER_STATE,
+  SERVER_TIER_WEIGHT,
   SERVER_WEIGHT,
 } from "../../tables/generated/server.ts";
 import type { Engine } from "../engine.ts";
@@ -36,13 +36,14 @@ export function proxyNumber(
     case "be_conn":
       return words[row + PROXY_BACK_CURRENT];
     case "nbsrv":
-      return usableServers(engine, proxy);
+      return usableServers(engine.balance, row);
     case "queue":
       return words[row + PROXY_QUEUE_TOTAL];
     case "avg_queue": {
-      const servers = usableServers(engine, proxy);
+      const servers = usableServers(engine.balance, row);
       const total = words[row + PROXY_QUEUE_TOTAL]!;
-      return servers === 0 ? total : Math.ceil(total / servers);
+      // One server is expected back soon: the queue counts twice.
+      return servers === 0 ? total * 2 : Math.ceil(total / servers);
     }
     case "fe_sess_rate":
       return words[row + PROXY_RATE_COUNT];
@@ -55,18 +56,11 @@ export function proxyNumber(
   }
 }
 
-/** Manual 7.3.2 `nbsrv`: usable active servers, or backups when they carry the traffic. */
-function usableServers(engine: Engine, proxy: ProxyView): number {
-  const words = engine.tables.proxies.words;
-  const active = words[proxy.row + PROXY_ACTIVE_UP]!;
-  return active > 0 ? active : words[proxy.row + PROXY_BACKUP_UP]!;
-}
-
-/** Manual 7.3.2 `be_conn_free`: -1 when a server has no limit. */
+/** Manual 7.3.2 `be_conn_free`: of the servers in use; -1 when one has no limit. */
 function freeConnections(engine: Engine, proxy: ProxyView): number {
   let free = 0;
   for (const server of proxy.serversByName.values()) {
-    if (engine.tables.servers.words[server.row + SERVER_STATE] !== SERVER_STATE_UP) continue;
+    if (engine.tables.servers.words[server.row + SERVER_TIER_WEIGHT] === 0) continue;
     const one = serverNumber(engine, server, "srv_conn_free") ?? -1;
     if (one < 0) return -1;
     free += one;
