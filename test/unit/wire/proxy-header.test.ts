@@ -96,7 +96,7 @@ describe("version 2", () => {
     ["family 4", v2(0x21, 0x41, V4), "bad"],
     ["transport 3", v2(0x21, 0x13, V4), "bad"],
     ["command 2", v2(0x22, 0x11, V4), "bad"],
-    ["version 1", v2(0x11, 0x11, V4), "bad"],
+    ["version 1", v2(0x11, 0x11, V4), "not a header"],
     ["addresses too short", v2(0x21, 0x11, V4.slice(0, 8)), "bad"],
     ["IPv6 too short", v2(0x21, 0x21, V4), "bad"],
     ["longer than the limit", v2(0x21, 0x11, V4, 65_535), "bad"],
