@@ -88,8 +88,11 @@ static int watch(struct sl_loop *loop, int fd)
 	return 0;
 }
 
-/* `out` holds `out_events` events of EVENT_WORDS words. NULL when the system gives no descriptor. */
-EXPORT struct sl_loop *sl_loop_new(int32_t *out, int32_t out_events)
+/*
+ * `out` holds `out_events` events of EVENT_WORDS words; `bell` is an eventfd of a former loop of the
+ * same worker, or -1. NULL when the system gives no descriptor.
+ */
+EXPORT struct sl_loop *sl_loop_new(int32_t *out, int32_t out_events, int bell)
 {
 	struct sl_loop *loop = calloc(1, sizeof(*loop));
 	struct epoll_event event = { .events = EPOLLIN };
@@ -101,13 +104,13 @@ EXPORT struct sl_loop *sl_loop_new(int32_t *out, int32_t out_events)
 	loop->room = 1024;
 	loop->owned = calloc(loop->room, sizeof(*loop->owned));
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
-	loop->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	loop->bell = bell >= 0 ? bell : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	event.data.u64 = (uint32_t)loop->bell;
 	if (!loop->owned || loop->epoll < 0 || loop->bell < 0 ||
 	    epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->bell, &event) != 0) {
 		if (loop->epoll >= 0)
 			close(loop->epoll);
-		if (loop->bell >= 0)
+		if (loop->bell >= 0 && loop->bell != bell)
 			close(loop->bell);
 		free(loop->owned);
 		free(loop);
@@ -116,7 +119,11 @@ EXPORT struct sl_loop *sl_loop_new(int32_t *out, int32_t out_events)
 	return loop;
 }
 
-/* Closes everything that the loop owns, and the loop. For a loop whose thread has ended. */
+/*
+ * Closes everything that the loop owns, and the loop. For a loop whose thread has ended. The bell
+ * stays open for the worker's next loop: another thread may be about to ring it, and its number
+ * must not be a client's socket by then.
+ */
 EXPORT void sl_loop_destroy(struct sl_loop *loop)
 {
 	if (!loop)
@@ -125,7 +132,6 @@ EXPORT void sl_loop_destroy(struct sl_loop *loop)
 		if (loop->owned[fd])
 			close((int)fd);
 	close(loop->epoll);
-	close(loop->bell);
 	free(loop->owned);
 	free(loop);
 }

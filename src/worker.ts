@@ -19,7 +19,7 @@ import { Tables } from "./tables/tables.ts";
 import { makeBunSockets } from "./worker/bun-sockets.ts";
 import { makeOwnLoop } from "./worker/own-loop.ts";
 
-const { worker, blocks, log, native } = workerData as WorkerStart;
+const { worker, blocks, log, native, bell } = workerData as WorkerStart;
 useNativeAddresses(native);
 const tables = new Tables(blocks);
 
@@ -34,10 +34,13 @@ function fault(where: string, text: string): void {
 const module = nativeModule();
 const isOwnLoop = module !== null && process.env["SLUICE_LOOP"] !== "bun";
 if (module !== null) setDescriptorRinger((fd) => module.ring(fd));
-const sockets = isOwnLoop ? makeOwnLoop(module, worker, tables, fault) : makeBunSockets(fault);
+const sockets = isOwnLoop
+  ? makeOwnLoop(module, worker, bell, tables, fault)
+  : makeBunSockets(fault);
 
 const environment: Environment = {
   ...sockets,
+  fault,
   clock: systemClock,
   random32,
   ringControl: () => ringBell(tables, CONTROL_THREAD),

@@ -59,7 +59,7 @@ export type Native = {
   isListening(fd: number): number;
   raiseDescriptors(wanted: number): number;
   threadCpuMicros(): number;
-  loopNew(events: Int32Array, eventCount: number): Pointer | null;
+  loopNew(events: Int32Array, eventCount: number, bell: number): Pointer | null;
   loopDestroy(loop: Pointer): void;
   loopBell(loop: Pointer): number;
   ring(bell: number): number;
@@ -85,7 +85,7 @@ const SYMBOLS = {
   sl_is_listening: { args: ["i32"], returns: "i32" },
   sl_raise_descriptors: { args: ["f64"], returns: "f64" },
   sl_thread_cpu_micros: { args: [], returns: "f64" },
-  sl_loop_new: { args: ["ptr", "i32"], returns: "ptr" },
+  sl_loop_new: { args: ["ptr", "i32", "i32"], returns: "ptr" },
   sl_loop_destroy: { args: ["ptr"], returns: "void" },
   sl_loop_bell: { args: ["ptr"], returns: "i32" },
   sl_ring: { args: ["i32"], returns: "i32" },

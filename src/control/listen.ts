@@ -3,7 +3,7 @@
  * (SO_REUSEPORT) for IP, one for all for unix sockets and inherited descriptors. A worker that is
  * replaced takes over the descriptor of the one before it, so its backlog is served.
  */
-import { chmodSync, chownSync, lstatSync, unlinkSync } from "node:fs";
+import { chmodSync, chownSync, lstatSync, renameSync, rmSync } from "node:fs";
 
 import type { Native } from "../conduit/native.ts";
 import {
@@ -28,6 +28,7 @@ import type { BindSpec, GlobalSpec, ProxySpec } from "../tables/spec.ts";
 
 /** Backlog when nothing is said: HAProxy takes the frontend's maxconn; the kernel caps it. */
 const BACKLOG_DEFAULT = 4096;
+const EADDRINUSE = 98;
 /** Clients that TCP Fast Open may keep waiting. */
 const TFO_QUEUE = 256;
 
@@ -49,12 +50,11 @@ export function bindListener(
   const options = listenOptions(global, frontend, bind);
   const name = bind.interfaceName;
   const interfaceName = name === undefined ? null : new TextEncoder().encode(`${name}\0`);
+  if (bind.address.family === "unix") return bindUnix(native, bind, bind.address, options, wanted);
   const { bytes } = encodeSocketAddress(bind.address);
-  if (bind.address.family === "unix") removeStaleSocket(bind.address.path);
-  if (bind.address.family === "unix" || bind.address.family === "abns" || global.noreuseport) {
+  if (bind.address.family === "abns" || global.noreuseport) {
     const fd = native.listen(bytes, bytes.length, options, interfaceName);
     if (fd < 0) return { errno: -fd, step: "bind" };
-    if (bind.address.family === "unix") setOwner(bind, bind.address.path);
     return { fds: wanted.map((yes) => (yes ? fd : -1)) };
   }
   const fds: number[] = [];
@@ -97,12 +97,40 @@ function listenOptions(global: GlobalSpec, frontend: ProxySpec, bind: BindSpec):
   return options;
 }
 
-/** A socket file that a former process left behind. */
-function removeStaleSocket(path: string): void {
+/**
+ * A unix socket takes its place in one step: bound beside it, given its owner, and renamed onto it,
+ * so that a living process's socket goes only when ours is ready.
+ */
+function bindUnix(
+  native: Native,
+  bind: BindSpec,
+  address: { family: "unix"; path: string },
+  options: Int32Array,
+  wanted: boolean[],
+): BoundSockets {
+  const beside = `${address.path}.${process.pid}.tmp`;
   try {
-    if (lstatSync(path).isSocket()) unlinkSync(path);
+    if (!isReplaceable(address.path)) return { errno: EADDRINUSE, step: "bind" };
+    rmSync(beside, { force: true });
+    const { bytes } = encodeSocketAddress({ family: "unix", path: beside });
+    const fd = native.listen(bytes, bytes.length, options, null);
+    if (fd < 0) return { errno: -fd, step: "bind" };
+    setOwner(bind, beside);
+    renameSync(beside, address.path);
+    return { fds: wanted.map((yes) => (yes ? fd : -1)) };
+  } catch (error) {
+    rmSync(beside, { force: true });
+    const errno = error instanceof Error && "errno" in error ? Math.abs(Number(error.errno)) : 22;
+    return { errno, step: "bind" };
+  }
+}
+
+/** Nothing stands there, or a socket; never a file of another kind. */
+function isReplaceable(path: string): boolean {
+  try {
+    return lstatSync(path).isSocket();
   } catch {
-    // Nothing there: bind makes it.
+    return true;
   }
 }
 

@@ -18,7 +18,9 @@ import {
   WORKER_STATE_RUNNING,
   WORKER_STATE_STARTING,
 } from "../tables/generated/enums.ts";
+import { PROCESS_STOPPING } from "../tables/generated/process.ts";
 import {
+  WORKER_BELL_DESCRIPTOR,
   WORKER_GENERATION,
   WORKER_LOOP,
   WORKER_STATE,
@@ -65,6 +67,8 @@ export class WorkerPool {
   private readonly events: PoolEvents;
   private readonly members = new Map<number, Member>();
   private readonly questions = new Map<number, Question>();
+  /** Eventfds by worker: each serves all threads that bear the number, one after the other. */
+  private readonly bells = new Map<number, number>();
   private nextQuestion = 1;
   private isClosing = false;
   /** Threads that died and were replaced since the start. */
@@ -95,6 +99,7 @@ export class WorkerPool {
       blocks: this.tables.blocks,
       log: packMutations(this.events.log()),
       native: nativeAddresses(),
+      bell: this.bells.get(worker) ?? -1,
     };
     const thread = new Worker(this.url, { workerData: start });
     const member = { thread, ready: false, startedAtMs: systemClock.nowMs(), isStopped: false };
@@ -192,9 +197,15 @@ export class WorkerPool {
     const { streams, slots } = this.bury(worker);
     this.wakeAll();
     const text = `Worker ${worker} is gone (exit code ${code}): ${streams} connections lost, `;
+    if (this.isStopping()) {
+      // Its listeners are closed already, and its streams are gone with it.
+      this.events.notice("alert", `${text}${slots} server slots given back`);
+      this.events.stopped(worker);
+      return;
+    }
     this.events.notice("alert", `${text}${slots} server slots given back, starting a new one`);
     const restart = (): void => {
-      if (this.isClosing) return;
+      if (this.isClosing || this.isStopping()) return;
       this.spawn(worker).catch((error: unknown) => {
         this.events.notice("alert", `Worker ${worker} cannot be replaced: ${describeError(error)}`);
       });
@@ -204,9 +215,16 @@ export class WorkerPool {
     else startTimer(RESTART_PAUSE_MS, restart);
   }
 
+  private isStopping(): boolean {
+    return this.tables.process.words[PROCESS_STOPPING] === 1;
+  }
+
   /** Sockets of the worker's own loop: the thread cannot close them any more. */
   private closeSockets(worker: number): void {
-    const at = (worker * WORKER_STRIDE + WORKER_LOOP) >> 1;
+    const row = worker * WORKER_STRIDE;
+    const bell = this.tables.workers.words[row + WORKER_BELL_DESCRIPTOR]!;
+    if (bell > 0) this.bells.set(worker, bell);
+    const at = (row + WORKER_LOOP) >> 1;
     const loop = this.tables.workers.floats[at]!;
     this.tables.workers.floats[at] = 0;
     if (loop !== 0) nativeModule()?.loopDestroy(loop as Pointer);

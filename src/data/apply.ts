@@ -2,7 +2,7 @@
  * Replays the mutation log: makes, changes and drops the worker's views, in order. Control has
  * filled the shared rows before; the worker publishes how far it has come.
  */
-import { assert } from "../base/assert.ts";
+import { assert, describeError } from "../base/assert.ts";
 import { WORKER_APPLIED_SEQUENCE, WORKER_STRIDE } from "../tables/generated/worker.ts";
 import { MUTATION_VERSION } from "../tables/mutations.ts";
 import type { Mutation, MutationRecord } from "../tables/mutations.ts";
@@ -24,6 +24,7 @@ function applyOne(engine: Engine, mutation: Mutation): void {
   switch (mutation.kind) {
     case "globals":
       engine.globals = mutation.globals;
+      engine.environment.configure(mutation.globals);
       return;
     case "proxy.add":
       addProxy(engine, mutation);
@@ -112,8 +113,17 @@ function addListener(engine: Engine, mutation: Mutation & { kind: "listener.add"
   engine.listeners.set(row, view);
   proxy.listeners.push(view);
   view.socket = engine.environment.listen(bind, fd, (conduit) => admit(engine, view, conduit));
-  const result = view.socket.start();
-  if (result < 0) engine.environment.notice(`cannot listen on ${bind.text} (errno ${-result})`);
+  startListening(engine, view);
+}
+
+/** A socket that cannot be had must not keep the rest of the log from being applied. */
+function startListening(engine: Engine, { socket, spec }: ListenerView): void {
+  try {
+    const result = socket!.start();
+    if (result < 0) engine.environment.notice(`cannot listen on ${spec.text} (errno ${-result})`);
+  } catch (error) {
+    engine.environment.notice(`cannot listen on ${spec.text}: ${describeError(error)}`);
+  }
 }
 
 function switchListener(engine: Engine, row: number, isEnabled: boolean): void {

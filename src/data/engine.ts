@@ -5,7 +5,7 @@
  * another Environment. What happens to a connection stands in stream.ts.
  */
 import { Lb } from "../balance/lb.ts";
-import { assert } from "../base/assert.ts";
+import { assert, describeError } from "../base/assert.ts";
 import type { Clock, Ticker } from "../base/clock.ts";
 import { Wheel } from "../base/wheel.ts";
 import type { Conduit, ConduitOwner } from "../conduit/conduit.ts";
@@ -45,6 +45,10 @@ export type Environment = {
   listen(spec: BindSpec, fd: number, onAccept: (conduit: Conduit) => void): ListeningSocket;
   /** 32 random bits, unsigned. */
   random32(): number;
+  /** Takes what the configuration says of sockets. */
+  configure(globals: WorkerGlobals): void;
+  /** Tells control of an exception that was survived: a bug. */
+  fault(where: string, text: string): void;
   /** Is a descriptor to be had right now? */
   hasDescriptor(): boolean;
   /** Wakes control: a log record waits. */
@@ -176,14 +180,17 @@ export class Engine {
   runGrants(): void {
     if (this.isGranting) return;
     this.isGranting = true;
-    for (let i = 0; i < this.grants.length; i++) {
-      const entry = this.grants[i]!;
-      const words = this.tables.queue.words;
-      const stream = this.streams[words[entry + QUEUE_STREAM]!];
-      if (stream !== null && stream !== undefined) grantArrived(stream, entry);
+    try {
+      for (let i = 0; i < this.grants.length; i++) {
+        const entry = this.grants[i]!;
+        const words = this.tables.queue.words;
+        const stream = this.streams[words[entry + QUEUE_STREAM]!];
+        if (stream !== null && stream !== undefined) grantArrived(stream, entry);
+      }
+    } finally {
+      this.grants.length = 0;
+      this.isGranting = false;
     }
-    this.grants.length = 0;
-    this.isGranting = false;
   }
 
   /** Sets the timer of a stream; earlier or later than before. */
@@ -220,7 +227,12 @@ export class Engine {
 
   /** Reads the notes of other threads. */
   readNotes(): void {
-    drainInbox(this.tables, this.worker, this.onNote);
+    try {
+      drainInbox(this.tables, this.worker, this.onNote);
+    } catch (error) {
+      // A bug of ours: told, and the notes behind it are read with the next ring.
+      this.environment.fault("note", describeError(error));
+    }
   }
 
   /** Reads the notes of other threads, then waits for the next ring of the bell. */

@@ -107,6 +107,8 @@ export class ListenerView {
   socket: ListeningSocket | null = null;
   /** Accepted at a limit: they wait as in the backlog, oldest first. */
   readonly parked: Conduit[] = [];
+  /** A timer resumes it at the turn of the second (`rate-limit`). */
+  waitsForSecond = false;
   /** Control wants it to accept. */
   isEnabled = true;
 

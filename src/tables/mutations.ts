@@ -74,6 +74,8 @@ export type WorkerStart = {
   /** 1-based number of the worker. */
   worker: number;
   blocks: import("./tables.ts").SharedBlocks;
+  /** Eventfd of the worker's former loop, -1 = none. */
+  bell: number;
   /** Everything so far: the worker begins where the others are. */
   log: MutationBatch;
   /** Addresses of the native functions by name (`conduit/native.ts`); null = there is no module. */

@@ -36,6 +36,8 @@ export function makeBunSockets(fault: Fault): Sockets {
     listen: (spec, fd, onAccept) =>
       new Acceptor(acceptSource(spec, fd), (conduit) => acceptOne(conduit, onAccept), fault),
     hasDescriptor,
+    // One read is Bun's to size: up to 512 KiB.
+    configure: () => {},
     start(started) {
       engine = started;
       engine.listenToBell();

@@ -22,8 +22,18 @@ import type { Tables } from "../tables/tables.ts";
 import { hasDescriptor } from "./bun-sockets.ts";
 import type { Fault, Sockets } from "./sockets.ts";
 
-/** Sockets of a native loop. @throws when the loop cannot be made */
-export function makeOwnLoop(native: Native, worker: number, tables: Tables, fault: Fault): Sockets {
+/**
+ * Sockets of a native loop.
+ * @param bell eventfd of the worker's former loop, -1 = none
+ * @throws when the loop cannot be made
+ */
+export function makeOwnLoop(
+  native: Native,
+  worker: number,
+  bell: number,
+  tables: Tables,
+  fault: Fault,
+): Sockets {
   let engine: Engine | null = null;
   let seenMail = 0;
   const words = tables.workers.words;
@@ -44,7 +54,8 @@ export function makeOwnLoop(native: Native, worker: number, tables: Tables, faul
   const woken = (): void => {
     Atomics.store(words, row + WORKER_BELL_ARMED, 0);
   };
-  const loop = new NativeLoop(native, systemClock, { prepareSleep, woken, fault }, adoptAccepted);
+  const hooks = { prepareSleep, woken, fault };
+  const loop = new NativeLoop(native, bell, systemClock, hooks, adoptAccepted);
   words[row + WORKER_BELL_DESCRIPTOR] = loop.bell;
   tables.workers.floats[(row + WORKER_LOOP) >> 1] = Number(loop.pointer);
   return {
@@ -56,6 +67,9 @@ export function makeOwnLoop(native: Native, worker: number, tables: Tables, faul
         if (engine !== null) checkDescriptors(engine);
       }),
     hasDescriptor,
+    configure(globals) {
+      loop.readBuffer = new Uint8Array(globals.bufsize);
+    },
     start(started) {
       engine = started;
       loop.start();

@@ -166,6 +166,20 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: /a deadline has a timer|every stream comes to its end/,
   },
   {
+    name: "an error that a write met is forgotten",
+    file: "conduit/loop/loop-conduit.ts",
+    find: "    this.brokenCode = closeCodeOfErrno(-taken);",
+    replace: "",
+    caughtBy: /an end arrives only after all bytes|an end in order needs both ends/,
+  },
+  {
+    name: "the loop's conduit forgets that there is more to read",
+    file: "conduit/loop/loop-conduit.ts",
+    find: "if (count < room && !this.hasEndAhead) this.isReadable = false;",
+    replace: "if (count < room) this.isReadable = false;",
+    caughtBy: /every stream comes to its end/,
+  },
+  {
     name: "the wheel fires late",
     file: "base/wheel.ts",
     find: "    let at = Math.ceil(deadlineMs / TICK_MS);",

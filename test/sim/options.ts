@@ -91,7 +91,8 @@ export type SimOptions = {
   workers: number;
   steps: number;
   clientsMax: number;
-  conduit: "pipe" | "tcp";
+  /** What carries bytes: the pipe, or a production conduit over simulated sockets. */
+  conduit: "pipe" | "tcp" | "loop";
   processMaxconn: number;
   /** `maxconnrate`; 0 = none. */
   processRate: number;
@@ -221,7 +222,7 @@ function drawAll(choices: Choices): SimOptions {
     workers: choices.pick([1, 2, 2, 3, 4]),
     steps: choices.pick([300, 800, 800, 1500]),
     clientsMax: choices.pick([2, 6, 12, 24, 40]),
-    conduit: choices.pick(["pipe", "tcp"]),
+    conduit: choices.pick(["pipe", "tcp", "loop", "loop"]),
     processMaxconn: choices.pick([0, 0, 0, 1, 3, 10]),
     processRate: choices.pick([0, 0, 0, 0, 0, 2]),
     sharesBackend: choices.chance(0.3),

@@ -157,12 +157,12 @@ function judgeData(world: World, client: SimClient, outcome: Outcome, proxy: Pro
 /** Both directions ended; or a side that had ended its own was cut off later. */
 function judgeInOrder(world: World, client: SimClient, link: SimLink, outcome: Outcome): void {
   const detail = name(client, outcome);
-  const { socket } = client;
-  if (socket.farFinished && (client.hasReset || client.hasClosed)) return;
-  if (link.socket.farFinished && (link.hasReset || link.hasClosed)) return;
+  const frontEnded = client.hasFinished || client.hasClosed;
+  const backEnded = link.hasFinished || link.hasClosed;
+  if (frontEnded && (client.hasReset || client.hasClosed)) return;
+  if (backEnded && (link.hasReset || link.hasClosed)) return;
   world.marks.hit("stream ended in order");
-  const ended = socket.farFinished && link.socket.farFinished;
-  require(ended, "an end in order needs both ends", detail);
+  require(frontEnded && backEnded, "an end in order needs both ends", detail);
   require(outcome.bytesUp === client.sentPayload, "all of the client's bytes went up", detail);
   require(outcome.bytesDown === link.sentBytes, "all of the server's bytes came down", detail);
   client.isComplete = true;

@@ -21,6 +21,7 @@ import type { ToWorker, WorkerGlobals } from "../../src/tables/mutations.ts";
 import type { BindSpec } from "../../src/tables/spec.ts";
 import type { SimSocket } from "../support/sim-socket.ts";
 import type { SimClient } from "./far.ts";
+import { SimLoop } from "./sim-loop.ts";
 import type { World } from "./world.ts";
 
 /** Clients that have connected to one worker's socket of one bind and were not accepted yet. */
@@ -75,6 +76,8 @@ export class SimWorker {
   readonly world: World;
   readonly number: number;
   engine: Engine;
+  /** Its own event loop, where the run's conduits are those of the loop. */
+  loop: SimLoop | null = null;
   /** The thread is gone, and control has not noticed yet. */
   isLost = false;
   /** Control has buried it, and no other has taken its number yet. */
@@ -105,6 +108,7 @@ export class SimWorker {
   }
 
   private makeEngine(): Engine {
+    this.loop = this.world.options.conduit === "loop" ? new SimLoop(this.world, this) : null;
     return new Engine(this.number, this.world.tables, this.environment(), GLOBALS);
   }
 
@@ -117,13 +121,24 @@ export class SimWorker {
         if (run !== this.wheelCallback) world.marks.hit("rate limit reached");
         return world.clock.start(number, delayMs, run);
       },
-      nextTurn: (run) => this.turns.push(run),
+      nextTurn: (run) => {
+        if (this.loop === null) this.turns.push(run);
+        else this.loop.nextTurn(run);
+      },
       dial: (target, owner) => world.dial(this, target, owner),
       listen: (spec, _fd, onAccept) => this.listen(spec, onAccept),
       random32: () => world.choices.next(),
+      configure: () => {},
+      fault: (where, text) => {
+        throw new Error(`${where}: ${text}`);
+      },
       hasDescriptor: () => world.hasDescriptor(),
       ringControl: () => world.inside(this, "ringControl"),
       notice: (text) => world.trace(() => `w${number} notice ${text}`),
+      configure: () => {},
+      fault: (where, text) => {
+        throw new Error(`${where}: ${text}`);
+      },
       stopped: () => {
         this.hasStopped = true;
       },
@@ -133,6 +148,7 @@ export class SimWorker {
   private listen(spec: BindSpec, onAccept: (conduit: Conduit) => void): ListeningSocket {
     const port = spec.address.family === "ipv4" ? spec.address.port : 0;
     const backlog = this.world.backlog(port, this.number);
+    if (this.loop !== null) return this.loop.listen(backlog, onAccept);
     const listener = new SimListener(this.world, backlog, (client) =>
       onAccept(this.world.accept(this, client)),
     );
@@ -166,22 +182,24 @@ export class SimWorker {
     if (this.turns.length > 0) ready.push(this.runTurn);
     if (world.clock.isDue(this.number)) ready.push(this.fireTimer);
     if (this.hasNotes()) ready.push(this.readNotes);
+    if (this.loop !== null) {
+      // Its sockets are told of by its own poll.
+      if (this.loop.isReady) ready.push(this.turnLoop);
+      return this.runOne();
+    }
     for (const listener of this.listeners) if (listener.isReady) ready.push(listener);
     for (const socket of this.sockets) if (socket.isReady) ready.push(socket);
+    return this.runOne();
+  }
+
+  private runOne(): boolean {
+    const { ready, world } = this;
     if (ready.length === 0) return false;
     const next = ready[world.choices.below(ready.length)]!;
     if (typeof next === "function") next();
     else if (next instanceof SimListener) this.acceptFrom(next);
     else this.deliver(next);
     return true;
-  }
-
-  /** Has the worker anything to do? */
-  get isBusy(): boolean {
-    if (this.messages.length > 0 || this.turns.length > 0 || this.hasNotes()) return true;
-    if (this.world.clock.isDue(this.number)) return true;
-    if (this.sockets.some((socket) => socket.isReady)) return true;
-    return this.listeners.some((listener) => listener.isReady);
   }
 
   private hasNotes(): boolean {
@@ -207,6 +225,11 @@ export class SimWorker {
     this.world.trace(() => `w${this.number} timer`);
     const { clock } = this.world;
     if (clock.fire(this.number) === this.wheelCallback) this.wheelLookedAtMs = clock.nowMs();
+  };
+
+  private readonly turnLoop = (): void => {
+    this.world.trace(() => `w${this.number} turn of its loop`);
+    this.loop!.turn();
   };
 
   private readonly runTurn = (): void => {

@@ -7,7 +7,7 @@
  *   control ──────┴─ mutations ─┘   └─▶ log rings, shared tables ─▶ invariants
  */
 import { Lb } from "../../src/balance/lb.ts";
-import { parseIp } from "../../src/base/address.ts";
+import { formatIp, parseIp } from "../../src/base/address.ts";
 import { BACK, CLOSE_REFUSED, CLOSE_RESOURCE, FRONT } from "../../src/conduit/conduit.ts";
 import type { Conduit, ConduitOwner } from "../../src/conduit/conduit.ts";
 import { Endpoint } from "../../src/conduit/sockaddr.ts";
@@ -84,6 +84,7 @@ export class World {
   /** Links that the proxy has not let go of. */
   heldLinks: SimLink[] = [];
   readonly servers: SimServer[] = [];
+  readonly clientsBySocket = new Map<SimSocket, SimClient>();
   readonly clientsByStream = new Map<number, SimClient>();
   readonly marks = new Marks();
   readonly invariants: Invariants;
@@ -181,26 +182,46 @@ export class World {
     return new SimSocket(this.nextSocket++, this.options.habits, this.choices);
   }
 
-  /** A worker takes a client from its backlog. */
-  accept(worker: SimWorker, client: SimClient): Conduit {
+  /** A client leaves the backlog: its connection is a worker's now. */
+  admit(worker: SimWorker, client: SimClient): void {
     client.isAccepted = true;
     client.worker = worker.number;
+    this.clientsBySocket.set(client.socket, client);
+    this.own(worker, client.socket, client);
+  }
+
+  /** A worker takes a client from its backlog. */
+  accept(worker: SimWorker, client: SimClient): Conduit {
+    this.admit(worker, client);
+    const { socket } = client;
     const endpoints: SimEndpoints = {
       remote: (out) => out.copyFrom(client.endpoint),
       local: (out) => out.copyFrom(OWN_ADDRESS),
     };
-    this.own(worker, client.socket, client);
     const conduit =
       this.options.conduit === "pipe"
-        ? new SimConduit(client.socket, endpoints, null, FRONT, false)
-        : new SimTcpConduit(client.socket, endpoints, null, FRONT, false);
-    conduit.onOwner = (owner) => {
-      if (!(owner instanceof Stream)) return;
-      client.stream = owner.uniqueCounter;
-      this.clientsByStream.set(client.stream, client);
-      this.invariants.countSession(client.proxy);
-    };
+        ? new SimConduit(socket, endpoints, null, FRONT, false)
+        : new SimTcpConduit(socket, endpoints, null, FRONT, false);
+    conduit.onOwner = (owner) => this.owned(socket, owner);
     return conduit;
+  }
+
+  /** An accepted connection got an owner: the client has a stream. */
+  owned(socket: SimSocket | undefined, owner: ConduitOwner | null): void {
+    if (!(owner instanceof Stream) || socket === undefined) return;
+    const client = this.clientsBySocket.get(socket);
+    require(client !== undefined, "a stream has an accepted client");
+    client.stream = owner.uniqueCounter;
+    this.clientsByStream.set(client.stream, client);
+    this.invariants.countSession(client.proxy);
+  }
+
+  /** Addresses of a connection, as getpeername and getsockname tell them. */
+  nameOf(socket: SimSocket, peer: number): { host: string; port: number } | undefined {
+    const client = this.clientsBySocket.get(socket);
+    if (client === undefined) return undefined;
+    if (peer === 0) return { host: "127.0.0.1", port: OWN_ADDRESS.port };
+    return { host: formatIp(client.endpoint.ip), port: client.endpoint.port };
   }
 
   /** A worker connects to a server. */
@@ -244,6 +265,7 @@ export class World {
       remote: (out) => out.clear(),
       local: (out) => out.clear(),
     };
+    if (worker.loop !== null) return worker.loop.dial(socket, target, owner);
     return this.options.conduit === "pipe"
       ? new SimConduit(socket, endpoints, owner, BACK, true)
       : new SimTcpConduit(socket, endpoints, owner, BACK, true);
@@ -270,10 +292,10 @@ export class World {
     this.trace(() => `server settles ${link}: ${mood}`);
     if (mood === "refuseLate" || mood === "silence") {
       link.hasFailed = true;
-      socket.fate = CLOSE_REFUSED;
+      socket.decide(CLOSE_REFUSED);
       return true;
     }
-    socket.fate = CONNECTED;
+    socket.decide(CONNECTED);
     link.isOpen = true;
     if (mood === "reset") link.reset();
     if (mood === "closeAtOnce") link.close();
@@ -315,9 +337,9 @@ export class World {
   /** A worker's thread ends. */
   lose(worker: SimWorker): void {
     for (const client of this.clients) {
-      if (client.worker === worker.number && client.isAccepted && !client.socket.nearClosed) {
-        client.isOrphan = true;
-      }
+      if (client.worker !== worker.number || !client.isAccepted) continue;
+      const hasRecord = client.outcome !== null || client.isLoggedEarly;
+      if (!hasRecord || !client.socket.nearClosed) client.isOrphan = true;
     }
     worker.die();
   }

@@ -5,6 +5,7 @@
  */
 import { CLOSE_CLEAN, CLOSE_RESET, WRITE_CLOSED } from "../../src/conduit/conduit.ts";
 import type { Conduit, ConduitOwner } from "../../src/conduit/conduit.ts";
+import { LoopConduit } from "../../src/conduit/loop/loop-conduit.ts";
 import type { Endpoint } from "../../src/conduit/sockaddr.ts";
 import { TcpConduit } from "../../src/conduit/tcp/tcp-conduit.ts";
 import type { TcpSocket } from "../../src/conduit/tcp/tcp-conduit.ts";
@@ -215,5 +216,15 @@ export class SimTcpConduit extends TcpConduit {
 
   override localEndpoint(out: Endpoint): void {
     this.endpoints.local(out);
+  }
+}
+
+/** The production loop's conduit, which tells when it gets an owner. */
+export class SimLoopConduit extends LoopConduit {
+  onOwner: OwnerHandler = NOTHING;
+
+  override setOwner(owner: ConduitOwner | null, side: number): void {
+    super.setOwner(owner, side);
+    this.onOwner(owner);
   }
 }

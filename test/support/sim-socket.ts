@@ -10,8 +10,33 @@
  *
  * Nothing happens by itself: `deliver` hands the near side one event when the simulation says so.
  */
-import { CLOSE_CLEAN, CLOSE_RESET } from "../../src/conduit/conduit.ts";
+import {
+  CLOSE_CLEAN,
+  CLOSE_REFUSED,
+  CLOSE_RESET,
+  CLOSE_TIMEOUT,
+  CLOSE_UNREACHABLE,
+} from "../../src/conduit/conduit.ts";
+import { EAGAIN } from "../../src/conduit/errno.ts";
 import type { Choices } from "./sim-random.ts";
+
+/** A reset that comes after the end has been read, and a write after our own end. */
+const EPIPE = 32;
+const ECONNRESET = 104;
+const ECONNREFUSED = 111;
+/** Errno of a connection that failed, by CLOSE_*. */
+const ERRNOS: Record<number, number> = {
+  [CLOSE_RESET]: ECONNRESET,
+  [CLOSE_REFUSED]: ECONNREFUSED,
+  [CLOSE_UNREACHABLE]: 113,
+  [CLOSE_TIMEOUT]: 110,
+};
+
+export const EPOLLIN = 0x001;
+export const EPOLLOUT = 0x004;
+export const EPOLLERR = 0x008;
+export const EPOLLHUP = 0x010;
+export const EPOLLRDHUP = 0x2000;
 
 /** What a conduit hears of its socket. */
 export type SocketEvents = {
@@ -53,6 +78,10 @@ export class SimSocket {
   isConnecting = false;
   /** Its fate: CONNECTED or CLOSE_*; UNDECIDED = nothing has come back yet. */
   fate = UNDECIDED;
+  /** Something has changed since the system last told of this socket. */
+  hasEdge = false;
+  /** What SO_ERROR says; 0 = nothing. */
+  private errno = 0;
 
   private readonly inbound = new ByteQueue();
   private readonly outbound = new ByteQueue();
@@ -95,10 +124,14 @@ export class SimSocket {
       this.isResetSwallowed = true;
       return -1;
     }
+    return this.push(bytes, offset, length);
+  }
+
+  private push(bytes: Uint8Array, offset: number, length: number): number {
     let room = Math.min(Math.max(0, this.habits.roomBytes - this.outbound.bytes), length);
     if (this.takesFirstWrite && this.writtenBytes === 0) room = length;
     else if (room > 1 && this.choices.chance(this.habits.shortWrite))
-      room = this.choices.below(room);
+      room = this.choices.between(1, room - 1);
     if (room > 0) this.outbound.push(bytes.slice(offset, offset + room));
     if (room < length) this.wantsDrain = true;
     this.writtenBytes += room;
@@ -146,13 +179,83 @@ export class SimSocket {
     if (events !== null && !this.closeDelivered) events.closed(CLOSE_CLEAN);
   }
 
+  // ── near side, as the system sees it: what a native loop calls ──
+
+  /** send(2). @returns bytes taken, or -errno */
+  sendNow(bytes: Uint8Array, offset: number, length: number): number {
+    this.hook(this, "send");
+    if (this.nearFinished) return -EPIPE;
+    const errno = this.takeError();
+    if (errno !== 0) {
+      this.isResetSwallowed = true;
+      return -errno;
+    }
+    if (this.farReset) return -EPIPE;
+    const taken = this.push(bytes, offset, length);
+    return taken === 0 && length > 0 ? -EAGAIN : taken;
+  }
+
+  /** recv(2). @returns bytes read, 0 = the end, or -errno */
+  receiveNow(buffer: Uint8Array, most: number): number {
+    const piece = this.inbound.shift(
+      this.choices.between(1, Math.min(most, this.habits.pieceBytesMax)),
+    );
+    if (piece !== undefined) {
+      this.deliveredBytes += piece.length;
+      buffer.set(piece);
+      return piece.length;
+    }
+    const errno = this.takeError();
+    if (errno !== 0) return -errno;
+    if (!this.farFinished) return -EAGAIN;
+    this.endDelivered = true;
+    return 0;
+  }
+
+  /** SO_ERROR: told once. */
+  takeError(): number {
+    const { errno } = this;
+    this.errno = 0;
+    if (errno !== 0) this.closeDelivered = true;
+    return errno;
+  }
+
+  /** What epoll says of the socket now. */
+  get levels(): number {
+    if (this.isConnecting && this.fate === UNDECIDED) return 0;
+    let bits = 0;
+    const isOver = this.farReset || (this.isConnecting && this.fate !== CONNECTED);
+    if (this.inbound.bytes > 0 || this.farFinished || isOver) bits |= EPOLLIN;
+    if (this.farFinished || isOver) bits |= EPOLLRDHUP;
+    if (this.outbound.bytes < this.habits.roomBytes || isOver) bits |= EPOLLOUT;
+    if (isOver || (this.farFinished && this.nearFinished)) bits |= EPOLLHUP;
+    if (this.errno !== 0) bits |= EPOLLERR;
+    return bits;
+  }
+
+  /** The system has told of the socket: it tells again when something changes. */
+  tellEdge(): void {
+    this.hasEdge = false;
+    if (this.fate === CONNECTED) this.isConnecting = false;
+  }
+
+  /** The handshake is over, one way or the other. @param fate CONNECTED or CLOSE_* */
+  decide(fate: number): void {
+    this.fate = fate;
+    this.hasEdge = true;
+    if (fate !== CONNECTED) this.errno = ERRNOS[fate] ?? ECONNREFUSED;
+  }
+
   // ── far side ──
 
   /** Sends bytes. @returns how many there was room for */
   send(bytes: Uint8Array): number {
     if (this.farFinished || this.farReset || this.nearClosed) return 0;
     const taken = Math.min(bytes.length, this.habits.roomBytes - this.inbound.bytes);
-    if (taken > 0) this.inbound.push(bytes.slice(0, taken));
+    if (taken > 0) {
+      this.inbound.push(bytes.slice(0, taken));
+      this.hasEdge = true;
+    }
     return taken;
   }
 
@@ -169,12 +272,15 @@ export class SimSocket {
   /** Ends the far side's direction. */
   finish(): void {
     this.farFinished = true;
+    this.hasEdge = true;
   }
 
   /** Aborts. */
   reset(): void {
+    if (!this.farReset) this.errno = this.endDelivered ? EPIPE : ECONNRESET;
     this.farReset = true;
     this.farFinished = true;
+    this.hasEdge = true;
     this.outbound.clear();
     // The near side may have read some of it before the reset came.
     if (this.choices.chance(0.5)) this.inbound.clear();
@@ -188,6 +294,7 @@ export class SimSocket {
     }
     this.farFinished = true;
     this.farClosed = true;
+    this.hasEdge = true;
   }
 
   /** Bytes that wait for the far side. */
@@ -197,6 +304,7 @@ export class SimSocket {
 
   /** Takes up to `most` bytes; undefined = there are none. */
   take(most: number): Uint8Array | undefined {
+    if (this.wantsDrain && this.outbound.bytes > 0) this.hasEdge = true;
     return this.outbound.shift(most);
   }
 

@@ -13,7 +13,6 @@ import { closeCodeOfErrno, connectCloseCode, EAGAIN } from "../errno.ts";
 import { decodeSocketAddress } from "../sockaddr.ts";
 import type { Endpoint } from "../sockaddr.ts";
 import type { DialTarget } from "../tcp/dial.ts";
-import { READ_BYTES } from "./native-loop.ts";
 import type { NativeLoop } from "./native-loop.ts";
 
 const EPOLLIN = 0x001;
@@ -28,7 +27,7 @@ const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 
 /** Reads of one conduit before others have their turn. */
-const READS_PER_TURN = 4;
+const READS_PER_TURN = 2;
 
 const OPEN = 0;
 /** Closed by the peer in order while bytes are still kept: the owner learns after the last. */
@@ -60,6 +59,8 @@ export class LoopConduit implements Conduit {
   private hasFinished = false;
   private kept: Uint8Array | null = null;
   private keptOffset = 0;
+  /** CLOSE_* of an error that a write met; -1 = none. Told when reading is over. */
+  private brokenCode = -1;
   /** CLOSE_* of a socket that closed while nobody owned it; -1 = none. */
   private untold = -1;
 
@@ -112,7 +113,8 @@ export class LoopConduit implements Conduit {
       this.isBlocked = true;
       return taken < 0 ? 0 : taken;
     }
-    // The error itself comes with the next event of the socket.
+    // The system tells an error once: a read that comes later would see an end in order.
+    this.brokenCode = closeCodeOfErrno(-taken);
     return WRITE_CLOSED;
   }
 
@@ -153,7 +155,8 @@ export class LoopConduit implements Conduit {
     const { loop } = this;
     if (loop.isReading) return;
     for (let reads = 0; reads < READS_PER_TURN; reads++) {
-      if (loop.native.recv(this.fd, loop.readBuffer, READ_BYTES) < READ_BYTES) return;
+      const room = loop.readBuffer.length;
+      if (loop.native.recv(this.fd, loop.readBuffer, room) < room) return;
     }
   }
 
@@ -234,9 +237,10 @@ export class LoopConduit implements Conduit {
         loop.readLater(this);
         return;
       }
-      const count = loop.native.recv(this.fd, loop.readBuffer, READ_BYTES);
+      const room = loop.readBuffer.length;
+      const count = loop.native.recv(this.fd, loop.readBuffer, room);
       if (count > 0) {
-        if (count < READ_BYTES && !this.hasEndAhead) this.isReadable = false;
+        if (count < room && !this.hasEndAhead) this.isReadable = false;
         this.deliver(count);
       } else if (count === 0) {
         this.ended();
@@ -298,6 +302,10 @@ export class LoopConduit implements Conduit {
   private ended(): void {
     this.hasEnded = true;
     this.isReadable = false;
+    if (this.brokenCode >= 0) {
+      this.shut(this.brokenCode);
+      return;
+    }
     if (this.owner === null) return;
     if (this.hasFinished) this.shut(CLOSE_CLEAN);
     else this.owner.onEnd(this.side);

@@ -14,6 +14,7 @@ import type { Pointer } from "bun:ffi";
 import { describeError } from "../../base/assert.ts";
 import { onNextTurn } from "../../base/clock.ts";
 import type { Clock, Ticker } from "../../base/clock.ts";
+import { BUFSIZE_DEFAULT } from "../../base/limits.ts";
 import type { Native } from "../native.ts";
 import type { LoopConduit } from "./loop-conduit.ts";
 
@@ -30,9 +31,6 @@ const SLEEP_MS_MAX = 1000;
 const MAIL_TURNS = 3;
 /** Turns of our own before Bun's loop has a look in any case. */
 const TURNS_MAX = 64;
-
-/** Bytes of one read: the buffer that all conduits of the thread share. */
-export const READ_BYTES = 65_536;
 
 /** Answers of `prepareSleep`: nothing is waiting; notes are; messages are, for Bun's loop. */
 export const SLEEP = 0;
@@ -60,7 +58,8 @@ export type LoopHooks = {
 export class NativeLoop {
   readonly native: Native;
   readonly pointer: Pointer;
-  readonly readBuffer = new Uint8Array(READ_BYTES);
+  /** One read of any conduit: its length is the most that one read can be (`tune.bufsize`). */
+  readBuffer = new Uint8Array(BUFSIZE_DEFAULT);
   /** A read is under way: its buffer is in use. */
   isReading = false;
   private readonly clock: Clock;
@@ -79,14 +78,18 @@ export class NativeLoop {
   private mailTurns = 0;
   private readonly onTurn: () => void;
 
-  /** @throws when the system gives no descriptors */
+  /**
+   * @param bell eventfd of the worker's former loop, -1 = none
+   * @throws when the system gives no descriptors
+   */
   constructor(
     native: Native,
+    bell: number,
     clock: Clock,
     hooks: LoopHooks,
     adopt: (loop: NativeLoop, fd: number, generation: number) => LoopConduit,
   ) {
-    const pointer = native.loopNew(this.events, EVENTS_MAX);
+    const pointer = native.loopNew(this.events, EVENTS_MAX, bell);
     if (pointer === null) throw new Error("the event loop cannot be made: no descriptor is left");
     this.native = native;
     this.pointer = pointer;

@@ -10,7 +10,7 @@ import type { Address, ServerSpec, SourceSpec } from "../../tables/spec.ts";
 import type { ProxyEndpoints } from "../../wire/proxy-header.ts";
 import { encodeProxyV1 } from "../../wire/proxy-v1.ts";
 import { encodeProxyV2 } from "../../wire/proxy-v2.ts";
-import { systemLibc } from "../process/libc.ts";
+import { systemLibc } from "../process/system-libc.ts";
 import { errnoOf, failureOf, refusalOf } from "./result.ts";
 import type { CheckResult } from "./result.ts";
 

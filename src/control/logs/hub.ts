@@ -17,7 +17,7 @@ import type { Table } from "../../tables/tables.ts";
 import type { SyslogIdentity } from "../../wire/syslog.ts";
 import type { Model, ProxyObject } from "../model.ts";
 import { JsonLog } from "./json-line.ts";
-import { logLibc } from "./libc.ts";
+import { logLibc } from "./log-libc.ts";
 import { formatSessionError, formatTcpLine, ProxyLog } from "./proxy-log.ts";
 import { type LiveNumbers, RecordContext } from "./record-context.ts";
 import type { Notice } from "./sentences.ts";

@@ -6,7 +6,7 @@
 import { startTimer, type Ticker } from "../../base/clock.ts";
 import { encodeSocketAddress } from "../../conduit/sockaddr.ts";
 import type { Address } from "../../tables/spec.ts";
-import { EAGAIN, ENOBUFS, logLibc } from "./libc.ts";
+import { EAGAIN, ENOBUFS, logLibc } from "./log-libc.ts";
 import { LineQueue, type LogSink, RETRY_MS } from "./sink.ts";
 
 const SYSLOG_PORT = 514;

@@ -6,8 +6,8 @@
 import { writeSync } from "node:fs";
 
 import { startTimer, type Ticker } from "../../base/clock.ts";
-import { logLibc } from "./libc.ts";
-import { LineQueue, type LogSink, RETRY_MS } from "./sink.ts";
+import { logLibc } from "./log-libc.ts";
+import { Batch, LineQueue, type LogSink, RETRY_MS } from "./sink.ts";
 
 /** PIPE_BUF: a pipe that polls as writable takes this much without waiting. */
 const PIECE_BYTES = 4096;
@@ -18,8 +18,8 @@ export class DescriptorSink implements LogSink {
   dropped = 0;
   private readonly fd: number;
   private readonly queue = new LineQueue();
-  /** What of a line longer than a piece is still to be written. */
-  private rest: Buffer | undefined;
+  /** Taken from the queue and not wholly written. */
+  private batch: Batch | undefined;
   private retry: Ticker | undefined;
   private isBroken = false;
 
@@ -38,7 +38,7 @@ export class DescriptorSink implements LogSink {
   }
 
   private send(): void {
-    while (this.rest !== undefined || this.queue.length > 0) {
+    while (this.batch !== undefined || this.queue.length > 0) {
       if (!logLibc().isWritable(this.fd)) {
         this.retry = startTimer(RETRY_MS, () => {
           this.retry = undefined;
@@ -52,13 +52,14 @@ export class DescriptorSink implements LogSink {
 
   /** Writes one piece: as many whole lines as fit, or a part of a long one. */
   private sendPiece(): boolean {
-    const piece = this.rest ?? this.gather();
+    const batch = this.batch ?? this.gather();
+    this.batch = batch;
+    const piece = batch.rest;
     try {
       const written = writeSync(this.fd, piece, 0, Math.min(piece.length, PIECE_BYTES));
-      this.rest = written < piece.length ? piece.subarray(written) : undefined;
+      if (batch.advance(written)) this.batch = undefined;
       return true;
     } catch (error) {
-      this.rest = piece;
       if (error instanceof Error && "code" in error && error.code === "EAGAIN") {
         // Somebody has made it non-blocking: wait like for a full pipe.
         this.retry = startTimer(RETRY_MS, () => {
@@ -69,13 +70,18 @@ export class DescriptorSink implements LogSink {
       }
       // Its reader is gone for good.
       this.isBroken = true;
-      this.rest = undefined;
-      this.dropped += this.queue.clear() + 1;
+      this.drop();
       return false;
     }
   }
 
-  private gather(): Buffer {
+  /** Counts everything that is not wholly written as lost. */
+  private drop(): void {
+    this.dropped += this.queue.clear() + (this.batch?.linesLeft ?? 0);
+    this.batch = undefined;
+  }
+
+  private gather(): Batch {
     const first = this.queue.peek() ?? "";
     this.queue.shift();
     const parts = [Buffer.from(`${first}\n`)];
@@ -87,14 +93,14 @@ export class DescriptorSink implements LogSink {
       bytes += next.length;
       this.queue.shift();
     }
-    return parts.length === 1 ? (parts[0] ?? Buffer.alloc(0)) : Buffer.concat(parts, bytes);
+    return new Batch(parts);
   }
 
   close(): void {
     this.stopRetry();
     this.send();
     this.stopRetry();
-    this.dropped += this.queue.clear();
+    this.drop();
   }
 
   private stopRetry(): void {

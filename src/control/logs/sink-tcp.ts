@@ -13,7 +13,7 @@ import { startTimer, type Ticker } from "../../base/clock.ts";
 import type { Address } from "../../tables/spec.ts";
 import { frameSyslog, type SyslogFraming } from "../../wire/syslog.ts";
 import { nameOf } from "./sink-datagram.ts";
-import { LineQueue, type LogSink } from "./sink.ts";
+import { Batch, LineQueue, type LogSink } from "./sink.ts";
 
 /** Pause before a lost or refused connection is tried again. */
 const RECONNECT_MS = 1000;
@@ -28,8 +28,10 @@ export class TcpSink implements LogSink {
   private readonly framing: SyslogFraming;
   private readonly queue = new LineQueue();
   private state: "idle" | "connecting" | "open" | "waiting" | "closed" = "idle";
+  /** Number of the connection in use: what handlers of earlier ones say is stale. */
+  private attempt = 0;
   private socket: Socket<undefined> | undefined;
-  private rest: Buffer | undefined;
+  private batch: Batch | undefined;
   private timer: Ticker | undefined;
 
   constructor(address: Address, framing: SyslogFraming) {
@@ -43,22 +45,28 @@ export class TcpSink implements LogSink {
   }
 
   flush(): void {
-    if (this.queue.length === 0 && this.rest === undefined) return;
+    if (this.queue.length === 0 && this.batch === undefined) return;
     if (this.state === "idle") this.connect();
     else if (this.state === "open") this.send();
   }
 
   private connect(): void {
     this.state = "connecting";
+    const attempt = ++this.attempt;
+    const lost = (): void => {
+      if (attempt === this.attempt) this.lost();
+    };
     const handlers = {
-      open: (socket: Socket<undefined>) => this.opened(socket),
-      drain: () => this.send(),
+      open: (socket: Socket<undefined>) => this.opened(socket, attempt),
+      drain: () => {
+        if (attempt === this.attempt) this.send();
+      },
       // A log server has nothing to say.
       data: () => undefined,
       end: (socket: Socket<undefined>) => void socket.end(),
-      close: () => this.lost(),
-      error: () => this.lost(),
-      connectError: () => this.lost(),
+      close: lost,
+      error: lost,
+      connectError: lost,
     };
     const { address } = this;
     const isIp = address.family === "ipv4" || address.family === "ipv6";
@@ -66,11 +74,11 @@ export class TcpSink implements LogSink {
       ? Bun.connect<undefined>({ hostname: address.host, port: address.port, socket: handlers })
       : Bun.connect<undefined>({ unix: pathOf(address), socket: handlers });
     // A refusal is told by `connectError` first; the promise only repeats it.
-    pending.catch(() => this.lost());
+    pending.catch(lost);
   }
 
-  private opened(socket: Socket<undefined>): void {
-    if (this.state === "closed") {
+  private opened(socket: Socket<undefined>, attempt: number): void {
+    if (this.state !== "connecting" || attempt !== this.attempt) {
       socket.end();
       return;
     }
@@ -82,12 +90,12 @@ export class TcpSink implements LogSink {
   private lost(): void {
     if (this.state === "closed" || this.state === "waiting") return;
     this.state = "waiting";
+    // Its `close` comes later, when another connection may be in use: it must not be heard.
+    this.attempt++;
+    this.socket?.terminate();
     this.socket = undefined;
     // Half a line on a new connection would break the framing.
-    if (this.rest !== undefined) {
-      this.rest = undefined;
-      this.dropped++;
-    }
+    this.dropBatch();
     this.timer = startTimer(RECONNECT_MS, () => {
       this.timer = undefined;
       this.state = "idle";
@@ -99,35 +107,43 @@ export class TcpSink implements LogSink {
     const { socket } = this;
     if (this.state !== "open" || socket === undefined) return;
     for (;;) {
-      const bytes = this.rest ?? this.gather();
-      if (bytes === undefined) return;
+      this.batch ??= this.gather();
+      if (this.batch === undefined) return;
+      const bytes = this.batch.rest;
       const written = socket.write(bytes, 0, bytes.length);
       if (written < 0) {
-        this.rest = bytes;
         this.lost();
         return;
       }
-      this.rest = written < bytes.length ? bytes.subarray(written) : undefined;
-      if (this.rest !== undefined) return;
+      if (!this.batch.advance(written)) return;
+      this.batch = undefined;
     }
   }
 
-  private gather(): Buffer | undefined {
-    let text = "";
+  private gather(): Batch | undefined {
+    const lines: Buffer[] = [];
+    let bytes = 0;
     for (let line = this.queue.peek(); line !== undefined; line = this.queue.peek()) {
-      if (text.length > 0 && text.length + line.length > BATCH_BYTES) break;
-      text += frameSyslog(this.framing, line);
+      const next = Buffer.from(frameSyslog(this.framing, line));
+      if (bytes > 0 && bytes + next.length > BATCH_BYTES) break;
+      lines.push(next);
+      bytes += next.length;
       this.queue.shift();
     }
-    return text === "" ? undefined : Buffer.from(text);
+    return lines.length === 0 ? undefined : new Batch(lines);
+  }
+
+  private dropBatch(): void {
+    this.dropped += this.batch?.linesLeft ?? 0;
+    this.batch = undefined;
   }
 
   close(): void {
     this.send();
     this.state = "closed";
     this.timer?.stop();
-    this.dropped += this.queue.clear() + (this.rest === undefined ? 0 : 1);
-    this.rest = undefined;
+    this.dropped += this.queue.clear();
+    this.dropBatch();
     this.socket?.end();
     this.socket = undefined;
   }

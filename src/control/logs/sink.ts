@@ -79,3 +79,36 @@ export class LineQueue {
     return count;
   }
 }
+
+/** Lines joined for one write, which may take several: knows which of them are wholly written. */
+export class Batch {
+  private readonly bytes: Buffer;
+  /** Where each line ends in `bytes`. */
+  private readonly ends: number[] = [];
+  private at = 0;
+  private linesWritten = 0;
+
+  /** @param lines at least one, with their framing */
+  constructor(lines: readonly Buffer[]) {
+    let end = 0;
+    for (const line of lines) this.ends.push((end += line.length));
+    this.bytes = Buffer.concat(lines, end);
+  }
+
+  /** What is still to be written. */
+  get rest(): Buffer {
+    return this.bytes.subarray(this.at);
+  }
+
+  /** Takes note of a write. @returns true when nothing is left */
+  advance(bytesWritten: number): boolean {
+    this.at += bytesWritten;
+    while ((this.ends[this.linesWritten] ?? Infinity) <= this.at) this.linesWritten++;
+    return this.at >= this.bytes.length;
+  }
+
+  /** Lines that are lost when no more of it can be written. */
+  get linesLeft(): number {
+    return this.ends.length - this.linesWritten;
+  }
+}

@@ -9,7 +9,7 @@
  */
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 
-import { systemLibc } from "./libc.ts";
+import { systemLibc } from "./system-libc.ts";
 
 /** Tells the child which descriptor it reports on. */
 const READY_VARIABLE = "SLUICE_DAEMON_READY_FD";

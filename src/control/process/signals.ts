@@ -30,10 +30,78 @@ export type SignalTarget = {
 /** How long an immediate stop waits for workers to end before it goes without them, ms. */
 const STOP_WAIT_MS = 500;
 
-/** Installs all handlers. @returns takes them away again */
-export function handleSignals(global: GlobalSpec, target: SignalTarget): () => void {
+const SIGNALS = ["SIGUSR1", "SIGUSR2", "SIGHUP", "SIGTTOU", "SIGTTIN", "SIGPIPE"] as const;
+const ENDINGS = ["SIGTERM", "SIGINT"] as const;
+
+type Handled = (typeof SIGNALS)[number] | (typeof ENDINGS)[number];
+
+/**
+ * Catches signals from the moment that a port may be seen to listen. What comes before the process
+ * serves is kept and acted on then; only a stop is obeyed at once.
+ */
+export class Signals {
+  readonly #listeners = new Map<Handled, () => void>();
+  #early: Handled[] = [];
+  #act: (signal: Handled) => void;
+
+  constructor() {
+    this.#act = (signal) => {
+      if (signal === "SIGTERM" || signal === "SIGINT") this.#dieBy(signal);
+      else this.#early.push(signal);
+    };
+    for (const signal of [...SIGNALS, ...ENDINGS]) {
+      const listener = (): void => this.#act(signal);
+      this.#listeners.set(signal, listener);
+      process.on(signal, listener);
+    }
+  }
+
+  /** From now on signals act on a process that serves. */
+  attach(global: GlobalSpec, target: SignalTarget): void {
+    const softStop = softStopOnce(global, target);
+    this.#act = (signal) => {
+      switch (signal) {
+        case "SIGUSR1":
+          return softStop();
+        case "SIGTERM":
+        case "SIGINT":
+          target.stop();
+          return void Promise.race([target.done, sleepMs(STOP_WAIT_MS)]).then(() => {
+            this.#dieBy(signal);
+          });
+        case "SIGHUP":
+          target.say("warning", "SIGHUP received, dumping servers states.");
+          for (const line of target.states()) target.say("warning", line);
+          return;
+        case "SIGUSR2":
+          return target.say("notice", "SIGUSR2 ignored: only a master process (-W) can reload.");
+        case "SIGTTOU":
+        case "SIGTTIN":
+          return target.say("notice", `${signal} ignored: listening ports are shared.`);
+        case "SIGPIPE":
+          return;
+      }
+    };
+    const early = this.#early;
+    this.#early = [];
+    for (const signal of early) this.#act(signal);
+  }
+
+  /** Gives all signals back to the system. */
+  release(): void {
+    for (const [signal, listener] of this.#listeners) process.removeListener(signal, listener);
+  }
+
+  #dieBy(signal: Handled): void {
+    this.release();
+    process.kill(process.pid, signal);
+  }
+}
+
+/** A soft stop after the grace period; further requests change nothing. */
+function softStopOnce(global: GlobalSpec, target: SignalTarget): () => void {
   let isStopping = false;
-  const softStop = (): void => {
+  return () => {
     if (isStopping) return;
     isStopping = true;
     if (global.graceMs <= 0) {
@@ -45,34 +113,6 @@ export function handleSignals(global: GlobalSpec, target: SignalTarget): () => v
       target.say("notice", "Grace period expired, proceeding with soft-stop now.");
       beginSoftStop(global, target);
     });
-  };
-  const die = (signal: NodeJS.Signals): void => {
-    target.stop();
-    void Promise.race([target.done, sleepMs(STOP_WAIT_MS)]).then(() => {
-      process.removeAllListeners(signal);
-      process.kill(process.pid, signal);
-    });
-  };
-  const dump = (): void => {
-    target.say("warning", "SIGHUP received, dumping servers states.");
-    for (const line of target.states()) target.say("warning", line);
-  };
-  const handlers: [NodeJS.Signals, () => void][] = [
-    ["SIGUSR1", softStop],
-    ["SIGTERM", () => die("SIGTERM")],
-    ["SIGINT", () => die("SIGINT")],
-    ["SIGHUP", dump],
-    [
-      "SIGUSR2",
-      () => target.say("notice", "SIGUSR2 ignored: only a master process (-W) can reload."),
-    ],
-    ["SIGTTOU", () => target.say("notice", "SIGTTOU ignored: listening ports are shared.")],
-    ["SIGTTIN", () => target.say("notice", "SIGTTIN ignored: listening ports are shared.")],
-    ["SIGPIPE", () => {}],
-  ];
-  for (const [signal, handler] of handlers) process.on(signal, handler);
-  return () => {
-    for (const [signal, handler] of handlers) process.removeListener(signal, handler);
   };
 }
 

@@ -26,13 +26,13 @@ import type { Demo } from "./demo.ts";
 import { startDemo } from "./demo.ts";
 import { decideLimits, readDescriptorLimits } from "./descriptors.ts";
 import { Journal } from "./journal.ts";
-import { systemLibc } from "./libc.ts";
 import { environmentFlags, loadPlan, wantsDemo } from "./load.ts";
 import type { Output } from "./output.ts";
 import { dropPrivileges, PrivilegeError } from "./privileges.ts";
 import type { PrivilegeCalls } from "./privileges.ts";
-import { handleSignals } from "./signals.ts";
+import { Signals } from "./signals.ts";
 import { describeCut, describeStates, describeStopped } from "./states.ts";
+import { systemLibc } from "./system-libc.ts";
 
 /** Attempts to bind while an old process may still give the address back, and their distance. */
 const BIND_ATTEMPTS = 200;
@@ -101,6 +101,7 @@ async function serve(input: ServeInput): Promise<number> {
   const maxconn = applyLimits(plan, workers, options, output);
   const journal = new Journal(output);
   catchFaults(journal);
+  const signals = new Signals();
   const serving = await bindAndServe(input, journal, workers, maxconn);
   if (plan.global.statsSockets.length > 0 && input.demo === undefined) {
     journal.say("notice", "The runtime API is not in this release: 'stats socket' opens nothing.");
@@ -113,7 +114,7 @@ async function serve(input: ServeInput): Promise<number> {
     tell: (proxy, notice) => journal.tell(proxy, notice),
   };
   const checks = startChecks(shop.model, keeper, systemClock);
-  const unhandle = handleSignals(plan.global, {
+  signals.attach(plan.global, {
     softStop: (hardStopMs) => {
       checks.stop();
       serving.softStop(hardStopMs);
@@ -144,7 +145,7 @@ async function serve(input: ServeInput): Promise<number> {
   }
   const code = await serving.done;
   journal.close();
-  unhandle();
+  signals.release();
   input.demo?.stop();
   return code;
 }

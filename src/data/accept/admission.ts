@@ -41,7 +41,7 @@ import { countConnection, countConnectionEnd } from "../account/counters.ts";
 import type { Engine } from "../engine.ts";
 import type { ListenerView } from "../views.ts";
 import { beginStream } from "./begin.ts";
-import { claimRate } from "./rate.ts";
+import { claimRate, giveRate } from "./rate.ts";
 
 /** A claim failed: nothing is held. */
 const NO_ROOM = -1;
@@ -113,7 +113,7 @@ function claim(words: Int32Array, cell: number, max: number, fullCell: number): 
 }
 
 function raise(words: Int32Array, cell: number, value: number): void {
-  // Two workers may write at once: the maximum is then short by a connection for a moment.
+  // Two workers may write at once: the maximum then stays a connection short until it is passed.
   if (words[cell]! < value) words[cell] = value;
 }
 
@@ -122,11 +122,6 @@ function claimRates(engine: Engine, listener: ListenerView): boolean {
   const proxies = engine.tables.proxies.words;
   const row = listener.proxy.row;
   const now = engine.clock.nowMs();
-  const limit = proxies[row + PROXY_RATE_LIMIT]!;
-  if (!claimRate(proxies, row + PROXY_RATE_SECOND, limit, now)) {
-    resumeAtNextSecond(engine, listener, now);
-    return false;
-  }
   const process = engine.tables.process.words;
   // At layer 4 every connection is a session: the lower of the two limits counts.
   const connections = process[PROCESS_MAXCONNRATE]!;
@@ -137,13 +132,24 @@ function claimRates(engine: Engine, listener: ListenerView): boolean {
     resumeAtNextSecond(engine, listener, now);
     return false;
   }
+  const limit = proxies[row + PROXY_RATE_LIMIT]!;
+  if (!claimRate(proxies, row + PROXY_RATE_SECOND, limit, now)) {
+    giveRate(process, PROCESS_CONN_SECOND);
+    resumeAtNextSecond(engine, listener, now);
+    return false;
+  }
   return true;
 }
 
 /** @cold */
 function resumeAtNextSecond(engine: Engine, listener: ListenerView, now: number): void {
+  if (listener.waitsForSecond) return;
+  listener.waitsForSecond = true;
   const wait = 1000 - (now % 1000) + 1;
-  engine.environment.startTimer(wait, () => resumeListener(engine, listener));
+  engine.environment.startTimer(wait, () => {
+    listener.waitsForSecond = false;
+    resumeListener(engine, listener);
+  });
 }
 
 /** @cold */

@@ -10,6 +10,11 @@ const COUNT = 1;
 const PREVIOUS = 2;
 const MOST = 3;
 
+/** Takes back what `claimRate` has just counted: something else refused the session. */
+export function giveRate(words: Int32Array, at: number): void {
+  Atomics.sub(words, at + COUNT, 1);
+}
+
 /**
  * Counts one session in the second of `nowMs`.
  * @param at first of the four words

@@ -105,7 +105,6 @@ function enqueued(stream: Stream, entry: number): void {
   const place = words[entry + QUEUE_PENDING_AHEAD]! + 1;
   if (words[entry + QUEUE_SERVER_ROW] === 0) stream.backQueueAhead = place;
   else stream.serverQueueAhead = place;
-  if (stream.frontEnded && backend!.spec.options.abortonclose) return;
   stream.setDeadline(backend!.timeoutQueue);
 }
 

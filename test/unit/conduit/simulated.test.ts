@@ -119,13 +119,13 @@ function makeCase(name: string, make: Make): ConduitCase {
     dial: async (owner) => {
       const { socket, peer } = connect();
       socket.isConnecting = true;
-      socket.fate = CONNECTED;
+      socket.decide(CONNECTED);
       return { conduit: make(socket, owner, BACK, true), peer: async () => peer };
     },
     dialNobody: (owner) => {
       const { socket } = connect();
       socket.isConnecting = true;
-      socket.fate = CLOSE_REFUSED;
+      socket.decide(CLOSE_REFUSED);
       return make(socket, owner, BACK, true);
     },
     until: async (condition) => {

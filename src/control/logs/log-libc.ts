@@ -3,7 +3,9 @@
  * sockets and without waiting, and asking whether a descriptor takes data now. Loaded at the first
  * use, before a chroot. Control thread.
  */
-import { dlopen, read } from "bun:ffi";
+import { read } from "bun:ffi";
+
+import { openLibc } from "../libc.ts";
 
 const SYMBOLS = {
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
@@ -44,17 +46,8 @@ export function logLibc(): LogLibc {
   return loaded;
 }
 
-function open(): ReturnType<typeof dlopen<typeof SYMBOLS>> {
-  const machine = process.arch === "arm64" ? "aarch64" : "x86_64";
-  try {
-    return dlopen("libc.so.6", SYMBOLS);
-  } catch {
-    return dlopen(`libc.musl-${machine}.so.1`, SYMBOLS);
-  }
-}
-
 function load(): LogLibc {
-  const { symbols } = open();
+  const symbols = openLibc(SYMBOLS);
   const result = (value: number): number => {
     if (value >= 0) return value;
     const location = symbols.__errno_location();

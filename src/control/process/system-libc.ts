@@ -2,7 +2,7 @@
  * The few calls of the C library that the runtime does not offer: chroot, descriptors of standard
  * streams, sentences of errors. Loaded at the first use, on the main thread, before a chroot.
  */
-import { dlopen } from "bun:ffi";
+import { openLibc } from "../libc.ts";
 
 const SYMBOLS = {
   chroot: { args: ["cstring"], returns: "i32" },
@@ -29,15 +29,7 @@ export function systemLibc(): Libc {
 }
 
 function load(): Libc {
-  const machine = process.arch === "arm64" ? "aarch64" : "x86_64";
-  const open = (): ReturnType<typeof dlopen<typeof SYMBOLS>> => {
-    try {
-      return dlopen("libc.so.6", SYMBOLS);
-    } catch {
-      return dlopen(`libc.musl-${machine}.so.1`, SYMBOLS);
-    }
-  };
-  const { symbols } = open();
+  const symbols = openLibc(SYMBOLS);
   return {
     chroot: (path) => symbols.chroot(Buffer.from(`${path}\0`)),
     dup2: (from, to) => symbols.dup2(from, to),
