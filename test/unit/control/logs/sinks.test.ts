@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { createSocket } from "node:dgram";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
@@ -7,9 +7,36 @@ import { join } from "node:path";
 
 import { DatagramSink } from "../../../../src/control/logs/sink-datagram.ts";
 import { TcpSink } from "../../../../src/control/logs/sink-tcp.ts";
-import { LineQueue, QUEUE_BYTES_MAX } from "../../../../src/control/logs/sink.ts";
+import { Batch, LineQueue, QUEUE_BYTES_MAX } from "../../../../src/control/logs/sink.ts";
 import { TargetWriter } from "../../../../src/control/logs/target.ts";
 import type { LogTarget } from "../../../../src/tables/spec.ts";
+
+/** What the sink hands to `Bun.connect`, as far as the test calls it. */
+type ConnectHandlers = { open(socket: FakeSocket): void; close(): void; error(): void };
+
+/** A socket of which every write has the same result. */
+class FakeSocket {
+  writes = 0;
+  isEnded = false;
+  private readonly result: number;
+
+  constructor(result: number) {
+    this.result = result;
+  }
+
+  write(): number {
+    this.writes++;
+    return this.result;
+  }
+
+  end(): void {
+    this.isEnded = true;
+  }
+
+  terminate(): void {
+    this.isEnded = true;
+  }
+}
 
 /** Resolves when `done` says so; events of the loop run meanwhile. */
 async function until(done: () => boolean): Promise<void> {
@@ -36,6 +63,17 @@ describe("queue", () => {
     expect(queue.push("y")).toBe(true);
     expect(queue.clear()).toBe(1);
   });
+});
+
+test("a batch knows which lines are wholly written", () => {
+  const batch = new Batch(["one\n", "two\n", "three\n"].map((line) => Buffer.from(line)));
+  expect(batch.linesLeft).toBe(3);
+  expect(batch.advance(3)).toBe(false);
+  expect(batch.linesLeft).toBe(3);
+  expect(batch.advance(2)).toBe(false);
+  expect([batch.linesLeft, batch.rest.toString()]).toEqual([2, "wo\nthree\n"]);
+  expect(batch.advance(9)).toBe(true);
+  expect(batch.linesLeft).toBe(0);
 });
 
 describe("datagrams", () => {
@@ -146,6 +184,40 @@ describe("streams", () => {
     sink.close();
     server.close();
   });
+  test("a late word about a lost connection does not touch the one in use", async () => {
+    // The `close` of the old socket dropped the new connection, and a failed write left it open.
+    const handlers: ConnectHandlers[] = [];
+    const sockets: FakeSocket[] = [];
+    const connect = spyOn(Bun, "connect");
+    const fakeConnect = (options: { socket: ConnectHandlers }): Promise<never> => {
+      handlers.push(options.socket);
+      return new Promise(() => undefined);
+    };
+    connect.mockImplementation(fakeConnect as unknown as typeof Bun.connect);
+    const openNext = (result: number): FakeSocket => {
+      const socket = new FakeSocket(result);
+      sockets.push(socket);
+      handlers.at(-1)?.open(socket);
+      return socket;
+    };
+    const sink = new TcpSink({ family: "ipv4", host: "127.0.0.1", port: 1 }, "newline");
+    sink.write("one");
+    sink.write("two");
+    sink.flush();
+    const first = openNext(-1);
+    expect([first.isEnded, sink.dropped]).toEqual([true, 2]);
+    sink.write("three");
+    await until(() => handlers.length === 2);
+    const second = openNext(6);
+    handlers[0]?.close();
+    handlers[0]?.error();
+    sink.write("three");
+    sink.flush();
+    expect([second.isEnded, second.writes, sink.dropped]).toEqual([false, 2, 2]);
+    sink.close();
+    expect(second.isEnded).toBe(true);
+    connect.mockRestore();
+  });
   test("a server that refuses costs nothing but lines beyond the bound", () => {
     const sink = new TcpSink({ family: "ipv4", host: "127.0.0.1", port: 1 }, "newline");
     const line = "x".repeat(10_000);
@@ -176,6 +248,29 @@ test("a descriptor: a pipe whose reader sleeps, then reads all", async () => {
   expect(lines.length).toBe(3002);
   expect(lines[2999]).toBe(`line 2999 ${"x".repeat(2999 % 90)}`);
   expect(lines[3000]?.length).toBe(20_000);
+});
+
+test("a descriptor without a reader: every line of the lost piece is counted", async () => {
+  // One line was counted for a piece of many.
+  const module = join(import.meta.dir, "../../../../src/control/logs/sink-descriptor.ts");
+  const script = `
+    import { DescriptorSink } from ${JSON.stringify(module)};
+    process.on("SIGPIPE", () => {});
+    const sink = new DescriptorSink(1);
+    await Bun.stdin.text();
+    for (let i = 0; i < 50; i++) sink.write("line " + i);
+    sink.flush();
+    sink.write("late");
+    process.stderr.write(String(sink.dropped));
+  `;
+  const child = Bun.spawn([process.execPath, "-e", script], {
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  await child.stdout.cancel();
+  await child.stdin.end();
+  expect(await new Response(child.stderr).text()).toBe("51");
 });
 
 describe("one log line of the configuration", () => {
