@@ -128,10 +128,6 @@ export class SimWorker {
       dial: (target, owner) => world.dial(this, target, owner),
       listen: (spec, _fd, onAccept) => this.listen(spec, onAccept),
       random32: () => world.choices.next(),
-      configure: () => {},
-      fault: (where, text) => {
-        throw new Error(`${where}: ${text}`);
-      },
       hasDescriptor: () => world.hasDescriptor(),
       ringControl: () => world.inside(this, "ringControl"),
       notice: (text) => world.trace(() => `w${number} notice ${text}`),

@@ -24,7 +24,7 @@ function startLoop(): NativeLoop {
       throw new Error(`${where}: ${text}`);
     },
   };
-  const loop = new NativeLoop(native!, -1, -1, systemClock, hooks, adoptAccepted);
+  const loop = new NativeLoop(native!, -1, systemClock, hooks, adoptAccepted);
   const inside = loop as unknown as { turn(mayRest: boolean): void };
   const timer = setInterval(() => inside.turn(true), 1);
   afterAll(() => clearInterval(timer));

@@ -98,7 +98,7 @@ describe("redispatch", () => {
     expect([first, second, third].map((client) => client.links.length)).toEqual([1, 1, 0]);
     // The first stream's server refuses: its slot goes to who waits, and it waits in turn.
     first.link!.hasFailed = true;
-    first.link!.socket.fate = CLOSE_REFUSED;
+    first.link!.socket.decide(CLOSE_REFUSED);
     rig.run();
     expect(third.links).toHaveLength(1);
     expect(third.link!.serverRow).toBe(first.links[0]!.serverRow);
