@@ -27,17 +27,12 @@
 #define WORKER_STRIDE 48
 #define WORKER_STATE 0 /* i32 */
 #define WORKER_GENERATION 1 /* i32 */
-#define WORKER_TOKENS_BASE 2 /* f64 */
 #define WORKER_APPLIED_SEQUENCE 16 /* i32 */
 #define WORKER_STREAMS 17 /* i32 */
 #define WORKER_HEARTBEAT 18 /* i32 */
 #define WORKER_BELL_ARMED 19 /* i32 */
-#define WORKER_LOOP_TURNS 20 /* f64 */
-#define WORKER_CPU_MICROS 22 /* f64 */
-#define WORKER_ACCEPTING 24 /* i32 */
-#define WORKER_OPEN_DESCRIPTORS 25 /* i32 */
-#define WORKER_BELL_DESCRIPTOR 26 /* i32 */
-#define WORKER_LOOP 28 /* f64 */
+#define WORKER_BELL_DESCRIPTOR 20 /* i32 */
+#define WORKER_LOOP 22 /* f64 */
 #define WORKER_INBOX_LOCK 32 /* i32 */
 #define WORKER_INBOX_HEAD 33 /* i32 */
 #define WORKER_INBOX_TAIL 34 /* i32 */
@@ -146,7 +141,6 @@
 #define SERVER_LAST_PICK 32 /* f64 */
 #define SERVER_PICKS 34 /* f64 */
 #define SERVER_CONNECT_FAILURES 48 /* i32 */
-#define SERVER_ERRORS_IN_ROW 49 /* i32 */
 
 /* A stream that waits for a slot */
 #define QUEUE_STRIDE 16
@@ -170,17 +164,14 @@
 #define SHARE_SERVED 0 /* i32 */
 
 /* Counters of a frontend or listener, one row per worker */
-#define FRONT_COUNT_STRIDE 32
+#define FRONT_COUNT_STRIDE 16
 #define FRONT_COUNT_CONNECTIONS 0 /* f64 */
 #define FRONT_COUNT_SESSIONS 2 /* f64 */
 #define FRONT_COUNT_BYTES_IN 4 /* f64 */
 #define FRONT_COUNT_BYTES_OUT 6 /* f64 */
-#define FRONT_COUNT_DENIED_CONNECTIONS 8 /* f64 */
-#define FRONT_COUNT_DENIED_SESSIONS 10 /* f64 */
-#define FRONT_COUNT_ERRORS_REQUEST 12 /* f64 */
-#define FRONT_COUNT_PROXY_HEADER_ERRORS 14 /* f64 */
-#define FRONT_COUNT_INTERNAL_ERRORS 16 /* f64 */
-#define FRONT_COUNT_CURRENT 18 /* f64 */
+#define FRONT_COUNT_ERRORS_REQUEST 8 /* f64 */
+#define FRONT_COUNT_PROXY_HEADER_ERRORS 10 /* f64 */
+#define FRONT_COUNT_CURRENT 12 /* f64 */
 
 /* Counters of a backend or server, one row per worker */
 #define BACK_COUNT_STRIDE 48
@@ -199,12 +190,11 @@
 #define BACK_COUNT_TOTAL_TIME_SUM 24 /* f64 */
 #define BACK_COUNT_TIMED_STREAMS 26 /* f64 */
 #define BACK_COUNT_LAST_SESSION 28 /* f64 */
-#define BACK_COUNT_INTERNAL_ERRORS 30 /* f64 */
-#define BACK_COUNT_QUEUE_TIME_MAX 32 /* f64 */
-#define BACK_COUNT_CONNECT_TIME_MAX 34 /* f64 */
-#define BACK_COUNT_TOTAL_TIME_MAX 36 /* f64 */
-#define BACK_COUNT_PICKS 38 /* f64 */
-#define BACK_COUNT_CURRENT 40 /* f64 */
+#define BACK_COUNT_QUEUE_TIME_MAX 30 /* f64 */
+#define BACK_COUNT_CONNECT_TIME_MAX 32 /* f64 */
+#define BACK_COUNT_TOTAL_TIME_MAX 34 /* f64 */
+#define BACK_COUNT_PICKS 36 /* f64 */
+#define BACK_COUNT_CURRENT 38 /* f64 */
 
 /* One ended (or, with logasap, connected) stream, from a worker to the log writers */
 #define STREAM_LOG_STRIDE 64
@@ -287,14 +277,11 @@
 
 #define LISTENER_STATE_FREE 0
 #define LISTENER_STATE_READY 1
-#define LISTENER_STATE_PAUSED 2
-#define LISTENER_STATE_CLOSED 3
 
 #define WORKER_STATE_FREE 0
 #define WORKER_STATE_STARTING 1
 #define WORKER_STATE_RUNNING 2
-#define WORKER_STATE_STOPPING 3
-#define WORKER_STATE_DEAD 4
+#define WORKER_STATE_DEAD 3
 
 #define QUEUE_STATE_FREE 0
 #define QUEUE_STATE_WAITING 1

@@ -207,10 +207,7 @@ const SERVER: Layout = {
       writer: "workers, atomic add",
       reader: "control",
       hot: false,
-      fields: [
-        i32("connectFailures", "attempts", "Connection attempts that failed; wraps."),
-        i32("errorsInRow", "errors", "Consecutive failures (`observe`); reset by a success."),
-      ],
+      fields: [i32("connectFailures", "attempts", "Connection attempts that failed; wraps.")],
     },
   ],
 };
@@ -255,7 +252,6 @@ const WORKER: Layout = {
       fields: [
         i32("state", "WORKER_STATE_*", "Life of the thread, as control sees it."),
         i32("generation", "count", "Moves on each time the thread is replaced."),
-        f64("tokensBase", "count", "Reserved descriptors of this worker."),
       ],
     },
     {
@@ -267,10 +263,6 @@ const WORKER: Layout = {
         i32("streams", "streams", "Streams that live on the worker."),
         i32("heartbeat", "ticks", "Moves on with each turn of the worker's wheel."),
         i32("bellArmed", "0 or 1", "The worker sleeps: ring after writing to its inbox."),
-        f64("loopTurns", "count", "Turns of the timer wheel."),
-        f64("cpuMicros", "µs", "CPU of the thread, where the system tells."),
-        i32("accepting", "0 or 1", "Listeners are not paused by the worker as a whole."),
-        i32("openDescriptors", "count", "Sockets that the worker holds."),
         i32(
           "bellDescriptor",
           "descriptor, 0",
@@ -390,11 +382,8 @@ const COUNTERS_FRONT: Layout = {
         f64("sessions", "sessions", "Accepted and past the connection rules (`stot`)."),
         f64("bytesIn", "bytes", "Received from clients."),
         f64("bytesOut", "bytes", "Sent to clients."),
-        f64("deniedConnections", "connections", "Refused by a rule (`dcon`)."),
-        f64("deniedSessions", "sessions", "Refused by a session rule (`dses`)."),
         f64("errorsRequest", "streams", "Bad PROXY header, client error before a server (`ereq`)."),
         f64("proxyHeaderErrors", "connections", "Bad or missing PROXY headers."),
-        f64("internalErrors", "streams", "Ended by sluice itself (`eint`)."),
         f64("current", "connections", "Connections of this worker now: given back if it dies."),
       ],
     },
@@ -425,7 +414,6 @@ const COUNTERS_BACK: Layout = {
         f64("totalTimeSum", "ms", "Sum of total times."),
         f64("timedStreams", "streams", "Streams in the three sums."),
         f64("lastSession", "s since the epoch", "Start of the newest stream (`lastsess`)."),
-        f64("internalErrors", "streams", "Ended by sluice itself (`eint`)."),
         f64("queueTimeMax", "ms", "Longest queue time seen."),
         f64("connectTimeMax", "ms", "Longest connect time seen."),
         f64("totalTimeMax", "ms", "Longest total time seen."),
@@ -595,8 +583,6 @@ export const ENUMS: readonly {
     values: [
       ["FREE", 0, "the row is not in use"],
       ["READY", 1, "accepts"],
-      ["PAUSED", 2, "keeps its socket, accepts nothing"],
-      ["CLOSED", 3, "its socket is closed"],
     ],
   },
   {
@@ -606,8 +592,7 @@ export const ENUMS: readonly {
       ["FREE", 0, "no thread"],
       ["STARTING", 1, "thread made, not yet ready"],
       ["RUNNING", 2, "serves"],
-      ["STOPPING", 3, "drains"],
-      ["DEAD", 4, "gone; being buried"],
+      ["DEAD", 3, "gone; being buried"],
     ],
   },
   {

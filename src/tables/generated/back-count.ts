@@ -157,20 +157,10 @@ export function backCountLastSession(table: Float64Array, row: number): number {
 }
 
 /**
- * Ended by sluice itself (`eint`).
- * Unit: streams. Writer: the worker that owns the shard, plain.
- */
-export const BACK_COUNT_INTERNAL_ERRORS = 30;
-/** Reads BACK_COUNT.internalErrors plainly. */
-export function backCountInternalErrors(table: Float64Array, row: number): number {
-  return table[(row + BACK_COUNT_INTERNAL_ERRORS) >> 1]!;
-}
-
-/**
  * Longest queue time seen.
  * Unit: ms. Writer: the worker that owns the shard, plain.
  */
-export const BACK_COUNT_QUEUE_TIME_MAX = 32;
+export const BACK_COUNT_QUEUE_TIME_MAX = 30;
 /** Reads BACK_COUNT.queueTimeMax plainly. */
 export function backCountQueueTimeMax(table: Float64Array, row: number): number {
   return table[(row + BACK_COUNT_QUEUE_TIME_MAX) >> 1]!;
@@ -180,7 +170,7 @@ export function backCountQueueTimeMax(table: Float64Array, row: number): number 
  * Longest connect time seen.
  * Unit: ms. Writer: the worker that owns the shard, plain.
  */
-export const BACK_COUNT_CONNECT_TIME_MAX = 34;
+export const BACK_COUNT_CONNECT_TIME_MAX = 32;
 /** Reads BACK_COUNT.connectTimeMax plainly. */
 export function backCountConnectTimeMax(table: Float64Array, row: number): number {
   return table[(row + BACK_COUNT_CONNECT_TIME_MAX) >> 1]!;
@@ -190,7 +180,7 @@ export function backCountConnectTimeMax(table: Float64Array, row: number): numbe
  * Longest total time seen.
  * Unit: ms. Writer: the worker that owns the shard, plain.
  */
-export const BACK_COUNT_TOTAL_TIME_MAX = 36;
+export const BACK_COUNT_TOTAL_TIME_MAX = 34;
 /** Reads BACK_COUNT.totalTimeMax plainly. */
 export function backCountTotalTimeMax(table: Float64Array, row: number): number {
   return table[(row + BACK_COUNT_TOTAL_TIME_MAX) >> 1]!;
@@ -200,7 +190,7 @@ export function backCountTotalTimeMax(table: Float64Array, row: number): number 
  * Chosen by the algorithm (`lbtot`).
  * Unit: streams. Writer: the worker that owns the shard, plain.
  */
-export const BACK_COUNT_PICKS = 38;
+export const BACK_COUNT_PICKS = 36;
 /** Reads BACK_COUNT.picks plainly. */
 export function backCountPicks(table: Float64Array, row: number): number {
   return table[(row + BACK_COUNT_PICKS) >> 1]!;
@@ -210,7 +200,7 @@ export function backCountPicks(table: Float64Array, row: number): number {
  * Streams of this worker in the backend now, for burials.
  * Unit: streams. Writer: the worker that owns the shard, plain.
  */
-export const BACK_COUNT_CURRENT = 40;
+export const BACK_COUNT_CURRENT = 38;
 /** Reads BACK_COUNT.current plainly. */
 export function backCountCurrent(table: Float64Array, row: number): number {
   return table[(row + BACK_COUNT_CURRENT) >> 1]!;

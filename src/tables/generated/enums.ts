@@ -162,10 +162,6 @@ export function nameServerFlag(value: number): string {
 export const LISTENER_STATE_FREE = 0;
 /** accepts */
 export const LISTENER_STATE_READY = 1;
-/** keeps its socket, accepts nothing */
-export const LISTENER_STATE_PAUSED = 2;
-/** its socket is closed */
-export const LISTENER_STATE_CLOSED = 3;
 /** Name of a LISTENER_STATE value, for people. */
 export function nameListenerState(value: number): string {
   switch (value) {
@@ -173,10 +169,6 @@ export function nameListenerState(value: number): string {
       return "free";
     case LISTENER_STATE_READY:
       return "ready";
-    case LISTENER_STATE_PAUSED:
-      return "paused";
-    case LISTENER_STATE_CLOSED:
-      return "closed";
     default:
       return String(value);
   }
@@ -188,10 +180,8 @@ export const WORKER_STATE_FREE = 0;
 export const WORKER_STATE_STARTING = 1;
 /** serves */
 export const WORKER_STATE_RUNNING = 2;
-/** drains */
-export const WORKER_STATE_STOPPING = 3;
 /** gone; being buried */
-export const WORKER_STATE_DEAD = 4;
+export const WORKER_STATE_DEAD = 3;
 /** Name of a WORKER_STATE value, for people. */
 export function nameWorkerState(value: number): string {
   switch (value) {
@@ -201,8 +191,6 @@ export function nameWorkerState(value: number): string {
       return "starting";
     case WORKER_STATE_RUNNING:
       return "running";
-    case WORKER_STATE_STOPPING:
-      return "stopping";
     case WORKER_STATE_DEAD:
       return "dead";
     default:

@@ -4,7 +4,7 @@
  */
 
 /** Words of one record. */
-export const FRONT_COUNT_STRIDE = 32;
+export const FRONT_COUNT_STRIDE = 16;
 
 /**
  * Accepted.
@@ -47,30 +47,10 @@ export function frontCountBytesOut(table: Float64Array, row: number): number {
 }
 
 /**
- * Refused by a rule (`dcon`).
- * Unit: connections. Writer: the worker that owns the shard, plain.
- */
-export const FRONT_COUNT_DENIED_CONNECTIONS = 8;
-/** Reads FRONT_COUNT.deniedConnections plainly. */
-export function frontCountDeniedConnections(table: Float64Array, row: number): number {
-  return table[(row + FRONT_COUNT_DENIED_CONNECTIONS) >> 1]!;
-}
-
-/**
- * Refused by a session rule (`dses`).
- * Unit: sessions. Writer: the worker that owns the shard, plain.
- */
-export const FRONT_COUNT_DENIED_SESSIONS = 10;
-/** Reads FRONT_COUNT.deniedSessions plainly. */
-export function frontCountDeniedSessions(table: Float64Array, row: number): number {
-  return table[(row + FRONT_COUNT_DENIED_SESSIONS) >> 1]!;
-}
-
-/**
  * Bad PROXY header, client error before a server (`ereq`).
  * Unit: streams. Writer: the worker that owns the shard, plain.
  */
-export const FRONT_COUNT_ERRORS_REQUEST = 12;
+export const FRONT_COUNT_ERRORS_REQUEST = 8;
 /** Reads FRONT_COUNT.errorsRequest plainly. */
 export function frontCountErrorsRequest(table: Float64Array, row: number): number {
   return table[(row + FRONT_COUNT_ERRORS_REQUEST) >> 1]!;
@@ -80,27 +60,17 @@ export function frontCountErrorsRequest(table: Float64Array, row: number): numbe
  * Bad or missing PROXY headers.
  * Unit: connections. Writer: the worker that owns the shard, plain.
  */
-export const FRONT_COUNT_PROXY_HEADER_ERRORS = 14;
+export const FRONT_COUNT_PROXY_HEADER_ERRORS = 10;
 /** Reads FRONT_COUNT.proxyHeaderErrors plainly. */
 export function frontCountProxyHeaderErrors(table: Float64Array, row: number): number {
   return table[(row + FRONT_COUNT_PROXY_HEADER_ERRORS) >> 1]!;
 }
 
 /**
- * Ended by sluice itself (`eint`).
- * Unit: streams. Writer: the worker that owns the shard, plain.
- */
-export const FRONT_COUNT_INTERNAL_ERRORS = 16;
-/** Reads FRONT_COUNT.internalErrors plainly. */
-export function frontCountInternalErrors(table: Float64Array, row: number): number {
-  return table[(row + FRONT_COUNT_INTERNAL_ERRORS) >> 1]!;
-}
-
-/**
  * Connections of this worker now: given back if it dies.
  * Unit: connections. Writer: the worker that owns the shard, plain.
  */
-export const FRONT_COUNT_CURRENT = 18;
+export const FRONT_COUNT_CURRENT = 12;
 /** Reads FRONT_COUNT.current plainly. */
 export function frontCountCurrent(table: Float64Array, row: number): number {
   return table[(row + FRONT_COUNT_CURRENT) >> 1]!;

@@ -315,13 +315,3 @@ export const SERVER_CONNECT_FAILURES = 48;
 export function serverConnectFailures(table: Int32Array, row: number): number {
   return table[row + SERVER_CONNECT_FAILURES]!;
 }
-
-/**
- * Consecutive failures (`observe`); reset by a success.
- * Unit: errors. Writer: workers, atomic add.
- */
-export const SERVER_ERRORS_IN_ROW = 49;
-/** Reads SERVER.errorsInRow plainly. */
-export function serverErrorsInRow(table: Int32Array, row: number): number {
-  return table[row + SERVER_ERRORS_IN_ROW]!;
-}

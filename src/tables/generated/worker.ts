@@ -27,16 +27,6 @@ export function workerGeneration(table: Int32Array, row: number): number {
 }
 
 /**
- * Reserved descriptors of this worker.
- * Unit: count. Writer: control.
- */
-export const WORKER_TOKENS_BASE = 2;
-/** Reads WORKER.tokensBase plainly. */
-export function workerTokensBase(table: Float64Array, row: number): number {
-  return table[(row + WORKER_TOKENS_BASE) >> 1]!;
-}
-
-/**
  * All mutations up to this one are applied.
  * Unit: mutations. Writer: this worker.
  */
@@ -77,50 +67,10 @@ export function workerBellArmed(table: Int32Array, row: number): number {
 }
 
 /**
- * Turns of the timer wheel.
- * Unit: count. Writer: this worker.
- */
-export const WORKER_LOOP_TURNS = 20;
-/** Reads WORKER.loopTurns plainly. */
-export function workerLoopTurns(table: Float64Array, row: number): number {
-  return table[(row + WORKER_LOOP_TURNS) >> 1]!;
-}
-
-/**
- * CPU of the thread, where the system tells.
- * Unit: µs. Writer: this worker.
- */
-export const WORKER_CPU_MICROS = 22;
-/** Reads WORKER.cpuMicros plainly. */
-export function workerCpuMicros(table: Float64Array, row: number): number {
-  return table[(row + WORKER_CPU_MICROS) >> 1]!;
-}
-
-/**
- * Listeners are not paused by the worker as a whole.
- * Unit: 0 or 1. Writer: this worker.
- */
-export const WORKER_ACCEPTING = 24;
-/** Reads WORKER.accepting plainly. */
-export function workerAccepting(table: Int32Array, row: number): number {
-  return table[row + WORKER_ACCEPTING]!;
-}
-
-/**
- * Sockets that the worker holds.
- * Unit: count. Writer: this worker.
- */
-export const WORKER_OPEN_DESCRIPTORS = 25;
-/** Reads WORKER.openDescriptors plainly. */
-export function workerOpenDescriptors(table: Int32Array, row: number): number {
-  return table[row + WORKER_OPEN_DESCRIPTORS]!;
-}
-
-/**
  * Rung by writing to it when the worker sleeps in it.
  * Unit: descriptor, 0. Writer: this worker.
  */
-export const WORKER_BELL_DESCRIPTOR = 26;
+export const WORKER_BELL_DESCRIPTOR = 20;
 /** Reads WORKER.bellDescriptor plainly. */
 export function workerBellDescriptor(table: Int32Array, row: number): number {
   return table[row + WORKER_BELL_DESCRIPTOR]!;
@@ -130,7 +80,7 @@ export function workerBellDescriptor(table: Int32Array, row: number): number {
  * The worker's native loop, for whoever buries it; 0 = none.
  * Unit: address. Writer: this worker.
  */
-export const WORKER_LOOP = 28;
+export const WORKER_LOOP = 22;
 /** Reads WORKER.loop plainly. */
 export function workerLoop(table: Float64Array, row: number): number {
   return table[(row + WORKER_LOOP) >> 1]!;
