@@ -36,6 +36,8 @@ export type SluiceFlags = {
   pidfile?: string;
   stateFile?: string;
   skipComing?: boolean;
+  loop?: "native" | "bun";
+  native?: "on" | "off";
 };
 
 /** One row of the registry. */
@@ -261,6 +263,26 @@ export const FLAGS: readonly Flag[] = [
       "and not built yet, where a start would otherwise be refused. Traffic then " +
       "flows without what they ask for.",
     read: (text, flags) => take(parseSwitch(text), (value) => (flags.skipComing = value)),
+  },
+  {
+    name: "SLUICE_LOOP",
+    type: "native or bun",
+    default: "native",
+    doc:
+      "Event loop of the workers: their own, or that of Bun's sockets, which costs more " +
+      "CPU and needs nothing of the native part.",
+    read: (text, flags) =>
+      take(oneOf(text, ["native", "bun"] as const), (value) => (flags.loop = value)),
+  },
+  {
+    name: "SLUICE_NATIVE",
+    type: "on or off",
+    default: "on",
+    doc:
+      "Whether the native part is used where it was built. Without it workers bind their " +
+      "own sockets, and socket options, `fd@` and cancelled connects are not to be had.",
+    read: (text, flags) =>
+      take(oneOf(text, ["on", "off"] as const), (value) => (flags.native = value)),
   },
 ];
 

@@ -66,13 +66,21 @@ const CASES: readonly Case[] = [
   },
 ];
 
-for (const workers of [1, 2]) {
-  describe(`streams, ${workers} workers`, () => {
+/** Every way in which a worker can have its sockets. */
+const WAYS: readonly { name: string; workers: number; env: Record<string, string> }[] = [
+  { name: "1 worker", workers: 1, env: {} },
+  { name: "2 workers", workers: 2, env: {} },
+  { name: "Bun's sockets", workers: 2, env: { SLUICE_LOOP: "bun" } },
+  { name: "no native part", workers: 2, env: { SLUICE_NATIVE: "off" } },
+];
+
+for (const { name, workers, env } of WAYS) {
+  describe(`streams, ${name}`, () => {
     for (const one of CASES) {
       e2e(one.name, async () => {
         const flags = new Flags();
         await using server = startScriptServer(one.server, { flags });
-        await using sluice = await startSluice(listenOver([server.port]), { workers });
+        await using sluice = await startSluice(listenOver([server.port]), { workers, env });
         const client = await playClient(one.client, { port: sluice.port, flags });
         expect(client).toEqual(one.clientSees);
         expect(await server.finished(1)).toEqual([one.serverSees]);

@@ -23,7 +23,7 @@ import type { Output } from "./output.ts";
 export type Loaded = { plan: Plan; lines: string[] } | { exitCode: number; lines: string[] };
 
 /** Variables that steer the program or its tests and are no settings of a start. */
-const INTERNAL = /^SLUICE_(?:NATIVE|LOOP|BIN|(?:TEST|SIM|FUZZ)_\w+)$/;
+const INTERNAL = /^SLUICE_(?:BIN|(?:TEST|SIM|FUZZ)_\w+)$/;
 
 /** What the environment sets. */
 export function environmentFlags(): { flags: SluiceFlags; messages: Message[] } {
