@@ -28,8 +28,8 @@ export const RING_NODES_PER_WEIGHT = 16;
 /** Descriptors kept for control connections, checks, logs and the runtime. */
 export const DESCRIPTORS_RESERVED = 100;
 /**
- * `tune.bufsize` when nothing is said, in bytes: the most that one read can be, and so the most that
- * a stream holds for a side that takes nothing. HAProxy has 16,384; with this, relaying a gigabyte
- * costs four fifths of the CPU, and memory is held by stalled streams only.
+ * `tune.bufsize` when nothing is said, in bytes: the most that one read can be, and so the most
+ * that a stream holds for a side that takes nothing. HAProxy has 16,384; with this, relaying a
+ * gigabyte costs four fifths of the CPU, and memory is held by stalled streams only.
  */
 export const BUFSIZE_DEFAULT = 262_144;

@@ -1,4 +1,4 @@
-/** The conduit of a worker's own loop: the shared suite over the system's sockets, and its errors. */
+/** The conduit of a worker's own loop: the shared suite over real sockets, and its errors. */
 import { afterAll, describe, expect, test } from "bun:test";
 
 import { systemClock } from "../../../src/base/clock.ts";
