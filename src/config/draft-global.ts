@@ -7,6 +7,11 @@ export type GlobalDraft = Omit<GlobalSpec, "logs" | "statsSockets" | "environmen
   logs: LogDraft[];
   statsSockets: StatsSocketDraft[];
   localPeer: string;
+  /**
+   * Proxies before the first line about the runtime socket, -1 = there is none: HAProxy keeps an
+   * unseen proxy for it, which takes a number, and tools count on those that follow.
+   */
+  runtimePlace: number;
   /** `unix-bind`: what every unix listener takes over. */
   unixBind: { prefix: string; mode: number; uid: number; gid: number };
 };
@@ -42,6 +47,7 @@ export function newGlobalDraft(hostName: string): GlobalDraft {
     statsMaxconn: 10,
     noreuseport: false,
     localPeer: hostName,
+    runtimePlace: -1,
     unixBind: { prefix: "", mode: -1, uid: -1, gid: -1 },
   };
 }

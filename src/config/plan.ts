@@ -22,9 +22,6 @@ import { IdPool } from "./ids.ts";
 import { toAddress } from "./names.ts";
 import type { Resolved } from "./resolve.ts";
 
-/** HAProxy has never given 1 to a proxy by itself, and tools count on the numbers that follow. */
-const FIRST_AUTOMATIC_PROXY_ID = 2;
-
 /** What assembling needs beside the drafts. */
 export type AssembleOptions = {
   resolved: Resolved;
@@ -67,7 +64,8 @@ class Assembler {
   /** Skipped sections keep their numbers, so that the others have the ones HAProxy gives. */
   #proxyIds(): Map<ProxyDraft, number> {
     const { proxies, report } = this.#context;
-    const pool = new IdPool(FIRST_AUTOMATIC_PROXY_ID);
+    const { runtimePlace } = this.#context.global;
+    const pool = new IdPool();
     const holders = new Map<number, ProxyDraft>();
     for (const proxy of proxies) {
       if (proxy.id === undefined) continue;
@@ -81,12 +79,17 @@ class Assembler {
       pool.claim(proxy.id);
       holders.set(proxy.id, proxy);
     }
-    return new Map(proxies.map((proxy) => [proxy, proxy.id ?? pool.take()]));
+    return new Map(
+      proxies.map((proxy, place) => {
+        if (place === runtimePlace) pool.skip();
+        return [proxy, pool.take(proxy.id)];
+      }),
+    );
   }
 
   #global(): GlobalSpec {
     const { environment, report } = this.#context;
-    const { logs, statsSockets, localPeer: _, unixBind: __, ...rest } = this.#context.global;
+    const { logs, statsSockets, localPeer, unixBind, runtimePlace, ...rest } = this.#context.global;
     return {
       ...rest,
       logs: this.#logs(logs, []),
@@ -196,7 +199,7 @@ class Assembler {
         return [];
       }
       const guidPart = guid === undefined ? {} : { guid: `${guid}-${index}` };
-      binds.push({ ...rest, ...guidPart, address, id: id ?? pool.take() });
+      binds.push({ ...rest, ...guidPart, address, id: pool.take(id) });
     }
     return binds;
   }
@@ -215,7 +218,7 @@ class Assembler {
       pool.claim(server.id);
       holders.set(server.id, server);
     }
-    return proxy.servers.map((server) => this.#server(proxy, server, server.id ?? pool.take()));
+    return proxy.servers.map((server) => this.#server(proxy, server, pool.take(server.id)));
   }
 
   #alertServer(proxy: ProxyDraft, server: ServerDraft, text: string): void {

@@ -15,6 +15,8 @@ const INTEGER_MAX = 2 ** 31 - 1;
 
 /** Reads any of the three lines. */
 export function parseStats(line: Line): void {
+  const { global, proxies } = line.context;
+  if (global.runtimePlace < 0) global.runtimePlace = proxies.length;
   if (line.keyword === "stats socket") parseSocket(line);
   else if (line.keyword === "stats timeout") parseTimeout(line);
   else parseMaxconn(line);

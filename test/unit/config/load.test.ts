@@ -121,26 +121,18 @@ describe("defaults", () => {
 });
 
 describe("numbers", () => {
-  test(
-    "proxies are numbered in order, explicit numbers are skipped, skipped sections " + "count",
-    async () => {
-      const text =
-        `${TIMEOUTS}listen stats\n mode http\n bind :1\n stats enable\n` +
-        "frontend a\n bind :2\nbackend b\n id 3\nbackend c\nbackend d\n";
-      const plan = planOf(await loadText(text));
-      expect(plan.proxies.map((proxy) => [proxy.name, proxy.id])).toEqual([
-        ["a", 4],
-        ["b", 3],
-        ["c", 5],
-        ["d", 6],
-      ]);
-    },
-  );
-  test("1 is only given on request", async () => {
-    const ids = async (text: string): Promise<number[]> =>
-      planOf(await loadText(text)).proxies.map((proxy) => proxy.id);
-    expect(await ids("backend a\nbackend b\n")).toEqual([2, 3]);
-    expect(await ids("backend a\nbackend b\n id 1\nbackend c\n id 2\n")).toEqual([3, 1, 2]);
+  // The rest is in ids.test.ts.
+  test("sections that are not served keep their numbers", async () => {
+    const text =
+      `${TIMEOUTS}listen stats\n mode http\n bind :1\n stats enable\n` +
+      "frontend a\n bind :2\nbackend b\n id 3\nbackend c\nbackend d\n";
+    const plan = planOf(await loadText(text));
+    expect(plan.proxies.map((proxy) => [proxy.name, proxy.id])).toEqual([
+      ["a", 2],
+      ["b", 3],
+      ["c", 4],
+      ["d", 5],
+    ]);
   });
   test("servers and listeners too", async () => {
     const plan = planOf(

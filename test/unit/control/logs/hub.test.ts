@@ -181,8 +181,8 @@ describe("lines of streams", () => {
     const front = `log-format "%ID %lc %[fe_id] %[srv_name] %{+X}ci %Td %[fc_err]"
     unique-id-format %{+X}o%ci-%rt`;
     expect(await logOf({ front, records: [record(), record()] })).toEqual([
-      `${HEAD}C0000207-0011 0 2 s1 C0000207 150 0`,
-      `${HEAD}C0000207-0011 1 2 s1 C0000207 150 0`,
+      `${HEAD}C0000207-0011 0 1 s1 C0000207 150 0`,
+      `${HEAD}C0000207-0011 1 1 s1 C0000207 150 0`,
     ]);
   });
   test("connections that fail before they are streams", async () => {
