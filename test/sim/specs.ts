@@ -23,7 +23,7 @@ export function makePlan(options: SimOptions): Plan {
   let port = SERVER_PORT;
   const proxies = options.proxies.map((proxy, index) => {
     const servers = proxy.hasBackend ? proxy.servers : [];
-    return makeProxy(
+    return makeProxySpec(
       proxy,
       index,
       servers.map((server, at) => makeServer(server, `s${at + 1}`, at + 1, port++)),
@@ -38,7 +38,12 @@ export function makePlan(options: SimOptions): Plan {
   return { version: 1, global: {} as GlobalSpec, sluice, proxies };
 }
 
-function makeProxy(options: ProxyOptions, index: number, servers: ServerSpec[]): ProxySpec {
+/** A `listen` section, or a frontend. */
+export function makeProxySpec(
+  options: ProxyOptions,
+  index: number,
+  servers: ServerSpec[],
+): ProxySpec {
   return {
     name: `p${index + 1}`,
     id: index + 1,
