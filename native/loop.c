@@ -206,6 +206,12 @@ static int accept_some(struct sl_loop *loop, int listener, int count)
 	return count;
 }
 
+/* Accepts what waits on a listening descriptor, watched or not. Fills the events like a poll. */
+EXPORT int sl_loop_accept(struct sl_loop *loop, int fd)
+{
+	return accept_some(loop, fd, 0);
+}
+
 /* Waits up to timeout_ms (-1 = for ever) and fills the events. Returns how many, or -errno. */
 EXPORT int sl_loop_poll(struct sl_loop *loop, int timeout_ms)
 {

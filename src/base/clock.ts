@@ -35,12 +35,6 @@ function currentOffset(): number {
   return offsetMs;
 }
 
-/** Calls `run` every `periodMs` until stopped. */
-export function startTicker(periodMs: number, run: () => void): Ticker {
-  const timer = setInterval(run, periodMs);
-  return { stop: () => clearInterval(timer) };
-}
-
 /** Calls `run` once after `delayMs` unless stopped before. */
 export function startTimer(delayMs: number, run: () => void): Ticker {
   const timer = setTimeout(run, delayMs);

@@ -64,6 +64,7 @@ export type Native = {
   loopBell(loop: Pointer): number;
   ring(bell: number): number;
   loopListen(loop: Pointer, fd: number, accepting: number): number;
+  loopAccept(loop: Pointer, fd: number): number;
   loopAdd(loop: Pointer, fd: number): number;
   loopPoll(loop: Pointer, timeoutMs: number): number;
   loopClose(loop: Pointer, fd: number, abort: number): number;
@@ -90,6 +91,7 @@ const SYMBOLS = {
   sl_loop_bell: { args: ["ptr"], returns: "i32" },
   sl_ring: { args: ["i32"], returns: "i32" },
   sl_loop_listen: { args: ["ptr", "i32", "i32"], returns: "i32" },
+  sl_loop_accept: { args: ["ptr", "i32"], returns: "i32" },
   sl_loop_add: { args: ["ptr", "i32"], returns: "i32" },
   sl_loop_poll: { args: ["ptr", "i32"], returns: "i32" },
   sl_loop_close: { args: ["ptr", "i32", "i32"], returns: "i32" },
@@ -176,6 +178,7 @@ function typed(symbols: Opened): Native {
     loopBell: symbols.sl_loop_bell as unknown as Native["loopBell"],
     ring: symbols.sl_ring,
     loopListen: symbols.sl_loop_listen as unknown as Native["loopListen"],
+    loopAccept: symbols.sl_loop_accept as unknown as Native["loopAccept"],
     loopAdd: symbols.sl_loop_add as unknown as Native["loopAdd"],
     loopPoll: symbols.sl_loop_poll as unknown as Native["loopPoll"],
     loopClose: symbols.sl_loop_close as unknown as Native["loopClose"],

@@ -71,9 +71,6 @@ const PREFIXES: Record<string, Prefix> = {
   fd: { family: "fd" },
 };
 
-/** Prefix words, for suggestions and tests. */
-export const ADDRESS_PREFIXES: readonly string[] = Object.keys(PREFIXES);
-
 /** Set on a refusal that names something this release does not serve yet. */
 export type AddressResult = Parsed<ConfigAddress> & { coming?: boolean };
 

@@ -3,23 +3,13 @@
  * levels (HAProxy manual 4.2, `log`). Shared by `global` and the proxy sections.
  */
 import type { LogLevel, LogTarget } from "../tables/spec.ts";
+import { FACILITY_NAMES, LEVEL_NAMES } from "../wire/syslog.ts";
 import { parseAddress } from "./address.ts";
 import { alertLine } from "./context.ts";
 import type { Line } from "./context.ts";
 import type { LogDraft, LogSinkDraft } from "./draft.ts";
 import { parseInteger } from "./numbers.ts";
 import { didYouMean } from "./suggest.ts";
-
-/** Names of syslog facilities, by number (the manual's list). */
-export const LOG_FACILITIES: readonly string[] = (
-  "kern user mail daemon auth syslog lpr news uucp cron auth2 ftp ntp audit alert cron2 " +
-  "local0 local1 local2 local3 local4 local5 local6 local7"
-).split(" ");
-
-/** Names of syslog levels, by number. */
-export const LOG_LEVELS: readonly string[] = "emerg alert crit err warning notice info debug".split(
-  " ",
-);
 
 /** Shapes of log lines. */
 export const LOG_FORMATS: readonly LogTarget["format"][] = [
@@ -149,19 +139,19 @@ type Levels = Pick<LogTarget, "facility" | "levelMax" | "levelMin">;
 /** `<facility> [max [min]]`. */
 function parseLevels(line: Line, words: readonly string[]): Levels | undefined {
   const [name = "", max = "debug", min = "emerg", extra] = words;
-  const facility = LOG_FACILITIES.indexOf(name);
+  const facility = FACILITY_NAMES.findIndex((word) => word === name);
   if (facility < 0) {
-    alertLine(line, `log : unknown log facility '${name}'${didYouMean(name, LOG_FACILITIES)}`);
+    alertLine(line, `log : unknown log facility '${name}'${didYouMean(name, FACILITY_NAMES)}`);
     return undefined;
   }
   const levelMax = parseLogLevel(max);
   const levelMin = parseLogLevel(min);
   if (levelMax === undefined) {
-    alertLine(line, `log : unknown optional log level '${max}'${didYouMean(max, LOG_LEVELS)}`);
+    alertLine(line, `log : unknown optional log level '${max}'${didYouMean(max, LEVEL_NAMES)}`);
     return undefined;
   }
   if (levelMin === undefined) {
-    const hint = didYouMean(min, LOG_LEVELS);
+    const hint = didYouMean(min, LEVEL_NAMES);
     alertLine(line, `log : unknown optional minimum log level '${min}'${hint}`);
     return undefined;
   }
@@ -173,7 +163,7 @@ function parseLevels(line: Line, words: readonly string[]): Levels | undefined {
 }
 
 /** A level by name, or undefined. */
-export function parseLogLevel(name: string): LogLevel | undefined {
+function parseLogLevel(name: string): LogLevel | undefined {
   switch (name) {
     case "emerg":
       return 0;

@@ -137,6 +137,8 @@ function switchListener(engine: Engine, row: number, isEnabled: boolean): void {
 function closeListener(engine: Engine, row: number): void {
   const view = engine.listeners.get(row);
   if (view === undefined) return;
+  // Clients whose connection stands would be reset with the socket.
+  if (view.isEnabled && view.parked.length === 0) view.socket?.drain?.();
   view.isEnabled = false;
   view.socket?.pause();
   view.socket = null;

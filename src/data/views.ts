@@ -24,6 +24,8 @@ export type ListeningSocket = {
   /** @returns 0 or -errno */
   start(): number;
   pause(): void;
+  /** Accepts what is queued already, where that can be done. Before the listener closes. */
+  drain?(): void;
 };
 
 /** A `use-server` rule. */

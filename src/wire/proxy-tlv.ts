@@ -15,8 +15,6 @@ export const PP2_ALPN = 0x01;
 export const PP2_AUTHORITY = 0x02;
 /** Checksum of the whole header. */
 export const PP2_CRC32C = 0x03;
-/** Padding. */
-export const PP2_NOOP = 0x04;
 /** Id of the connection. */
 export const PP2_UNIQUE_ID = 0x05;
 /** Facts of the client's TLS, with fields of its own. */

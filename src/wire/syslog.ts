@@ -63,8 +63,6 @@ export const FACILITY_NAMES = [
 export const LEVEL_EMERG = 0;
 /** Somebody must act now. */
 export const LEVEL_ALERT = 1;
-/** A critical condition. */
-export const LEVEL_CRIT = 2;
 /** An error. */
 export const LEVEL_ERR = 3;
 /** A warning. */
@@ -73,8 +71,6 @@ export const LEVEL_WARNING = 4;
 export const LEVEL_NOTICE = 5;
 /** For information: every connection. */
 export const LEVEL_INFO = 6;
-/** For whoever searches a fault. */
-export const LEVEL_DEBUG = 7;
 
 /**
  * Makes one message, without its end of line.

@@ -45,6 +45,11 @@ export class ListeningDescriptor implements LoopAcceptor {
     this.loop.unlisten(this.fd);
   }
 
+  /** Lets in whoever the kernel has already greeted, before the listener goes. */
+  drain(): void {
+    if (this.isAccepting) this.loop.acceptAll(this.fd);
+  }
+
   accepted(conduit: LoopConduit): void {
     this.onAccept(conduit);
   }

@@ -29,6 +29,8 @@ const EVENTS_MAX = 1024;
 const SLEEP_MS_MAX = 1000;
 /** Turns of Bun's loop after a ring: messages take one, what they set off another. */
 const MAIL_TURNS = 3;
+/** Batches of clients that a closing listener still lets in: more than a backlog holds. */
+const ACCEPT_ROUNDS_MAX = 128;
 /** Turns of our own before Bun's loop has a look in any case. */
 const TURNS_MAX = 64;
 
@@ -194,6 +196,18 @@ export class NativeLoop {
   unlisten(fd: number): void {
     // What the system accepted before, in this batch, still comes: its owner stays known.
     this.native.loopListen(this.pointer, fd, 0);
+  }
+
+  /**
+   * Accepts all that the kernel has queued on `fd`, for a listener that is about to close. Not from
+   * inside a turn: the events are the loop's. @cold
+   */
+  acceptAll(fd: number): void {
+    for (let rounds = 0; rounds < ACCEPT_ROUNDS_MAX; rounds++) {
+      const count = this.native.loopAccept(this.pointer, fd);
+      for (let i = 0; i < count; i++) this.dispatch(i * EVENT_WORDS);
+      if (count === 0 || this.events[(count - 1) * EVENT_WORDS] === EVENT_ACCEPT_FAILED) return;
+    }
   }
 
   /** Gives `conduit` another turn to read, after all others. */

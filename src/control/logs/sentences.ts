@@ -101,12 +101,6 @@ export function serverMaintenance(facts: ServerFacts): Notice {
   return { level: LEVEL_ALERT, text };
 }
 
-/** It was down already when maintenance began. */
-export function serverWasDownMaintenance(facts: ServerFacts): Notice {
-  const text = `${subject(facts)} was DOWN and now enters maintenance${why(facts)}.`;
-  return { level: LEVEL_WARNING, text };
-}
-
 /**
  * Maintenance is over.
  * @param isUp it is usable at once
@@ -163,19 +157,6 @@ function sectionWord(section: ProxySection): string {
 export function noServer(section: ProxySection, name: string): Notice {
   const text = `${sectionWord(section)} ${name} has no server available!`;
   return { level: LEVEL_EMERG, text };
-}
-
-/** A proxy begins to serve. */
-export function proxyStarted(name: string): Notice {
-  return { level: LEVEL_NOTICE, text: `Proxy ${name} started.` };
-}
-
-/** A soft stop begins. */
-export function proxyStopping(section: ProxySection, name: string, graceMs: number): Notice {
-  return {
-    level: LEVEL_WARNING,
-    text: `Stopping ${sectionWord(section)} ${name} in ${graceMs} ms.`,
-  };
 }
 
 /** A proxy has ended, with the connections it has seen on either side. */

@@ -12,9 +12,12 @@ const DESCRIPTORS_MAX = 1_048_576;
 const PER_CONNECTION = 2;
 /** What a thread's event loop holds. */
 const PER_WORKER = 16;
-/** Memory of the process without connections, and of one connection besides its buffers. */
+/**
+ * Memory of the process without connections, and of one connection: an idle one has 4 KiB, a stalled
+ * one a read of up to `tune.bufsize` besides. HAProxy reckons with as much.
+ */
 const BASE_MB = 64;
-const CONNECTION_BYTES = 8192;
+const CONNECTION_BYTES = 40_960;
 const MEGABYTE = 1_048_576;
 
 /** What the plan and the system say. */
@@ -86,10 +89,10 @@ function fixedDescriptors({ plan, workers }: LimitInput): number {
   return DESCRIPTORS_RESERVED + listeners + checks + workers * PER_WORKER;
 }
 
-function connectionsInMemory({ plan, memoryLimitMb }: LimitInput): number {
+function connectionsInMemory({ memoryLimitMb }: LimitInput): number {
   if (memoryLimitMb === undefined) return Number.POSITIVE_INFINITY;
   const bytes = Math.max(0, memoryLimitMb - BASE_MB) * MEGABYTE;
-  return Math.max(1, Math.floor(bytes / (2 * plan.global.bufsize + CONNECTION_BYTES)));
+  return Math.max(1, Math.floor(bytes / CONNECTION_BYTES));
 }
 
 /** Soft and hard limit of descriptors in the text of /proc/self/limits. */
