@@ -1,12 +1,6 @@
 import { expect, test } from "bun:test";
 
-import {
-  onNextTurn,
-  sleepMs,
-  startTicker,
-  startTimer,
-  systemClock,
-} from "../../../src/base/clock.ts";
+import { onNextTurn, sleepMs, startTimer, systemClock } from "../../../src/base/clock.ts";
 
 test("the clocks go forward, and agree with the machine's", () => {
   const before = systemClock.nowMs();
@@ -22,20 +16,6 @@ test("a timer runs once, unless it is stopped", async () => {
   startTimer(1, () => runs++).stop();
   await sleepMs(30);
   expect(runs).toBe(1);
-});
-
-test("a ticker runs until it is stopped", async () => {
-  let runs = 0;
-  await new Promise<void>((resolve) => {
-    const ticker = startTicker(1, () => {
-      runs++;
-      if (runs < 3) return;
-      ticker.stop();
-      resolve();
-    });
-  });
-  await sleepMs(20);
-  expect(runs).toBe(3);
 });
 
 test("the next turn comes after this one", async () => {
