@@ -147,7 +147,8 @@ function closeListener(engine: Engine, row: number): void {
 }
 
 function stopAccepting(engine: Engine): void {
-  engine.isStopping = true;
   for (const row of [...engine.listeners.keys()]) closeListener(engine, row);
+  // Only now: a client that was let in last, and ended at once, must not end the worker early.
+  engine.isStopping = true;
   if (engine.streamCount === 0) engine.environment.stopped();
 }

@@ -295,7 +295,8 @@ function buryOne(world: World): boolean {
 
 function respawnOne(world: World): boolean {
   const buried = world.workers.find((worker) => worker.isBuried);
-  if (buried === undefined) return false;
+  // Control replaces nobody any more once the process stops.
+  if (buried === undefined || world.isStopping) return false;
   respawn(world, buried);
   return true;
 }

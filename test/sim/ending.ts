@@ -65,7 +65,9 @@ export function endRun(world: World, stepsMax: number): void {
 /** All threads run, all servers serve, all listeners accept. */
 function putRight(world: World): void {
   for (const worker of world.workers) if (worker.isLost) bury(world, worker);
-  for (const worker of world.workers) if (worker.isBuried) respawn(world, worker);
+  for (const worker of world.workers) {
+    if (worker.isBuried && !world.isStopping) respawn(world, worker);
+  }
   for (let i = 0; i < 10_000 && world.workers.some((worker) => worker.messages.length > 0); i++) {
     deliver(world);
     startAdded(world);
@@ -116,7 +118,8 @@ function actLink(world: World, link: SimLink): boolean {
 
 function isOver(world: World): boolean {
   for (const backlog of world.allBacklogs()) if (backlog.clients.length > 0) return false;
-  return world.workers.every(({ engine }) => {
+  return world.workers.every(({ engine, isBuried }) => {
+    if (isBuried) return true;
     if (engine.streamCount > 0) return false;
     return [...engine.listeners.values()].every((listener) => listener.parked.length === 0);
   });
@@ -130,12 +133,13 @@ function liveStreams(worker: SimWorker): string {
 }
 
 function requireOver(world: World): void {
-  for (const worker of world.workers) {
+  const running = world.workers.filter((worker) => worker.isRunning);
+  for (const worker of running) {
     const { engine } = worker;
     require(engine.streamCount === 0, "every stream comes to its end", () => liveStreams(worker));
   }
   for (const client of world.clients) requireClientOver(world, client);
-  for (const worker of world.workers) {
+  for (const worker of running) {
     const { engine } = worker;
     require(engine.wheel.count === 0, "no timer is left");
     require(worker.sockets.length === 0, "no socket is left", () => `w${worker.number}`);

@@ -105,7 +105,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "data/account/end.ts",
     find: "  if (stream.isAttached) leaveServerInOrder(stream);\n",
     replace:
-      "  if (stream.isAttached && cause !== CAUSE_CLIENT) leaveServerInOrder(stream);\n" +
+      "  if (stream.isAttached && cause !== 0x43) leaveServerInOrder(stream);\n" +
       "  stream.isAttached = false;\n",
     caughtBy: /a server lists its own streams|share is what its streams hold|list/,
   },
@@ -156,7 +156,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "balance/bury.ts",
     find: "    if (isIts) dropEntry(lb, backendRow, entry);\n    else if",
     replace: "    if",
-    caughtBy: /queue|entry|entries|zero/,
+    caughtBy: /queue|entry|entries|zero|share is what its streams hold/,
   },
   {
     name: "a retry forgets its deadline",

@@ -74,6 +74,8 @@ const PLAIN: SimOptions = {
   >,
 };
 
+export type ClientWishes = { worker?: number; header?: ClientHeader; payload?: number };
+
 export class Rig {
   readonly world: World;
 
@@ -95,6 +97,12 @@ export class Rig {
     }
   }
 
+  /** A worker reads one message of control before it looks at anything else. */
+  readMessage(worker = 1): void {
+    this.world.workers[worker - 1]!.readMessage();
+    this.world.settleStep();
+  }
+
   /** Lets time pass. */
   wait(ms: number): void {
     // In steps, so that timers come in their order.
@@ -105,14 +113,20 @@ export class Rig {
   }
 
   /** A client that connects; the workers see it at once. */
-  connect(wishes: { worker?: number; header?: ClientHeader; payload?: number } = {}): SimClient {
+  connect(wishes: ClientWishes = {}): SimClient {
+    const client = this.queue(wishes);
+    this.run();
+    return client;
+  }
+
+  /** A client that connects and waits in the backlog: nobody has looked yet. */
+  queue(wishes: ClientWishes = {}): SimClient {
     const { world } = this;
     const { worker = 1, header = NO_HEADER, payload = 0 } = wishes;
     const id = world.clients.length + 1;
     const client = new SimClient(id, world.newSocket(), header, payload, false, 0);
     world.clients.push(client);
     world.backlog(8000, worker).clients.push(client);
-    this.run();
     return client;
   }
 

@@ -22,6 +22,7 @@ import type { BindSpec } from "../../src/tables/spec.ts";
 import type { SimSocket } from "../support/sim-socket.ts";
 import type { SimClient } from "./far.ts";
 import { SimLoop } from "./sim-loop.ts";
+import { require } from "./violation.ts";
 import type { World } from "./world.ts";
 
 /** Clients that have connected to one worker's socket of one bind and were not accepted yet. */
@@ -136,6 +137,8 @@ export class SimWorker {
         throw new Error(`${where}: ${text}`);
       },
       stopped: () => {
+        require(this.engine.streamCount === 0, "a worker stops when its last stream has ended");
+        require(!this.hasStopped, "a worker stops once");
         this.hasStopped = true;
       },
     };
@@ -244,7 +247,8 @@ export class SimWorker {
     });
   };
 
-  private readonly readMessage = (): void => {
+  /** Reads one message of control. */
+  readonly readMessage = (): void => {
     const message = this.messages.shift()!;
     this.world.trace(() => `w${this.number} message ${message.type}`);
     if (message.type === "mutations") {

@@ -16,6 +16,8 @@ const EVENT_ACCEPT_FAILED = 3;
 const EMFILE = 24;
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
+/** Accepts of one look at a listening descriptor. */
+const ACCEPTS_MAX = 64;
 /** First descriptor that is given out. */
 const FD_FIRST = 10;
 
@@ -142,6 +144,19 @@ export class SimNative {
       const [tell] = waiting.splice(choices.below(waiting.length), 1);
       events.set(tell!(), count * EVENT_WORDS);
       count++;
+    }
+    return count;
+  }
+
+  /** Accepts what waits on a listening descriptor, as a poll would tell it. */
+  loopAccept(_loop: Pointer, fd: number): number {
+    const listener = this.listeners.get(fd);
+    let count = 0;
+    while (listener !== undefined && !listener.backlog.isEmpty() && count < ACCEPTS_MAX) {
+      const event = this.accept(fd, listener.backlog);
+      this.events.set(event, count * EVENT_WORDS);
+      count++;
+      if (event[0] === EVENT_ACCEPT_FAILED) break;
     }
     return count;
   }
