@@ -215,6 +215,27 @@ asRoot("user, group and chroot: every thread gives up its rights, traffic flows"
   for (let i = 0; i < 8; i++) expect(await askName({ port: balancer.port })).toBe("s1");
 });
 
+asRoot("-D inside a chroot that has no /dev", async () => {
+  using folder = temporaryFolder();
+  await using server = startNamed("s1");
+  const jail = folder.file("jail");
+  mkdirSync(jail);
+  chmodSync(folder.path, 0o755);
+  const port = freePort();
+  const global = `  uid 65534\n  gid 65534\n  chroot ${jail}`;
+  writeFileSync(folder.file("a.cfg"), configOf(port, [server.port], global));
+  const pidFile = folder.file("pid");
+  const started = await sluice(["-D", "-f", folder.file("a.cfg"), "-p", pidFile]);
+  expect(started).toEqual({ code: 0, output: "" });
+  const pid = Number(readFileSync(pidFile, "utf8"));
+  try {
+    expect(await askName({ port })).toBe("s1");
+  } finally {
+    process.kill(pid, "SIGTERM");
+  }
+  await until("the daemon to end", () => !existsSync(`/proc/${pid}`));
+});
+
 /** User numbers of all threads, each once. */
 function uidsOf(pid: number): string[] {
   const uids = readdirSync(`/proc/${pid}/task`).map((task) => {

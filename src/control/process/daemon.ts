@@ -16,6 +16,9 @@ const READY_VARIABLE = "SLUICE_DAEMON_READY_FD";
 const READY_WORD = "ready";
 const CLOSE_ON_EXEC = 0o2000000;
 
+/** /dev/null, open in a child from its start: a new root folder need not have one. */
+let nowhereFd = -1;
+
 /** The command that runs this very program, to which arguments are added. */
 function selfCommand(): string[] {
   const isCompiled = Bun.main.startsWith("/$bunfs/") || Bun.main.startsWith("B:\\~BUN");
@@ -96,15 +99,16 @@ function hearReady(fd: number): Promise<boolean> {
 export function takeReadyDescriptor(): number | undefined {
   const text = process.env[READY_VARIABLE];
   delete process.env[READY_VARIABLE];
-  return text === undefined ? undefined : Number(text);
+  if (text === undefined) return undefined;
+  nowhereFd = openSync("/dev/null", "r+");
+  return Number(text);
 }
 
 /** In the child: standard streams become /dev/null, and the parent is told. */
 export function leaveTerminal(readyFd: number): void {
-  const none = openSync("/dev/null", "r+");
   const libc = systemLibc();
-  for (const fd of [0, 1, 2]) libc.dup2(none, fd);
-  closeSync(none);
+  for (const fd of [0, 1, 2]) libc.dup2(nowhereFd, fd);
+  closeSync(nowhereFd);
   writeSync(readyFd, READY_WORD);
   closeSync(readyFd);
 }
