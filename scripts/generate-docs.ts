@@ -1,16 +1,19 @@
 /**
- * Writes docs/configuration.md and docs/environment.md from the tables of src/config.
+ * Writes docs/configuration.md and docs/environment.md from the tables of src/config, and
+ * docs/limits.md from src/base.
  * `bun scripts/generate-docs.ts` writes them; with `--check` it only compares, and fails on drift.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { configurationPage, environmentPage } from "../src/config/pages.ts";
+import { limitsPage } from "./limits-page.ts";
 
 const root = join(import.meta.dir, "..");
 const pages = [
   { path: "docs/configuration.md", text: configurationPage() },
   { path: "docs/environment.md", text: environmentPage() },
+  { path: "docs/limits.md", text: limitsPage() },
 ];
 
 const isCheck = process.argv.includes("--check");

@@ -2,13 +2,10 @@
  * Builds maps and rings for a set of servers with weights. Cold and pure: the control plane calls
  * it outside of any lock and puts the result into the arena.
  */
-import { RING_NODES_PER_WEIGHT } from "../base/limits.ts";
+import { RING_NODES_PER_WEIGHT, TABLE_ENTRIES_MAX } from "../base/limits.ts";
 import { mixAvalanche } from "./hash.ts";
 import { RING_NODE_WORDS } from "./ring.ts";
 import { SCALED_WEIGHT_MAX, WEIGHT_SCALE } from "./weight.ts";
-
-/** Most entries of a map or ring: beyond, weights lose precision. 16 MiB for a map. */
-export const TABLE_ENTRIES_MAX = 4_194_304;
 
 /** Distance of the seeds of two neighbouring ids: as many as the nodes of a server can be. */
 const SEEDS_PER_ID = SCALED_WEIGHT_MAX;

@@ -6,6 +6,7 @@
  * `refreshServer` then brings heaps, map or ring, tier and queues in line with it.
  */
 import { assert } from "../base/assert.ts";
+import { DRAWS_MAX } from "../base/limits.ts";
 import {
   ALGORITHM_FIRST,
   ALGORITHM_HASH,
@@ -78,9 +79,6 @@ const HASH_FUNCTIONS: Record<BalanceSpec["hashFunction"], number> = {
   crc32: HASH_FUNCTION_CRC32,
   none: HASH_FUNCTION_NONE,
 };
-
-/** Most draws of `random(n)` made: with more, the choice is leastconn's in all but name. */
-export const DRAWS_MAX = 256;
 
 const SERVERS_AT_FIRST = 8;
 

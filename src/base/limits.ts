@@ -1,35 +1,154 @@
 /**
- * Every maximum in one place: value, unit, reason. Shared tables reserve address space for these
- * maxima at the start; memory is used only for the records that are touched.
+ * Every maximum in one place. Shared tables reserve address space for these maxima at the start;
+ * memory is used only for the records that are touched. `docs/limits.md` is made of the comments:
+ * `@unit` is what is counted, `@change` the keyword that sets another value, where there is one.
+ * `test/unit/base/limits.test.ts` holds the relations between them.
  */
 
-/** Threads of the data plane. */
+/**
+ * Threads of the data plane: each has counters for all rows, and a number in locks.
+ * @unit threads
+ * @change nbthread, up to this
+ */
 export const WORKERS_MAX = 128;
-/** Rows of the proxy table. 80 words each: 40 MiB of address space. */
+/**
+ * Rows of the proxy table.
+ * @unit rows
+ */
 export const PROXIES_MAX = 131_072;
-/** Rows of the listener table. */
+/**
+ * Rows of the listener table.
+ * @unit rows
+ */
 export const LISTENERS_MAX = 131_072;
-/** Rows of the server table. 128 bytes each: 128 MiB of address space. */
+/**
+ * Rows of the server table.
+ * @unit rows
+ */
 export const SERVERS_MAX = 1_048_576;
-/** Streams that may wait in queues at the same time, over all workers. */
+/**
+ * Streams that may wait in queues at the same time, over all workers.
+ * @unit streams
+ */
 export const QUEUE_ENTRIES_MAX = 1_048_576;
-/** Words for heaps, rings and maps of all backends: 256 MiB of address space. */
+/**
+ * Room for heaps, rings and maps of all backends.
+ * @unit 32-bit words
+ */
 export const ARENA_WORDS_MAX = 67_108_864;
-/** Entries of a worker's inbox, a power of two: bounds grants and wake-ups in flight. */
+/**
+ * Entries of a worker's inbox, a power of two: bounds grants and wake-ups in flight.
+ * @unit entries
+ */
 export const INBOX_ENTRIES = 65_536;
-/** Words of an inbox entry: kind and three operands. */
+/**
+ * Size of an inbox entry: kind and three operands.
+ * @unit 32-bit words
+ */
 export const INBOX_ENTRY_WORDS = 4;
-/** Records of a worker's log ring, a power of two; more are dropped and counted. */
+/**
+ * Records of a worker's log ring, a power of two; more are dropped and counted.
+ * @unit records
+ */
 export const LOG_RING_RECORDS = 8_192;
-/** Largest weight of a server (HAProxy manual 5.2, `weight`). */
+
+/**
+ * Largest weight of a server (HAProxy manual 5.2, `weight`).
+ * @unit weight
+ */
 export const WEIGHT_MAX = 256;
-/** Nodes on the consistent ring for each unit of weight... times this many for weight 1. */
+/**
+ * Nodes on the consistent ring for one unit of weight.
+ * @unit nodes
+ */
 export const RING_NODES_PER_WEIGHT = 16;
-/** Descriptors kept for control connections, checks, logs and the runtime. */
+/**
+ * Entries of one backend's map or ring: beyond, weights lose precision.
+ * @unit entries
+ */
+export const TABLE_ENTRIES_MAX = 4_194_304;
+/**
+ * Draws of `random(n)`: with more, the choice is leastconn's in all but name.
+ * @unit draws
+ * @change balance random(<n>), up to this
+ */
+export const DRAWS_MAX = 256;
+
+/**
+ * Descriptors kept for control connections, checks, logs and the runtime.
+ * @unit descriptors
+ */
 export const DESCRIPTORS_RESERVED = 100;
 /**
- * `tune.bufsize` when nothing is said, in bytes: the most that one read can be, and so the most
- * that a stream holds for a side that takes nothing. HAProxy has 16,384; with this, relaying a
- * gigabyte costs four fifths of the CPU, and memory is held by stalled streams only.
+ * A limit of descriptors that is as good as none (`fd-hard-limit` of HAProxy).
+ * @unit descriptors
+ */
+export const DESCRIPTORS_MAX = 1_048_576;
+/**
+ * `tune.bufsize` when nothing is said: the most that one read can be, and so the most that a stream
+ * holds for a side that takes nothing. HAProxy has 16,384; with this, relaying a gigabyte costs
+ * four fifths of the CPU, and memory is held by stalled streams only.
+ * @unit bytes
+ * @change tune.bufsize
  */
 export const BUFSIZE_DEFAULT = 262_144;
+/**
+ * Attempts to bind while an old process may still give the address back, one each 10 ms.
+ * @unit attempts
+ */
+export const BIND_ATTEMPTS_MAX = 200;
+
+/**
+ * A PROXY header with all its fields; a longer one is refused.
+ * @unit bytes
+ */
+export const PROXY_HEADER_BYTES_MAX = 16_384;
+
+/**
+ * Lines that one log destination holds back while it takes none (in UTF-16 units, near enough);
+ * more are dropped and counted. One line always fits.
+ * @unit bytes
+ */
+export const LOG_QUEUE_BYTES_MAX = 1_048_576;
+/**
+ * JSON log lines that may wait to be written; more are dropped and counted.
+ * @unit lines
+ */
+export const JSON_LINES_WAITING_MAX = 10_000;
+/**
+ * Largest `len` of a log target (HAProxy manual 4.2, `log`).
+ * @unit bytes
+ * @change log … len, up to this
+ */
+export const LOG_LINE_BYTES_MAX = 65_535;
+
+/**
+ * Words on a line of the configuration, as in HAProxy.
+ * @unit words
+ */
+export const LINE_WORDS_MAX = 64;
+/**
+ * Largest configuration file.
+ * @unit characters
+ */
+export const FILE_LENGTH_MAX = 268_435_456;
+/**
+ * Deepest nesting of `.if`.
+ * @unit levels
+ */
+export const IF_NESTING_MAX = 1_024;
+/**
+ * Deepest nesting of parentheses in a condition.
+ * @unit levels
+ */
+export const CONDITION_DEPTH_MAX = 32;
+/**
+ * Servers that one `server-template` makes.
+ * @unit servers
+ */
+export const TEMPLATE_SERVERS_MAX = 100_000;
+/**
+ * Longest `guid`.
+ * @unit characters
+ */
+export const GUID_LENGTH_MAX = 127;

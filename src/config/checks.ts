@@ -2,7 +2,7 @@
  * Checks that need the whole configuration: names that rules refer to, identifiers, and HAProxy's
  * warnings about sections that will not work as meant. They only report.
  */
-import { PROXIES_MAX, SERVERS_MAX } from "../base/limits.ts";
+import { GUID_LENGTH_MAX, PROXIES_MAX, SERVERS_MAX } from "../base/limits.ts";
 import { listReferences } from "../expr/parse.ts";
 import type { Condition, LogFormat, SampleExpression } from "../tables/expression.ts";
 import { TIME_UNSET } from "../tables/spec.ts";
@@ -10,8 +10,6 @@ import type { Origin } from "../tables/spec.ts";
 import type { LoadContext } from "./context.ts";
 import { hasBack, hasFront, titleOf } from "./draft.ts";
 import type { ProxyDraft, ServerDraft } from "./draft.ts";
-
-const GUID_LENGTH_MAX = 127;
 
 /** Runs all checks. May drop a default backend or rule whose target is skipped on request. */
 export function checkDrafts(context: LoadContext): void {

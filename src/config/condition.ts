@@ -6,6 +6,7 @@
  *
  * An empty condition is false; anything after the condition is an error.
  */
+import { CONDITION_DEPTH_MAX } from "../base/limits.ts";
 import { PREDICATES } from "./keywords/cc.ts";
 import type { Predicate } from "./keywords/cc.ts";
 import { lexLine } from "./lexer.ts";
@@ -14,9 +15,6 @@ import type { Variables } from "./lexer.ts";
 /** The answer, or what is wrong and at which 0-based character of the text. */
 export type ConditionResult =
   { ok: true; value: boolean } | { ok: false; message: string; position: number };
-
-/** Deepest nesting of parentheses. */
-const DEPTH_MAX = 32;
 
 class ConditionError extends Error {
   readonly position: number;
@@ -107,7 +105,7 @@ class Parser {
       return /[1-9a-f]/iu.test(number.replace(/^[+-]?0x/iu, ""));
     }
     if (this.#take("(")) {
-      if (depth >= DEPTH_MAX) throw this.#error("too many nested parentheses");
+      if (depth >= CONDITION_DEPTH_MAX) throw this.#error("too many nested parentheses");
       const value = this.#or(depth + 1);
       this.#blanks();
       if (!this.#take(")")) {

@@ -2,6 +2,7 @@
  * Which texts a load reads: files as named, folders as all their `*.cfg` files in the order of
  * their names (C locale). Access to the file system is handed in.
  */
+import { FILE_LENGTH_MAX } from "../base/limits.ts";
 import type { Report } from "./message.ts";
 
 /** One text to parse and the name that messages give it. */
@@ -14,9 +15,6 @@ export type FileAccess = {
   /** Names in a folder, or undefined when the path is no folder. */
   listFolder: (path: string) => readonly string[] | undefined;
 };
-
-/** Largest configuration file, in characters. */
-const FILE_LENGTH_MAX = 256 * 1024 * 1024;
 
 /** Reads all files and folders in order. What cannot be read is reported. */
 export function readFiles(

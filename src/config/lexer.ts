@@ -6,6 +6,7 @@
  *   "weak":    blanks, `#` and ' are plain, `\` escapes, `$VAR ${VAR} ${VAR-default} ${LIST[*]}`
  *   'strong':  everything is plain up to the next '
  */
+import { LINE_WORDS_MAX } from "../base/limits.ts";
 
 /** Value of a variable (pseudo-variables begin with a dot), or undefined. */
 export type Variables = (name: string) => string | undefined;
@@ -16,9 +17,6 @@ export type LexError = { message: string; column: number };
 /** The words of a line. `emptyAt` is the column of the first empty quoted word, if any. */
 export type LexResult =
   { ok: true; words: string[]; emptyWord?: number } | { ok: false; error: LexError };
-
-/** Most words on a line, as in HAProxy. */
-export const WORDS_MAX = 64;
 
 const ESCAPES: Record<string, string> = {
   " ": " ",
@@ -94,8 +92,8 @@ class Cutter {
 
   #endWord(): void {
     if (!this.#begun) return;
-    if (this.words.length >= WORDS_MAX) {
-      const message = `too many words, truncating after word ${WORDS_MAX}`;
+    if (this.words.length >= LINE_WORDS_MAX) {
+      const message = `too many words, truncating after word ${LINE_WORDS_MAX}`;
       this.error = { message, column: this.position + 1 };
       return;
     }
@@ -198,7 +196,7 @@ export function lexLine(line: string, variables: Variables): LexResult {
   // Most lines have no quotes, escapes or comments: blanks alone separate their words.
   if (!/["'\\#\r\n]/u.test(line)) {
     const words = line.match(/[^ \t\v\f]+/gu) ?? [];
-    if (words.length <= WORDS_MAX) return { ok: true, words };
+    if (words.length <= LINE_WORDS_MAX) return { ok: true, words };
   }
   const cutter = new Cutter(line, variables);
   cutter.run();

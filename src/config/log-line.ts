@@ -2,6 +2,7 @@
  * The words after `log`: `log global`, or a target with its length, format, sample, facility and
  * levels (HAProxy manual 4.2, `log`). Shared by `global` and the proxy sections.
  */
+import { LOG_LINE_BYTES_MAX } from "../base/limits.ts";
 import type { LogLevel, LogTarget } from "../tables/spec.ts";
 import { FACILITY_NAMES, LEVEL_NAMES } from "../wire/syslog.ts";
 import { parseAddress } from "./address.ts";
@@ -25,7 +26,6 @@ export const LOG_FORMATS: readonly LogTarget["format"][] = [
 
 const LENGTH_DEFAULT = 1024;
 const LENGTH_MIN = 80;
-const LENGTH_MAX = 65535;
 const SYSLOG_PORT = 514;
 
 /** Reads a `log` line; undefined after an error, which is reported. */
@@ -85,9 +85,9 @@ function parseOptions(line: Line): Options | undefined {
     const word = args[at];
     const value = args[at + 1] ?? "";
     if (word === "len") {
-      const length = parseInteger(value, LENGTH_MIN, LENGTH_MAX);
+      const length = parseInteger(value, LENGTH_MIN, LOG_LINE_BYTES_MAX);
       if (!length.ok) {
-        const range = `must be between ${LENGTH_MIN} and ${LENGTH_MAX}`;
+        const range = `must be between ${LENGTH_MIN} and ${LOG_LINE_BYTES_MAX}`;
         alertLine(line, `log : invalid log length '${value}', ${range}`);
         return undefined;
       }

@@ -4,6 +4,7 @@
  *
  *   text ─▶ raw lines ─▶ continuation ─▶ words ─▶ directives ─▶ receiver(words, origin)
  */
+import { IF_NESTING_MAX } from "../base/limits.ts";
 import type { Origin } from "../tables/spec.ts";
 import { evaluateCondition } from "./condition.ts";
 import type { ConfigEnvironment } from "./environment.ts";
@@ -20,9 +21,6 @@ export type ReaderOptions = {
   /** Called with each line that is in force; never with an empty list of words. */
   receive: (words: string[], origin: Origin) => void;
 };
-
-/** Deepest nesting of `.if`. */
-const NESTING_MAX = 1024;
 
 /** One open `.if`: does its current branch count, did one already, was there an `.else`. */
 type Branch = { isActive: boolean; wasTaken: boolean; isElse: boolean; origin: Origin };
@@ -119,7 +117,7 @@ class TextReader {
     const directive = words[0] ?? "";
     const branch = this.#branches.at(-1);
     if (directive === ".if") {
-      if (this.#branches.length >= NESTING_MAX) {
+      if (this.#branches.length >= IF_NESTING_MAX) {
         report.alertAt(origin, "too many nested '.if'.");
         return;
       }

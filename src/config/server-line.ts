@@ -2,6 +2,7 @@
  * The words after `server`, `server-template` and `default-server` (HAProxy manual 4.2, 5.2), and
  * after `source`, which servers and backends share.
  */
+import { TEMPLATE_SERVERS_MAX } from "../base/limits.ts";
 import { parseAddress } from "./address.ts";
 import type { AddressRules, ConfigAddress } from "./address.ts";
 import { alertLine, warnLine } from "./context.ts";
@@ -14,9 +15,6 @@ import type { ServerTarget } from "./keywords/server.ts";
 import { didYouMean } from "./suggest.ts";
 
 const INDEX = new KeywordIndex(SERVER_KEYWORDS);
-
-/** Most servers that one `server-template` makes. */
-const TEMPLATE_SERVERS_MAX = 100_000;
 
 const SOURCE_USAGE = "<addr>[:<port>[-<port>]], and optionally 'interface' <name>";
 

@@ -17,9 +17,6 @@ export const PROXY_BAD_PROTO = -4;
 /** Version 1 whose line does not end where it must. */
 export const PROXY_TRUNCATED = -5;
 
-/** Longest header by default: room for generous TLVs, far below 16 + 65535. */
-export const PROXY_HEADER_BYTES_MAX = 16_384;
-
 /** The TLS facts that a sender put into PP2_TYPE_SSL. */
 export type ProxyTls = {
   /** PP2_CLIENT_* bits: 1 TLS, 2 certificate on this connection, 4 in this session. */

@@ -9,6 +9,7 @@
  *   push(chunk) ──▶ PROXY_NEED_MORE │ index in chunk where the payload begins │ PROXY_NOT_HDR …
  * ```
  */
+import { PROXY_HEADER_BYTES_MAX } from "../base/limits.ts";
 import {
   CONN_PRX_BAD_HDR,
   CONN_PRX_BAD_PROTO,
@@ -19,7 +20,6 @@ import {
 import {
   PROXY_BAD_HDR,
   PROXY_BAD_PROTO,
-  PROXY_HEADER_BYTES_MAX,
   PROXY_NEED_MORE,
   PROXY_NOT_HDR,
   PROXY_TRUNCATED,

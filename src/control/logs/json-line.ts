@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 
 import { formatIp, IpAddress } from "../../base/address.ts";
 import type { Clock } from "../../base/clock.ts";
+import { JSON_LINES_WAITING_MAX } from "../../base/limits.ts";
 import type { AddressField } from "../../expr/keyword.ts";
 import { LOG_FLAG_ERROR, LOG_KIND_SESSION_ERROR } from "../../tables/generated/enums.ts";
 import { STREAM_LOG_FLAGS } from "../../tables/generated/stream-log.ts";
@@ -18,9 +19,6 @@ import type { LogSink } from "./sink.ts";
 
 /** pino's levels that sluice uses; `notice` is its own, between info and warn. */
 const NOTICE_VALUE = 35;
-/** Lines that may wait for pino. */
-const WAITING_MAX = 10_000;
-
 type JsonLevel = "info" | "warn";
 type Line = { level: JsonLevel; fields: Fields; text: string };
 
@@ -73,7 +71,7 @@ export class JsonLog {
       this.waiting = [];
       void this.load();
     }
-    if (this.waiting.length < WAITING_MAX) this.waiting.push(line);
+    if (this.waiting.length < JSON_LINES_WAITING_MAX) this.waiting.push(line);
     else this.dropped++;
   }
 

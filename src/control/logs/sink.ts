@@ -3,15 +3,14 @@
  * when it is full, and never waits.
  *
  * ```
- *   write(line) ──▶ queue (≤ QUEUE_BYTES_MAX) ──▶ flush(): as much as the system takes now
+ *   write(line) ──▶ queue (≤ LOG_QUEUE_BYTES_MAX) ──▶ flush(): as much as the system takes now
  *                     │ full                         │ it takes no more
  *                     ▼                              ▼
  *                   dropped++                     try again in RETRY_MS
  * ```
  */
+import { LOG_QUEUE_BYTES_MAX } from "../../base/limits.ts";
 
-/** Most bytes (UTF-16 units, near enough) that one sink holds back. */
-export const QUEUE_BYTES_MAX = 1_048_576;
 /** When the system takes no more, it is asked again after this long. */
 export const RETRY_MS = 10;
 
@@ -38,7 +37,7 @@ export class LineQueue {
   /** @returns false when there is no room: the line is lost */
   push(line: string): boolean {
     // One line always fits, however long, or it never would.
-    if (this.units > 0 && this.units + line.length > QUEUE_BYTES_MAX) return false;
+    if (this.units > 0 && this.units + line.length > LOG_QUEUE_BYTES_MAX) return false;
     this.lines.push(line);
     this.units += line.length;
     return true;

@@ -3,18 +3,16 @@
  * each deciding the others where it is not given (HAProxy manual 3.1, `maxconn`, `ulimit-n`,
  * `strict-limits`). Pure: limits come in, a decision goes out.
  */
-import { DESCRIPTORS_RESERVED } from "../../base/limits.ts";
+import { DESCRIPTORS_MAX, DESCRIPTORS_RESERVED } from "../../base/limits.ts";
 import type { Plan } from "../../tables/spec.ts";
 
-/** A limit of descriptors that is as good as none (`fd-hard-limit` of HAProxy). */
-const DESCRIPTORS_MAX = 1_048_576;
 /** Two for a relayed connection. */
 const PER_CONNECTION = 2;
 /** What a thread's event loop holds. */
 const PER_WORKER = 16;
 /**
- * Memory of the process without connections, and of one connection: an idle one has 4 KiB, a stalled
- * one a read of up to `tune.bufsize` besides. HAProxy reckons with as much.
+ * Memory of the process without connections, and of one connection: an idle one has 4 KiB, a
+ * stalled one a read of up to `tune.bufsize` besides. HAProxy reckons with as much.
  */
 const BASE_MB = 64;
 const CONNECTION_BYTES = 40_960;

@@ -8,7 +8,7 @@ import { unlinkSync, writeFileSync } from "node:fs";
 
 import { describeError } from "../../base/assert.ts";
 import { sleepMs, systemClock } from "../../base/clock.ts";
-import { WORKERS_MAX } from "../../base/limits.ts";
+import { BIND_ATTEMPTS_MAX, WORKERS_MAX } from "../../base/limits.ts";
 import { random32 } from "../../base/prng.ts";
 import { nativeModule } from "../../conduit/native.ts";
 import { automaticFullconn, hasListener } from "../../config/plan.ts";
@@ -34,8 +34,7 @@ import { Signals } from "./signals.ts";
 import { describeCut, describeStates, describeStopped } from "./states.ts";
 import { systemLibc } from "./system-libc.ts";
 
-/** Attempts to bind while an old process may still give the address back, and their distance. */
-const BIND_ATTEMPTS = 200;
+/** Distance of attempts to bind. */
 const BIND_PAUSE_MS = 10;
 const EADDRINUSE = 98;
 
@@ -184,7 +183,7 @@ async function bindAndServe(
     } catch (error) {
       if (!(error instanceof BindError)) throw error;
       const isTaken = error.failures.every(({ errno }) => errno === EADDRINUSE);
-      const mayWait = isTaken && options.oldProcesses.length > 0 && attempt < BIND_ATTEMPTS;
+      const mayWait = isTaken && options.oldProcesses.length > 0 && attempt < BIND_ATTEMPTS_MAX;
       if (!mayWait) {
         if (attempt > 1) for (const old of options.oldProcesses) signalAll(old, "SIGTTIN");
         throw new StartError(sayBindFailures(error, output));

@@ -1,4 +1,3 @@
-/** Maps and rings as they are built, against plain versions of the same rules. */
 import { describe, expect, test } from "bun:test";
 
 import {
@@ -7,8 +6,9 @@ import {
   mergeRing,
   nodePlace,
   spreadWeights,
-  TABLE_ENTRIES_MAX,
 } from "../../../src/balance/build-table.ts";
+/** Maps and rings as they are built, against plain versions of the same rules. */
+import { TABLE_ENTRIES_MAX } from "../../../src/base/limits.ts";
 import { makeRandom } from "../../support/balancer-farm.ts";
 
 /** The rule of the map, as its description says it. */

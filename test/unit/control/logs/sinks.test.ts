@@ -5,9 +5,10 @@ import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { LOG_QUEUE_BYTES_MAX } from "../../../../src/base/limits.ts";
 import { DatagramSink } from "../../../../src/control/logs/sink-datagram.ts";
 import { TcpSink } from "../../../../src/control/logs/sink-tcp.ts";
-import { Batch, LineQueue, QUEUE_BYTES_MAX } from "../../../../src/control/logs/sink.ts";
+import { Batch, LineQueue } from "../../../../src/control/logs/sink.ts";
 import { TargetWriter } from "../../../../src/control/logs/target.ts";
 import type { LogTarget } from "../../../../src/tables/spec.ts";
 
@@ -57,7 +58,7 @@ describe("queue", () => {
   });
   test("bounded, but one line always fits", () => {
     const queue = new LineQueue();
-    expect(queue.push("x".repeat(QUEUE_BYTES_MAX * 2))).toBe(true);
+    expect(queue.push("x".repeat(LOG_QUEUE_BYTES_MAX * 2))).toBe(true);
     expect(queue.push("y")).toBe(false);
     queue.shift();
     expect(queue.push("y")).toBe(true);
