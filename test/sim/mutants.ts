@@ -133,15 +133,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "room that came back wakes nobody",
     file: "data/accept/admission.ts",
-    find: "Atomics.exchange(words, cell, 0) === 0) return;",
-    replace: "Atomics.exchange(words, cell, 0) === 1) return;",
+    find: "Atomics.exchange(words, fullCell, 0) === 0) return;",
+    replace: "Atomics.exchange(words, fullCell, 0) === 1) return;",
     caughtBy: /every client is accepted in the end|a stream leaves a record|every stream/,
   },
   {
     name: "a connection is not given back to the frontend",
     file: "data/accept/admission.ts",
-    find: "  Atomics.sub(proxies, proxyRow + PROXY_FRONT_CURRENT, 1);\n  Atomics.sub(listeners",
-    replace: "  Atomics.sub(listeners",
+    find: "  giveBack(engine, proxies, front, proxyRow + PROXY_FRONT_FULL, proxyRow, 0);\n",
+    replace: "",
     caughtBy: /a frontend counts its connections/,
   },
   {

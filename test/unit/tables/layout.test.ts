@@ -74,7 +74,8 @@ test.skipIf(compiler === null)(
       const lines = [...numbers.keys()].map(
         (name) => `printf("%s %d\\n", "${name}", (int)${name});`,
       );
-      const source = `#include <stdio.h>\n#include "tables.h"\nint main(void) {\n${lines.join("\n")}\nreturn 0;\n}\n`;
+      const head = '#include <stdio.h>\n#include "tables.h"\nint main(void) {\n';
+      const source = `${head}${lines.join("\n")}\nreturn 0;\n}\n`;
       writeFileSync(join(folder, "print.c"), source);
       const include = join(ROOT, "native/generated");
       const flags = ["-Wall", "-Werror", "-I", include, "-o", "print", "print.c"];
