@@ -140,8 +140,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a connection is not given back to the frontend",
     file: "data/accept/admission.ts",
-    find: "  giveBack(engine, proxies, front, proxyRow + PROXY_FRONT_FULL, proxyRow, 0);\n",
-    replace: "",
+    find: "CURRENT;\n  giveBack(engine, proxies, front,",
+    replace: "CURRENT;\n  if (row < 0) giveBack(engine, proxies, front,",
     caughtBy: /a frontend counts its connections/,
   },
   {
