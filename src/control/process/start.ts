@@ -105,6 +105,9 @@ async function serve(input: ServeInput): Promise<number> {
   if (plan.global.statsSockets.length > 0 && input.demo === undefined) {
     journal.say("notice", "The runtime API is not in this release: 'stats socket' opens nothing.");
   }
+  if (plan.sluice.stateFile !== undefined) {
+    journal.say("notice", "State files are not in this release: SLUICE_STATE_FILE writes nothing.");
+  }
   const { shop, pool } = serving;
   const keeper: StateKeeper = {
     tables: shop.tables,

@@ -40,6 +40,8 @@ describe("values", () => {
     ["SLUICE_PIDFILE", "/run/pid", { pidfile: "/run/pid" }],
     ["SLUICE_STATE_FILE", "/run/state", { stateFile: "/run/state" }],
     ["SLUICE_SKIP_COMING", "1", { skipComing: true }],
+    ["SLUICE_LOOP", "bun", { loop: "bun" }],
+    ["SLUICE_NATIVE", "off", { native: "off" }],
   ];
   for (const [name, text, flags] of cases) {
     test(`${name}=${text}`, () => {
