@@ -3,7 +3,9 @@ import { describe, expect, test } from "bun:test";
 import { Worker } from "node:worker_threads";
 
 import { LOG_RING_RECORDS } from "../../../src/base/limits.ts";
+import { WORKER_STATE_RUNNING } from "../../../src/tables/generated/enums.ts";
 import { STREAM_LOG_BYTES_UP, STREAM_LOG_KIND } from "../../../src/tables/generated/stream-log.ts";
+import { WORKER_STATE, WORKER_STRIDE } from "../../../src/tables/generated/worker.ts";
 import { drainInbox, NOTE_LOST } from "../../../src/tables/inbox.ts";
 import {
   beginRecord,
@@ -17,11 +19,17 @@ import { reserveTables, Tables } from "../../../src/tables/tables.ts";
 import { READER } from "./ring-thread.ts";
 import type { RingThreadData } from "./ring-thread.ts";
 
+const THREADS = 4;
 const ENTRY = new URL("./ring-thread.ts", import.meta.url);
 
 function makeTables(): Tables {
   const one = { proxies: 1, listeners: 1, servers: 1, queueEntries: 1, arenaWords: 16 };
-  return new Tables(reserveTables({ workers: 4, ...one }));
+  const tables = new Tables(reserveTables({ workers: THREADS, ...one }));
+  // A lock is taken from threads that are not alive: these are.
+  for (let thread = 1; thread <= THREADS; thread++) {
+    tables.workers.words[thread * WORKER_STRIDE + WORKER_STATE] = WORKER_STATE_RUNNING;
+  }
+  return tables;
 }
 
 function startThread(workerData: RingThreadData): Promise<number> {
