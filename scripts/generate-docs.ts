@@ -1,12 +1,13 @@
 /**
  * Writes docs/configuration.md and docs/environment.md from the tables of src/config, and
- * docs/limits.md from src/base.
+ * docs/limits.md and docs/errors.md from src/base.
  * `bun scripts/generate-docs.ts` writes them; with `--check` it only compares, and fails on drift.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { configurationPage, environmentPage } from "../src/config/pages.ts";
+import { errorsPage } from "./errors-page.ts";
 import { limitsPage } from "./limits-page.ts";
 
 const root = join(import.meta.dir, "..");
@@ -14,6 +15,7 @@ const pages = [
   { path: "docs/configuration.md", text: configurationPage() },
   { path: "docs/environment.md", text: environmentPage() },
   { path: "docs/limits.md", text: limitsPage() },
+  { path: "docs/errors.md", text: errorsPage() },
 ];
 
 const isCheck = process.argv.includes("--check");

@@ -2,6 +2,7 @@
  * Blocks of the arena for the control plane, which alone has the allocator.
  */
 import { assert } from "../base/assert.ts";
+import { SluiceError } from "../base/errors.ts";
 import type { Arena } from "./arena.ts";
 import type { Lb } from "./lb.ts";
 
@@ -13,11 +14,11 @@ function memoryOf(lb: Lb): Arena {
 
 /**
  * A block of at least `words`, aligned to 16.
- * @throws RangeError when ARENA_WORDS_MAX is reached; nothing has been changed by then
+ * @throws SluiceError when ARENA_WORDS_MAX is reached; nothing has been changed by then
  */
 export function takeMemory(lb: Lb, words: number): number {
   const base = memoryOf(lb).allocate(words);
-  if (base === 0) throw new RangeError("the arena is full (see docs/limits.md)");
+  if (base === 0) throw new SluiceError("SLC_ARENA_FULL", {});
   return base;
 }
 

@@ -5,6 +5,7 @@
 import { createBackend, linkServer } from "../balance/control.ts";
 import type { Lb } from "../balance/lb.ts";
 import { refreshBackend } from "../balance/refresh.ts";
+import { SluiceError } from "../base/errors.ts";
 import type { Native } from "../conduit/native.ts";
 import {
   LISTENER_STATE_READY,
@@ -102,11 +103,15 @@ export function buildPlan(shop: Workshop): BindFailure[] {
   return failures;
 }
 
-/** A row and a mutation for a proxy. @throws RangeError when the table is full */
+function tableFull(table: string, { rowsMax }: RowAllocator): SluiceError {
+  return new SluiceError("SLC_TABLE_FULL", { table, rows: rowsMax });
+}
+
+/** A row and a mutation for a proxy. @throws SluiceError when the table is full */
 export function addProxy(shop: Workshop, spec: ProxySpec): ProxyObject {
   const { tables, model, lb } = shop;
   const row = shop.proxyRows.take();
-  if (row === 0) throw new RangeError("the proxy table is full (see docs/limits.md)");
+  if (row === 0) throw tableFull("proxy", shop.proxyRows);
   const words = tables.proxies.words;
   const { options } = spec;
   words[row + proxyRow.PROXY_FLAGS] =
@@ -131,10 +136,10 @@ export function addProxy(shop: Workshop, spec: ProxySpec): ProxyObject {
   return proxy;
 }
 
-/** A row, a place in the balancing and a mutation for a server. @throws RangeError: table full */
+/** A row, a place in the balancing and a mutation for a server. @throws SluiceError: table full */
 export function addServer(shop: Workshop, backend: ProxyObject, spec: ServerSpec): ServerObject {
   const row = shop.serverRows.take();
-  if (row === 0) throw new RangeError("the server table is full (see docs/limits.md)");
+  if (row === 0) throw tableFull("server", shop.serverRows);
   const words = shop.tables.servers.words;
   words[row + serverRow.SERVER_BACKEND_ROW] = backend.row;
   words[row + serverRow.SERVER_ID] = spec.id;
@@ -172,7 +177,7 @@ export function addListener(shop: Workshop, frontend: ProxyObject, bind: BindSpe
     fds = bound.fds;
   }
   const row = shop.listenerRows.take();
-  if (row === 0) throw new RangeError("the listener table is full (see docs/limits.md)");
+  if (row === 0) throw tableFull("listener", shop.listenerRows);
   const words = shop.tables.listeners.words;
   words[row + listenerRow.LISTENER_PROXY_ROW] = frontend.row;
   words[row + listenerRow.LISTENER_ID] = bind.id;

@@ -8,7 +8,8 @@ export class RowAllocator {
   private readonly words: Int32Array;
   private readonly stride: number;
   private readonly generationOffset: number;
-  private readonly rowsMax: number;
+  /** Rows that there are. */
+  readonly rowsMax: number;
   private readonly free: number[] = [];
   private used = 0;
 

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 
+import { errorRemedy } from "../../src/base/errors.ts";
 import { balancerBinary } from "../support/haproxy.ts";
 import { startNamed } from "../support/peers.ts";
 import { freePort, isListening } from "../support/ports.ts";
@@ -100,6 +101,7 @@ describe("refuses to start", () => {
       `[ALERT]    (PID) : Binding [a.cfg:${line}] for proxy fe: cannot bind socket ` +
         `(Cannot assign requested address) for [192.0.2.1:${port}]`,
       "[ALERT]    (PID) : [sluice.main()] Some protocols failed to start their listeners! Exiting.",
+      `[NOTICE]   (PID) : ${errorRemedy("SLC_BIND_FAILED")}`,
     ]);
   });
 
@@ -112,9 +114,15 @@ describe("refuses to start", () => {
       expect(code).toBe(1);
       return output;
     };
-    expect(await run("-f", "a.cfg", "-p", "/nonexistent/pid")).toContain("Cannot create pidfile");
-    expect(await run("-C", "/nonexistent", "-f", "a.cfg")).toContain("No such file or directory");
+    const withPid = await run("-f", "a.cfg", "-p", "/nonexistent/pid");
+    expect(withPid).toContain("Cannot create pidfile");
+    expect(withPid).toContain("SLC_PID_FILE");
+    const elsewhere = await run("-C", "/nonexistent", "-f", "a.cfg");
+    expect(elsewhere).toContain("No such file or directory");
+    expect(elsewhere).toContain("SLC_WORKING_FOLDER");
     expect(await run("-f", "b.cfg")).toContain("Cannot chroot(/nonexistent)");
+    writeFileSync(folder.file("c.cfg"), "global\n");
+    expect(await run("-f", "c.cfg")).toContain("SLC_NO_LISTENER");
     expect(isListening(port)).toBe(false);
   });
 
@@ -132,6 +140,7 @@ describe("refuses to start", () => {
       const behind = await sluice(["-D", "-f", "b.cfg"], folder.path);
       expect(behind.code).toBe(1);
       expect(behind.output).toContain("'nonsense' unknown keyword");
+      expect(behind.output).toContain("SLC_CONFIG_REFUSED");
     },
   );
 

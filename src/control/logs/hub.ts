@@ -11,6 +11,7 @@
 import { hostname } from "node:os";
 
 import type { Clock } from "../../base/clock.ts";
+import { errorText } from "../../base/errors.ts";
 import { LOG_KIND_SESSION_ERROR } from "../../tables/generated/enums.ts";
 import type { LogLevel, LogTarget, Plan, ProxySpec } from "../../tables/spec.ts";
 import type { Table } from "../../tables/tables.ts";
@@ -159,7 +160,8 @@ export class LogHub {
       this.sinks.set(key, made);
       return made;
     } catch (error) {
-      warn(`log : '${key}' cannot be used: ${error instanceof Error ? error.message : "?"}`);
+      const reason = error instanceof Error ? error.message : "?";
+      warn(errorText("SLC_LOG_SINK", { sink: key, reason }));
       return undefined;
     }
   }
@@ -181,7 +183,7 @@ export class LogHub {
     const lost = dropped - this.reported;
     this.reported = dropped;
     this.reportedAtMs = now;
-    this.options.warn(`${lost} log lines were lost; so far by ${where}`);
+    this.options.warn(errorText("SLC_LOG_LINES_LOST", { count: lost, sinks: where }));
   }
 
   /** The last flush, before the process ends. */

@@ -9,6 +9,7 @@
  */
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 
+import { SluiceError } from "../../base/errors.ts";
 import { systemLibc } from "./system-libc.ts";
 
 /** Tells the child which descriptor it reports on. */
@@ -56,7 +57,7 @@ export async function runInBackground(argv: readonly string[]): Promise<number> 
     detached: true,
   });
   const ready = child.stdio[readyFd];
-  if (typeof ready !== "number") throw new Error("no descriptor to hear from the background");
+  if (typeof ready !== "number") throw new SluiceError("SLC_BACKGROUND", {});
   const output = Promise.all([passOn(child.stdout, 1), passOn(child.stderr, 2)]);
   const isReady = await hearReady(ready);
   if (!isReady) {

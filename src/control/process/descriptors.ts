@@ -3,6 +3,7 @@
  * each deciding the others where it is not given (HAProxy manual 3.1, `maxconn`, `ulimit-n`,
  * `strict-limits`). Pure: limits come in, a decision goes out.
  */
+import { errorText, SluiceError } from "../../base/errors.ts";
 import { DESCRIPTORS_MAX, DESCRIPTORS_RESERVED } from "../../base/limits.ts";
 import type { Plan } from "../../tables/spec.ts";
 
@@ -34,7 +35,7 @@ export type LimitInput = {
 /** Connections allowed, or why the start must not go on. `warnings` are printed. */
 export type LimitDecision =
   | { ok: true; maxconn: number; descriptors: number; warnings: string[] }
-  | { ok: false; problem: string };
+  | { ok: false; error: SluiceError };
 
 /** Decides `maxconn` and raises the limit of descriptors to what it needs. */
 export function decideLimits(input: LimitInput): LimitDecision {
@@ -49,7 +50,7 @@ export function decideLimits(input: LimitInput): LimitDecision {
     const limit = Math.min(Math.max(inForce, soft), wanted);
     const maxconn = Math.min(fitting(limit), memoryMax);
     if (maxconn >= 1) return { ok: true, maxconn, descriptors: limit, warnings: [] };
-    return { ok: false, problem: tooLow(limit, 1, fixed + PER_CONNECTION) };
+    return { ok: false, error: tooLow(limit, 1, fixed + PER_CONNECTION) };
   }
   const needed = global.maxconn * PER_CONNECTION + fixed;
   const wanted = global.ulimitN > 0 ? global.ulimitN : needed;
@@ -58,21 +59,19 @@ export function decideLimits(input: LimitInput): LimitDecision {
     const maxconn = Math.min(global.maxconn, memoryMax);
     return { ok: true, maxconn, descriptors: limit, warnings: [] };
   }
-  const problem =
+  const error =
     limit < wanted
-      ? `[sluice.main()] Cannot raise FD limit to ${wanted}, limit is ${limit}.`
+      ? new SluiceError("SLC_DESCRIPTOR_RAISE", { wanted, limit })
       : tooLow(limit, global.maxconn, needed);
-  if (global.strictLimits || fitting(limit) < 1) return { ok: false, problem };
+  if (global.strictLimits || fitting(limit) < 1) return { ok: false, error };
   const maxconn = Math.min(fitting(limit), memoryMax);
-  const warnings = [problem, `maxconn is lowered to ${maxconn}, which ${limit} descriptors allow.`];
+  const lowered = errorText("SLC_MAXCONN_LOWERED", { maxconn, descriptors: limit });
+  const warnings = [error.message, lowered];
   return { ok: true, maxconn, descriptors: limit, warnings };
 }
 
-function tooLow(limit: number, maxconn: number, needed: number): string {
-  return (
-    `[sluice.main()] FD limit (${limit}) too low for maxconn=${maxconn}/maxsock=${needed}. ` +
-    `Please raise 'ulimit-n' to ${needed} or more to avoid any trouble.`
-  );
+function tooLow(limit: number, maxconn: number, needed: number): SluiceError {
+  return new SluiceError("SLC_DESCRIPTOR_LIMIT", { limit, maxconn, needed });
 }
 
 /** Descriptors that are held whatever the number of connections. */

@@ -20,7 +20,8 @@ import { dumpConfiguration, sharedLibraries } from "./dumps.ts";
 import type { Output } from "./output.ts";
 
 /** A plan to serve, or the code to exit with. `lines`: messages that the caller still prints. */
-export type Loaded = { plan: Plan; lines: string[] } | { exitCode: number; lines: string[] };
+export type Loaded =
+  { plan: Plan; lines: string[] } | { exitCode: number; lines: string[]; isRefused: boolean };
 
 /** Variables that steer the program or its tests and are no settings of a start. */
 const INTERNAL = /^SLUICE_(?:BIN|(?:TEST|SIM|FUZZ)_\w+)$/;
@@ -49,6 +50,7 @@ export async function loadPlan(
     return {
       exitCode: 1,
       lines: ["sluice: nothing to serve: name a file with -f FILE (or --help)"],
+      isRefused: false,
     };
   }
   const { plan, messages: loadMessages } = await loadConfiguration({
@@ -66,11 +68,15 @@ export async function loadPlan(
   const isZeroWarning = options.zeroWarning || plan?.global.zeroWarning === true;
   if (!isBroken && isZeroWarning && countsAsWarnings(messages)) {
     const text = "Some warnings were found and 'zero-warning' is set. Aborting.";
-    return { exitCode: 1, lines: [...lines, formatMessage(alertOf(text), process.pid)] };
+    const closing = formatMessage(alertOf(text), process.pid);
+    return { exitCode: 1, lines: [...lines, closing], isRefused: false };
   }
   printDumps(options, output, files);
-  if (isBroken) return { exitCode: 1, lines };
-  if (options.checkOnly) return { exitCode: checkResult(plan, messages, options, output), lines };
+  // A check says what HAProxy says, and no more.
+  if (isBroken) return { exitCode: 1, lines, isRefused: !options.checkOnly };
+  if (options.checkOnly) {
+    return { exitCode: checkResult(plan, messages, options, output), lines, isRefused: false };
+  }
   return { plan, lines };
 }
 

@@ -2,6 +2,7 @@
  * Giving up rights once everything is bound, in HAProxy's order: chroot, groups, group, user. The
  * system's wrappers change all threads of the process at once, so workers are covered.
  */
+import { errorText, SluiceError } from "../../base/errors.ts";
 import type { GlobalSpec } from "../../tables/spec.ts";
 
 /** The calls, handed in. Each throws when the system refuses. */
@@ -14,16 +15,13 @@ export type PrivilegeCalls = {
   isRoot(): boolean;
 };
 
-/** A refusal that ends the start; the message is HAProxy's. */
-export class PrivilegeError extends Error {}
-
-/** Drops what the configuration asks to drop. @returns warnings. @throws PrivilegeError */
+/** Drops what the configuration asks to drop. @returns warnings. @throws SluiceError */
 export function dropPrivileges(global: GlobalSpec, calls: PrivilegeCalls): string[] {
   const warnings: string[] = [];
   const wasRoot = calls.isRoot();
   if (global.chroot !== undefined) {
     const path = global.chroot;
-    attempt(`Cannot chroot(${path}).`, () => {
+    attempt(new SluiceError("SLC_CHROOT", { path }), () => {
       calls.chroot(path);
       calls.chdir("/");
     });
@@ -33,21 +31,19 @@ export function dropPrivileges(global: GlobalSpec, calls: PrivilegeCalls): strin
     try {
       if (wasRoot) calls.setgroups([]);
     } catch {
-      warnings.push(
-        "Failed to drop supplementary groups. Using 'gid'/'group' without 'uid'/'user' is " +
-          "generally useless.",
-      );
+      warnings.push(errorText("SLC_GROUPS_KEPT", {}));
     }
-    attempt(`Cannot set gid ${gid}.`, () => calls.setgid(gid));
+    attempt(new SluiceError("SLC_SET_GROUP", { gid }), () => calls.setgid(gid));
   }
-  if (uid !== undefined && uid > 0) attempt(`Cannot set uid ${uid}.`, () => calls.setuid(uid));
+  if (uid !== undefined && uid > 0)
+    attempt(new SluiceError("SLC_SET_USER", { uid }), () => calls.setuid(uid));
   return warnings;
 }
 
-function attempt(sentence: string, call: () => void): void {
+function attempt(refusal: SluiceError, call: () => void): void {
   try {
     call();
   } catch {
-    throw new PrivilegeError(sentence);
+    throw refusal;
   }
 }

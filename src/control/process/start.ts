@@ -8,6 +8,7 @@ import { unlinkSync, writeFileSync } from "node:fs";
 
 import { describeError } from "../../base/assert.ts";
 import { sleepMs, systemClock } from "../../base/clock.ts";
+import { errorRemedy, errorText, SluiceError } from "../../base/errors.ts";
 import { BIND_ATTEMPTS_MAX, WORKERS_MAX } from "../../base/limits.ts";
 import { random32 } from "../../base/prng.ts";
 import { nativeModule } from "../../conduit/native.ts";
@@ -28,7 +29,7 @@ import { decideLimits, readDescriptorLimits } from "./descriptors.ts";
 import { Journal } from "./journal.ts";
 import { environmentFlags, loadPlan, wantsDemo } from "./load.ts";
 import type { Output } from "./output.ts";
-import { dropPrivileges, PrivilegeError } from "./privileges.ts";
+import { dropPrivileges } from "./privileges.ts";
 import type { PrivilegeCalls } from "./privileges.ts";
 import { Signals } from "./signals.ts";
 import { describeCut, describeStates, describeStopped } from "./states.ts";
@@ -37,9 +38,6 @@ import { systemLibc } from "./system-libc.ts";
 /** Distance of attempts to bind. */
 const BIND_PAUSE_MS = 10;
 const EADDRINUSE = 98;
-
-/** A start that cannot go on; the sentence is printed as an alert. */
-class StartError extends Error {}
 
 /** Runs a start or a check. @returns the exit code of the process */
 export async function runStart(
@@ -54,8 +52,8 @@ export async function runStart(
     try {
       process.chdir(options.directory);
     } catch (error) {
-      output.say("alert", `Could not change to directory ${options.directory} : ${reason(error)}`);
-      return 1;
+      const facts = { path: options.directory, reason: reason(error) };
+      return tellEnd(output, new SluiceError("SLC_WORKING_FOLDER", facts));
     }
   }
   const mayDetach = readyFd === undefined && !options.checkOnly;
@@ -68,15 +66,27 @@ export async function runStart(
   if (mayDetach && "plan" in loaded && loaded.plan.global.daemon) return runInBackground(argv);
   if ("plan" in loaded) output.isQuiet = loaded.plan.global.quiet;
   for (const line of loaded.lines) output.raw(line);
-  if ("exitCode" in loaded) return loaded.exitCode;
+  if ("exitCode" in loaded) {
+    if (loaded.isRefused) output.say("notice", errorRemedy("SLC_CONFIG_REFUSED"));
+    return loaded.exitCode;
+  }
   output.level = loaded.plan.sluice.logLevel;
   try {
     return await serve({ plan: loaded.plan, options, workerUrl, output, readyFd, demo });
   } catch (error) {
-    if (!(error instanceof StartError || error instanceof PrivilegeError)) throw error;
-    output.say("alert", error.message);
-    return 1;
+    return tellEnd(output, error instanceof SluiceError ? error : unexpected(error));
   }
+}
+
+/** The last words of a start that cannot go on. @returns the exit code */
+function tellEnd(output: Output, error: SluiceError): number {
+  output.say("alert", error.message);
+  output.say("notice", errorRemedy(error.code));
+  return 1;
+}
+
+function unexpected(error: unknown): SluiceError {
+  return new SluiceError("SLC_UNEXPECTED", { reason: describeError(error) });
 }
 
 type ServeInput = {
@@ -91,9 +101,7 @@ type ServeInput = {
 async function serve(input: ServeInput): Promise<number> {
   const { plan, options, output } = input;
   if (!hasListener(plan) && plan.global.statsSockets.length === 0) {
-    throw new StartError(
-      "[sluice.main()] No enabled listener found (check for 'bind' directives) ! Exiting.",
-    );
+    throw new SluiceError("SLC_NO_LISTENER", {});
   }
   if (options.noReusePort) plan.global.noreuseport = true;
   const workers = Math.min(plan.global.nbthread || usableCpuCount(), WORKERS_MAX);
@@ -189,7 +197,8 @@ async function bindAndServe(
       const mayWait = isTaken && options.oldProcesses.length > 0 && attempt < BIND_ATTEMPTS_MAX;
       if (!mayWait) {
         if (attempt > 1) for (const old of options.oldProcesses) signalAll(old, "SIGTTIN");
-        throw new StartError(sayBindFailures(error, output));
+        sayBindFailures(error, output);
+        throw new SluiceError("SLC_BIND_FAILED", {});
       }
       if (attempt === 1) for (const old of options.oldProcesses) signalAll(old, "SIGTTOU");
       await sleepMs(BIND_PAUSE_MS);
@@ -197,8 +206,8 @@ async function bindAndServe(
   }
 }
 
-/** Prints a sentence for each bind that failed. @returns the closing sentence */
-function sayBindFailures(error: BindError, output: Output): string {
+/** Prints a sentence for each bind that failed. */
+function sayBindFailures(error: BindError, output: Output): void {
   for (const { proxy, section, bind, errno } of error.failures) {
     const kind = section === "listen" ? "proxy" : section;
     output.say(
@@ -207,7 +216,6 @@ function sayBindFailures(error: BindError, output: Output): string {
         `cannot bind socket (${systemLibc().strerror(errno)}) for [${bind.text}]`,
     );
   }
-  return "[sluice.main()] Some protocols failed to start their listeners! Exiting.";
 }
 
 /** Decides `maxconn` and what depends on it. */
@@ -222,7 +230,7 @@ function applyLimits(plan: Plan, workers: number, options: RunOptions, output: O
     raise: (wanted) => (native === null ? soft : native.raiseDescriptors(wanted)),
     ...(options.memoryLimitMb === undefined ? {} : { memoryLimitMb: options.memoryLimitMb }),
   });
-  if (!decision.ok) throw new StartError(decision.problem);
+  if (!decision.ok) throw decision.error;
   for (const text of decision.warnings) output.say("warning", text);
   if (options.debug) output.raw(`Note: setting global.maxconn to ${decision.maxconn}.`);
   for (const proxy of plan.proxies) {
@@ -254,7 +262,7 @@ function writePidFile(path: string): void {
   try {
     writeFileSync(path, `${process.pid}\n`, { mode: 0o644 });
   } catch {
-    throw new StartError(`[sluice.main()] Cannot create pidfile ${path}`);
+    throw new SluiceError("SLC_PID_FILE", { path });
   }
 }
 
@@ -271,7 +279,7 @@ function signalAll(old: OldProcesses, signal: NodeJS.Signals): void {
 /** Exceptions of control are told and survived: workers go on serving meanwhile. */
 function catchFaults(journal: Journal): void {
   const tell = (error: unknown): void => {
-    journal.say("alert", `internal error, the process goes on: ${describeError(error)}`);
+    journal.say("alert", errorText("SLC_INTERNAL", { reason: describeError(error) }));
     if (error instanceof Error && error.stack !== undefined) journal.say("notice", error.stack);
   };
   process.on("uncaughtException", tell);

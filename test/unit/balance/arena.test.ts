@@ -2,6 +2,9 @@
 import { expect, test } from "bun:test";
 
 import { Arena, blockWords } from "../../../src/balance/arena.ts";
+import { Lb } from "../../../src/balance/lb.ts";
+import { takeMemory } from "../../../src/balance/memory.ts";
+import { reserveTables, Tables } from "../../../src/tables/tables.ts";
 import { makeRandom } from "../../support/balancer-farm.ts";
 
 test("blocks are aligned, disjoint, never at 0, and found again after they are freed", () => {
@@ -37,4 +40,11 @@ test("an exhausted arena says so, and serves again after a release", () => {
   expect(arena.allocate(1)).toBe(0);
   arena.release(first, 16);
   expect(arena.allocate(3)).toBe(first);
+});
+
+test("a backend that needs more than there is is refused by name", () => {
+  const sizes = { workers: 1, proxies: 2, listeners: 1, servers: 2, queueEntries: 1 };
+  const tables = new Tables(reserveTables({ ...sizes, arenaWords: 64 }));
+  const lb = new Lb(tables, 0, makeRandom(1));
+  expect(() => takeMemory(lb, 1000)).toThrow("SLC_ARENA_FULL");
 });

@@ -101,6 +101,6 @@ describe("buildPlan", () => {
   test("a table that is full says so", () => {
     const shop = build({ servers: [PLAIN_SERVER, PLAIN_SERVER] }, 2);
     const spec = makeServer(PLAIN_SERVER, "more", 9, 1);
-    expect(() => addServer(shop, shop.model.proxies[0]!, spec)).toThrow("server table is full");
+    expect(() => addServer(shop, shop.model.proxies[0]!, spec)).toThrow("SLC_TABLE_FULL");
   });
 });

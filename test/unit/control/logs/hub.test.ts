@@ -221,3 +221,24 @@ describe("sentences", () => {
     ]);
   });
 });
+
+test("a sink that cannot be, and lines that are lost, are told", async () => {
+  const plan = await planFor(1, "");
+  const proxy = plan.proxies.find(({ logs }) => logs.length > 0);
+  const target = proxy?.logs[0];
+  if (proxy === undefined || target === undefined) throw new Error("no log line");
+  const long = `/${"x".repeat(200)}`;
+  proxy.logs = [{ ...target, sink: { kind: "unix", path: long } }];
+  plan.global.logs = [{ ...target, sink: { kind: "unix", path: "/nonexistent/log" } }];
+  const told: string[] = [];
+  const warn = (text: string): void => void told.push(text);
+  const hub = new LogHub({ plan, model: modelOf(plan), clock, random32: () => 1, warn });
+  hub.logGlobal(5, "nobody reads this");
+  hub.flush();
+  hub.close();
+  expect(told).toHaveLength(2);
+  expect(told[0]).toMatch(/^log : '.*xxx' cannot be used: .* \[SLC_LOG_SINK\]$/);
+  expect(told[1]).toBe(
+    "1 log lines were lost; so far by /nonexistent/log (1) [SLC_LOG_LINES_LOST]",
+  );
+});

@@ -69,15 +69,25 @@ describe("with maxconn", () => {
 
   test("strict limits: the start ends, in HAProxy's words", () => {
     const { decision } = decide({ maxconn: 5000, strictLimits: true }, { soft: 500, hard: 1000 });
-    expect(decision).toEqual({
+    expect(decision).toMatchObject({
       ok: false,
-      problem: "[sluice.main()] Cannot raise FD limit to 10116, limit is 1000.",
+      error: {
+        code: "SLC_DESCRIPTOR_RAISE",
+        message: "[sluice.main()] Cannot raise FD limit to 10116, limit is 1000.",
+      },
     });
   });
 
   test("no strict limits: maxconn gives way", () => {
     const { decision } = decide({ maxconn: 5000, strictLimits: false }, { soft: 500, hard: 1000 });
-    expect(decision).toMatchObject({ ok: true, maxconn: 442 });
+    expect(decision).toMatchObject({
+      ok: true,
+      maxconn: 442,
+      warnings: [
+        "[sluice.main()] Cannot raise FD limit to 10116, limit is 1000.",
+        "maxconn is lowered to 442, which 1000 descriptors allow. [SLC_MAXCONN_LOWERED]",
+      ],
+    });
   });
 
   test("an ulimit-n that is too low for it", () => {
@@ -85,8 +95,15 @@ describe("with maxconn", () => {
       { maxconn: 1000, ulimitN: 300, strictLimits: true },
       { soft: 200, hard: 10_000 },
     );
-    expect(decision).toMatchObject({ ok: false });
-    expect(JSON.stringify(decision)).toContain("Please raise 'ulimit-n' to 2116 or more");
+    expect(decision).toMatchObject({
+      ok: false,
+      error: {
+        code: "SLC_DESCRIPTOR_LIMIT",
+        message:
+          "[sluice.main()] FD limit (300) too low for maxconn=1000/maxsock=2116. " +
+          "Please raise 'ulimit-n' to 2116 or more to avoid any trouble.",
+      },
+    });
   });
 });
 

@@ -1,11 +1,12 @@
 /** Messages, privileges, addresses of runtime sockets, texts. */
 import { describe, expect, test } from "bun:test";
 
+import { errorText, SluiceError } from "../../../../src/base/errors.ts";
 import { FLAGS } from "../../../../src/config/flags.ts";
 import { parseSocketAddress } from "../../../../src/control/process/ctl.ts";
 import { sharedLibraries } from "../../../../src/control/process/dumps.ts";
 import { formatLine, Output } from "../../../../src/control/process/output.ts";
-import { dropPrivileges, PrivilegeError } from "../../../../src/control/process/privileges.ts";
+import { dropPrivileges } from "../../../../src/control/process/privileges.ts";
 import { helpText, longVersionText, versionText } from "../../../../src/control/process/texts.ts";
 import type { GlobalSpec } from "../../../../src/tables/spec.ts";
 
@@ -61,10 +62,14 @@ describe("privileges", () => {
   test("nothing asked, nothing done", () => expect(drop({ uid: 0 }).calls).toEqual([]));
 
   test("a refusal ends the start, except for the groups", () => {
+    expect(() => drop({ chroot: "/jail" }, "chroot")).toThrow(
+      new SluiceError("SLC_CHROOT", { path: "/jail" }),
+    );
     expect(() => drop({ chroot: "/jail" }, "chroot")).toThrow("Cannot chroot(/jail).");
-    expect(() => drop({ uid: 5 }, "setuid")).toThrow(PrivilegeError);
-    expect(() => drop({ gid: 6 }, "setgid")).toThrow("Cannot set gid 6.");
-    expect(drop({ gid: 6 }, "setgroups").warnings).toHaveLength(1);
+    expect(() => drop({ uid: 5 }, "setuid")).toThrow(new SluiceError("SLC_SET_USER", { uid: 5 }));
+    expect(() => drop({ gid: 6 }, "setgid")).toThrow(new SluiceError("SLC_SET_GROUP", { gid: 6 }));
+    const { warnings } = drop({ gid: 6 }, "setgroups");
+    expect(warnings).toEqual([errorText("SLC_GROUPS_KEPT", {})]);
   });
 });
 
