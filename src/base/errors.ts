@@ -129,6 +129,22 @@ export const ERRORS = {
     isHaproxys: false,
     remedy: "If it fails again, report the sentence together with the output of `-vv`.",
   },
+  SLC_WORKER_BEHIND: {
+    kind: "internal",
+    mayRetry: true,
+    sentence: "A worker has not applied the configuration within {seconds} s.",
+    isHaproxys: false,
+    remedy: "Look for alerts of that worker above; on a very slow machine start again.",
+  },
+  SLC_NEEDS_NATIVE: {
+    kind: "resource",
+    mayRetry: false,
+    sentence: "{count} words of the configuration need the native part, which is not active.",
+    isHaproxys: false,
+    remedy:
+      "Each alert above names one. Build where there is a C compiler, or take the words out; " +
+      "`-vv` says why the native part is not active.",
+  },
   SLC_TABLE_FULL: {
     kind: "resource",
     mayRetry: false,

@@ -1,4 +1,5 @@
 /** The `global` section as read so far: `GlobalSpec` before names are looked up. */
+import { BUFSIZE_DEFAULT } from "../base/limits.ts";
 import type { GlobalSpec } from "../tables/spec.ts";
 import type { LogDraft, StatsSocketDraft } from "./draft.ts";
 
@@ -34,7 +35,7 @@ export function newGlobalDraft(hostName: string): GlobalDraft {
     description: "",
     logs: [],
     logTag: "haproxy",
-    bufsize: 16384,
+    bufsize: BUFSIZE_DEFAULT,
     rcvbufClient: 0,
     rcvbufServer: 0,
     sndbufClient: 0,

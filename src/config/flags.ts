@@ -172,7 +172,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "SLUICE_BUFSIZE",
     type: "size (`16384`, `64k`)",
-    default: "what the file says, else 16384",
+    default: "what the file says, else 262144",
     doc: "Bytes that a stream may hold in one direction; wins over `tune.bufsize`.",
     read: (text, flags) => take(parseSize(text, 1024), (value) => (flags.bufsize = value)),
   },

@@ -25,7 +25,7 @@ import * as proxyRow from "../tables/generated/proxy.ts";
 import * as serverRow from "../tables/generated/server.ts";
 import type { BindSpec, Plan, ProxySpec, ServerSpec } from "../tables/spec.ts";
 import type { Tables } from "../tables/tables.ts";
-import { bindListener } from "./listen.ts";
+import { bindListener, tryBind } from "./listen.ts";
 import type { ListenerObject, ProxyObject, ServerObject } from "./model.ts";
 import { Model } from "./model.ts";
 import type { MutationLog } from "./mutation-log.ts";
@@ -175,6 +175,12 @@ export function addListener(shop: Workshop, frontend: ProxyObject, bind: BindSpe
     const bound = bindListener(shop.native, global, frontend.spec, bind, shop.workers);
     if ("errno" in bound) return bound.errno;
     fds = bound.fds;
+  } else {
+    const errno = tryBind(bind);
+    if (errno !== 0) return errno;
+    // One process cannot bind a unix socket twice: the first worker has it.
+    const isUnix = bind.address.family === "unix" || bind.address.family === "abns";
+    if (isUnix) fds = Array.from({ length: shop.workers }, (_, i) => (i === 0 ? 0 : -1));
   }
   const row = shop.listenerRows.take();
   if (row === 0) throw tableFull("listener", shop.listenerRows);

@@ -29,6 +29,9 @@ import type { BindSpec, GlobalSpec, ProxySpec } from "../tables/spec.ts";
 /** Backlog when nothing is said: HAProxy takes the frontend's maxconn; the kernel caps it. */
 const BACKLOG_DEFAULT = 4096;
 const EADDRINUSE = 98;
+const EADDRNOTAVAIL = 99;
+const EACCES = 13;
+const EBADF = 9;
 /** Clients that TCP Fast Open may keep waiting. */
 const TFO_QUEUE = 256;
 
@@ -67,6 +70,28 @@ export function bindListener(
     fds.push(fd);
   }
   return { fds };
+}
+
+/**
+ * Without the native part the workers bind: whether they can is tried here, so that a start fails
+ * with a message and not with silence.
+ * @returns 0 or errno
+ */
+export function tryBind({ address, v6only }: BindSpec): number {
+  const socket = { data: () => undefined };
+  try {
+    if (address.family === "fd") return EBADF;
+    const where: unknown =
+      address.family === "unix" || address.family === "abns"
+        ? { unix: address.family === "unix" ? address.path : `\0${address.name}` }
+        : { hostname: address.host, port: address.port, reusePort: true, ipv6Only: v6only };
+    Bun.listen({ ...(where as Bun.UnixSocketOptions<undefined>), socket }).stop(true);
+    return 0;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : "";
+    if (code === "EADDRINUSE") return EADDRINUSE;
+    return code === "EACCES" ? EACCES : EADDRNOTAVAIL;
+  }
 }
 
 function shareDescriptor(native: Native, fd: number, wanted: boolean[]): BoundSockets {

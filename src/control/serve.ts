@@ -6,6 +6,7 @@
  */
 import { Lb } from "../balance/lb.ts";
 import { onNextTurn, sleepMs, startTimer } from "../base/clock.ts";
+import { SluiceError } from "../base/errors.ts";
 import { random32 } from "../base/prng.ts";
 import { nativeModule } from "../conduit/native.ts";
 import {
@@ -131,6 +132,7 @@ function makeServing({ shop, pool, pump, done, finish }: Parts): Serving {
   const { log, tables } = shop;
   const closed = done.then(async (code) => {
     await pool.close();
+    closeDescriptors(shop);
     pump.drain();
     return code;
   });
@@ -142,13 +144,15 @@ function makeServing({ shop, pool, pump, done, finish }: Parts): Serving {
     softStop(hardStopMs) {
       if (tables.process.words[PROCESS_STOPPING] === 1) return;
       tables.process.words[PROCESS_STOPPING] = 1;
-      log.append({ kind: "stop" });
+      const sequence = log.append({ kind: "stop" });
       log.flush();
-      closeDescriptors(shop);
+      // First the workers let in who is greeted already and stop watching the descriptors.
+      void allApplied(tables, tables.process.words[PROCESS_WORKER_COUNT]!, sequence)
+        .catch(() => undefined)
+        .then(() => closeDescriptors(shop));
       if (hardStopMs >= 0) startTimer(hardStopMs, () => finish(0));
     },
     stop() {
-      closeDescriptors(shop);
       finish(0);
     },
     done: closed,
@@ -218,5 +222,5 @@ async function allApplied(tables: Tables, workers: number, sequence: number): Pr
     if (behind === 0) return;
     await sleepMs(1);
   }
-  throw new Error("a worker did not apply the configuration in time");
+  throw new SluiceError("SLC_WORKER_BEHIND", { seconds: APPLY_MS / 1000 });
 }

@@ -137,7 +137,6 @@ export class WorkerPool {
         member.isStopped = true;
         this.events.stopped(worker);
         return;
-      case "bound":
       case "ready":
         return;
     }

@@ -100,7 +100,6 @@ export type ShutdownSelector =
 export type FromWorker =
   | { type: "ready"; worker: number }
   | { type: "shut"; id: number; count: number }
-  | { type: "bound"; row: number; error: string }
   | { type: "fault"; text: string }
   | { type: "notice"; text: string }
   | { type: "stopped" };

@@ -11,7 +11,7 @@ import { sleepMs, systemClock } from "../../base/clock.ts";
 import { errorRemedy, errorText, SluiceError } from "../../base/errors.ts";
 import { BIND_ATTEMPTS_MAX, WORKERS_MAX } from "../../base/limits.ts";
 import { random32 } from "../../base/prng.ts";
-import { nativeModule } from "../../conduit/native.ts";
+import { nativeModule, nativeReason } from "../../conduit/native.ts";
 import { automaticFullconn, hasListener } from "../../config/plan.ts";
 import { readTextOrNone } from "../../config/system.ts";
 import type { Plan } from "../../tables/spec.ts";
@@ -20,6 +20,7 @@ import { LogHub } from "../logs/hub.ts";
 import { BindError, startServing } from "../serve.ts";
 import type { Serving } from "../serve.ts";
 import type { StateKeeper } from "../server-state.ts";
+import { nativeNeeds } from "../without-native.ts";
 import type { OldProcesses, RunOptions } from "./arguments.ts";
 import { usableCpuCount } from "./cpu.ts";
 import { leaveTerminal, runInBackground, takeReadyDescriptor } from "./daemon.ts";
@@ -104,6 +105,7 @@ async function serve(input: ServeInput): Promise<number> {
     throw new SluiceError("SLC_NO_LISTENER", {});
   }
   if (options.noReusePort) plan.global.noreuseport = true;
+  refuseNativeNeeds(plan, output);
   const workers = Math.min(plan.global.nbthread || usableCpuCount(), WORKERS_MAX);
   const maxconn = applyLimits(plan, workers, options, output);
   const journal = new Journal(output);
@@ -158,6 +160,18 @@ async function serve(input: ServeInput): Promise<number> {
   signals.release();
   input.demo?.stop();
   return code;
+}
+
+/** Without the native part, words that need it are refused by name. */
+function refuseNativeNeeds(plan: Plan, output: Output): void {
+  if (nativeModule() !== null) return;
+  const needs = nativeNeeds(plan);
+  if (needs.length === 0) return;
+  const why = nativeReason();
+  for (const need of needs) {
+    output.say("alert", `config : ${need} needs the native part, which is not active (${why}).`);
+  }
+  throw new SluiceError("SLC_NEEDS_NATIVE", { count: needs.length });
 }
 
 /** Brings the plan into service; while old processes hold an address, tries for two seconds. */
