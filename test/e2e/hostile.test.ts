@@ -2,7 +2,7 @@
 import { describe, expect } from "bun:test";
 
 import type { Balancer } from "../support/haproxy.ts";
-import { startEcho, startNamed, startSyslog } from "../support/peers.ts";
+import { startEcho, startNamed, startPeer, startSyslog } from "../support/peers.ts";
 import { cpuSeconds, descriptorCount, until } from "../support/procs.ts";
 import { playClient } from "../support/tcp-script.ts";
 import { askName, openWarm, type WarmConnection } from "../support/traffic.ts";
@@ -71,6 +71,30 @@ e2e("clients that come and reset at once cost nothing lasting", async () => {
   expect(await askName({ port: sluice.port })).toBe("s1");
   await until("the server to be rid of them", () => server.open === 0);
 });
+
+e2e("clients that finish at once cost nothing lasting, though the server talks on", async () => {
+  const chunk = Buffer.alloc(65_536, "s");
+  const talk = (socket: Bun.Socket): void => {
+    while (socket.write(chunk, 0, chunk.length) === chunk.length);
+  };
+  // It takes no notice of the end of those it talks to.
+  await using source = startPeer({ open: talk, drain: talk, end: () => {} });
+  await using sluice = await startSluice(listenOver([source.port]));
+  for (let i = 0; i < 40; i++) await comeAndGo(sluice.port);
+  await until("the server to be rid of them", () => source.open === 0);
+});
+
+/** Connects and closes in order before the server's first byte can have come. */
+function comeAndGo(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = {
+      open: (one: Bun.Socket) => void one.end(),
+      data() {},
+      close: () => resolve(),
+    };
+    Bun.connect({ hostname: "127.0.0.1", port, socket }).catch(reject);
+  });
+}
 
 /**
  * Opens more connections than there are descriptors for; what must hold whatever the limit: no

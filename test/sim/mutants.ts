@@ -168,7 +168,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "an error that a write met is forgotten",
     file: "conduit/loop/loop-conduit.ts",
-    find: "    this.brokenCode = closeCodeOfErrno(-taken);",
+    find: "    if (this.brokenCode < 0) this.breaks(closeCodeOfErrno(-taken));",
     replace: "",
     caughtBy: /an end arrives only after all bytes|an end in order needs both ends/,
   },

@@ -114,8 +114,16 @@ export class LoopConduit implements Conduit {
       return taken < 0 ? 0 : taken;
     }
     // The system tells an error once: a read that comes later would see an end in order.
-    this.brokenCode = closeCodeOfErrno(-taken);
+    if (this.brokenCode < 0) this.breaks(closeCodeOfErrno(-taken));
     return WRITE_CLOSED;
+  }
+
+  /** A write met an error. Reading tells it; where nothing is read any more, this does. @cold */
+  private breaks(code: number): void {
+    this.brokenCode = code;
+    this.loop.nextTurn(() => {
+      if (this.hasEnded || this.kept !== null) this.shut(code);
+    });
   }
 
   pause(): void {
