@@ -21,7 +21,7 @@ import { endClientEarly } from "./account/abort.ts";
 import { queueTimedOut } from "./connect/choose.ts";
 import { connectFailed, connectTimer, retryNow, serverConnected } from "./connect/connect.ts";
 import type { Engine } from "./engine.ts";
-import { peerClosed, peerEnded, relayBytes, relayTimer } from "./relay/relay.ts";
+import { armRelay, peerClosed, peerEnded, relayBytes, relayTimer } from "./relay/relay.ts";
 import type { ListenerView, ProxyView, ServerView } from "./views.ts";
 
 /** In the pool. */
@@ -131,10 +131,13 @@ export class Stream implements ConduitOwner {
 
   onDrain(side: number): void {
     if (this.state !== STREAM_RELAY) return;
+    const wasBlocked = side === FRONT ? this.frontBlocked : this.backBlocked;
     if (side === FRONT) this.frontBlocked = false;
     else this.backBlocked = false;
     const other = side === FRONT ? this.back : this.front;
     if (other !== null) other.resume();
+    // The other side is heard again: its idle limit, which may be the nearer one, counts again.
+    if (wasBlocked && this.state === STREAM_RELAY) armRelay(this);
   }
 
   onEnd(side: number): void {

@@ -124,11 +124,12 @@ function deadlineOf(lastMs: number, timeoutMs: number): number {
 
 /**
  * The client's idle limit now (manual 4.2 `timeout client`, `client-fin`, `tunnel`). A side that
- * has ended its direction owes nothing but to take what is sent.
+ * has ended its direction owes nothing but to take what is sent. A side that is not read, since the
+ * other takes nothing, is not silent: only what waits for it counts.
  */
 function frontTimeout(stream: Stream): number {
   const { frontend } = stream;
-  if (stream.frontEnded && !stream.frontBlocked) return -1;
+  if ((stream.frontEnded || stream.backBlocked) && !stream.frontBlocked) return -1;
   if (stream.backEnded && frontend.timeoutClientFin >= 0) return frontend.timeoutClientFin;
   const tunnel = stream.backend!.timeoutTunnel;
   return tunnel >= 0 ? tunnel : frontend.timeoutClient;
@@ -137,7 +138,7 @@ function frontTimeout(stream: Stream): number {
 /** The server's idle limit now. */
 function backTimeout(stream: Stream): number {
   const backend = stream.backend!;
-  if (stream.backEnded && !stream.backBlocked) return -1;
+  if ((stream.backEnded || stream.frontBlocked) && !stream.backBlocked) return -1;
   if (stream.frontEnded && backend.timeoutServerFin >= 0) return backend.timeoutServerFin;
   return backend.timeoutTunnel >= 0 ? backend.timeoutTunnel : backend.timeoutServer;
 }
