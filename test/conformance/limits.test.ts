@@ -88,6 +88,8 @@ conformance("limits", [
     async traffic(lab) {
       const first = await visit({ port: lab.port("fe") });
       const seen = await playClient("send hello; wait 200; reset", { port: lab.port("fe") });
+      // Told when it has left: the next one then queues at its place.
+      await lab.logs(1);
       const { names } = await joinQueue(lab, 1);
       first.leave();
       await lab.logs(3);
