@@ -17,7 +17,7 @@ export interface Effort {
 
 /** A real run, and one of a few hundred milliseconds that only shows that everything works. */
 export const EFFORTS = {
-  full: { seconds: 3, warmupSeconds: 1, connections: 5_000, scale: 1 },
+  full: { seconds: 3, warmupSeconds: 5, connections: 5_000, scale: 1 },
   quick: { seconds: 1, warmupSeconds: 0.5, connections: 2_000, scale: 0.2 },
   tiny: { seconds: 0.2, warmupSeconds: 0, connections: 50, scale: 0.005, bytesMax: 10_000_000 },
 } as const satisfies Record<string, Effort>;
