@@ -17,11 +17,11 @@ import { join } from "node:path";
 
 const ROOT = join(import.meta.dir, "..");
 const GROUPS = ["unit", "sim", "e2e", "conformance", "fuzz"];
-/** Folders whose files bun formats; documents are laid out by hand or by scripts/generate. */
 /** What a benchmark writes is its own; its sources are ours. */
 const BENCH_SOURCES = readdirSync(join(ROOT, "bench"))
   .filter((name) => name !== "results.json" && name !== "raw")
   .map((name) => `bench/${name}`);
+/** Folders whose files bun formats; documents are laid out by hand or by scripts/generate. */
 const FORMATTED = ["src", "test", "scripts", ...BENCH_SOURCES];
 /** Limit of one test, unless the test says otherwise: a slow machine must not fail it. */
 const TEST_TIMEOUT_MS = 120_000;
