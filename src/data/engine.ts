@@ -10,7 +10,6 @@ import type { Clock, Ticker } from "../base/clock.ts";
 import { Wheel } from "../base/wheel.ts";
 import type { Conduit, ConduitOwner } from "../conduit/conduit.ts";
 import type { DialTarget } from "../conduit/tcp/dial.ts";
-import { PROXY_STRIDE } from "../tables/generated/proxy.ts";
 import { QUEUE_STREAM } from "../tables/generated/queue.ts";
 import { SERVER_STRIDE } from "../tables/generated/server.ts";
 import {
@@ -249,10 +248,5 @@ export class Engine {
         return;
       }
     }
-  }
-
-  /** Index of a proxy for `%[…]`-like counters. */
-  proxyIndex(row: number): number {
-    return row / PROXY_STRIDE;
   }
 }

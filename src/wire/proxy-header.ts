@@ -19,7 +19,7 @@ export const PROXY_TRUNCATED = -5;
 
 /** The TLS facts that a sender put into PP2_TYPE_SSL. */
 export type ProxyTls = {
-  /** PP2_CLIENT_* bits: 1 TLS, 2 certificate on this connection, 4 in this session. */
+  /** PP2_CLIENT_* bits: 1 TLS, 2 certificate on this connection, 4 in its TLS session. */
   client: number;
   /** 0: the certificate was verified. */
   verify: number;

@@ -13,8 +13,6 @@ export const CAUSE_SERVER = 0x53; // S
 export const CAUSE_PROXY = 0x50; // P
 /** A resource of ours ran out. */
 export const CAUSE_RESOURCE = 0x52; // R
-/** A bug. */
-export const CAUSE_INTERNAL = 0x49; // I
 /** Killed because its server went down. */
 export const CAUSE_DOWN = 0x44; // D
 /** Killed because an active server came back (backup sessions). */
