@@ -1,4 +1,6 @@
 /** Checks by connecting: who is taken out, when it comes back, and what the log says. */
+import { expect } from "bun:test";
+
 import { startNamed } from "../support/peers.ts";
 import { until } from "../support/procs.ts";
 import { playClient } from "../support/tcp-script.ts";
@@ -95,9 +97,12 @@ conformance("checks", [
       const held = playClient("read-line; read-end", { port: lab.port("fe") });
       await until("the stream", () => served.accepted > before && served.open === 1);
       checked.kill();
-      const lines = await stateLines(lab, /fe\/s1 is DOWN.* 1 sessions active/, 1);
       const [line] = await lab.syslog.matching(/ fe fe\/s1 .* D[-\w] /, 1);
-      return { lines, held: await held, state: / (D[-\w]) /.exec(line ?? "")?.[1] };
+      const down = (await stateLines(lab, /fe\/s1 is DOWN/, 1)).at(-1);
+      // haproxy counts after it has asked the owners: a quick one has made it 0 already.
+      if (lab.balancerName === "sluice") expect(down).toContain(" 1 sessions active");
+      const sentence = down?.replace(/[01] sessions active/, "N sessions active");
+      return { sentence, held: await held, state: / (D[-\w]) /.exec(line ?? "")?.[1] };
     },
   }),
   behaviour({
