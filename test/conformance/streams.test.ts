@@ -119,14 +119,14 @@ conformance("streams", [
   dialogue(
     "timeout client does not count while the server takes nothing",
     "fill 24000000; shut; read-end",
-    "pause; wait 900; resume; read-end; send ok; close",
-    { timeouts: "timeout connect 5s\n timeout client 300ms\n timeout server 60s" },
+    "pause; wait 1600; resume; read-end; send ok; close",
+    { timeouts: "timeout connect 5s\n timeout client 800ms\n timeout server 60s" },
   ),
   dialogue(
     "timeout server does not count while the client takes nothing",
-    "pause; wait 900; resume; read-end",
+    "pause; wait 1600; resume; read-end",
     "fill 24000000; close",
-    { timeouts: "timeout connect 5s\n timeout client 60s\n timeout server 300ms" },
+    { timeouts: "timeout connect 5s\n timeout client 60s\n timeout server 800ms" },
   ),
   dialogue("timeout client before the client has said anything", "read-end", "read-end", {
     timeouts: "timeout connect 5s\n timeout client 300ms\n timeout server 60s",

@@ -46,7 +46,9 @@ export class Flags {
 class End {
   readonly transcript: Transcript = [];
   socket: Socket<End> | undefined;
-  #received = Buffer.alloc(0);
+  /** What has come and is not read: the first `#receivedLength` bytes of a buffer that doubles. */
+  #room = Buffer.alloc(4096);
+  #receivedLength = 0;
   #unsent: Buffer[] = [];
   /** How the peer closed its side, if it has. */
   #finish: "end" | "reset" | undefined;
@@ -57,8 +59,19 @@ class End {
   }
 
   takeData(bytes: Buffer): void {
-    this.#received = Buffer.concat([this.#received, bytes]);
+    const length = this.#receivedLength + bytes.length;
+    if (length > this.#room.length) {
+      const larger = Buffer.alloc(Math.max(length, 2 * this.#room.length));
+      this.#received.copy(larger);
+      this.#room = larger;
+    }
+    bytes.copy(this.#room, this.#receivedLength);
+    this.#receivedLength = length;
     this.#stir();
+  }
+
+  get #received(): Buffer {
+    return this.#room.subarray(0, this.#receivedLength);
   }
 
   takeFinish(how: "end" | "reset"): void {
@@ -93,13 +106,14 @@ class End {
   async readEnd(): Promise<void> {
     await this.#waitFor("the end", () => this.#finish !== undefined);
     const before = this.#received.length === 0 ? "" : ` ${show(this.#received)}`;
-    this.#received = Buffer.alloc(0);
+    this.#receivedLength = 0;
     this.note(`${this.#finish ?? ""}${before}`);
   }
 
   #noteRead(count: number, wanted: number): void {
-    const bytes = this.#received.subarray(0, count);
-    this.#received = this.#received.subarray(count);
+    const bytes = Buffer.from(this.#received.subarray(0, count));
+    this.#room.copyWithin(0, count, this.#receivedLength);
+    this.#receivedLength -= count;
     if (count > 0) this.note(`read ${show(bytes)}`);
     if (count < wanted) this.note(`${this.#finish ?? ""} early`);
   }
