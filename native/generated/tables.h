@@ -11,6 +11,7 @@
 #define PROCESS_PUBLISHED_SEQUENCE 4 /* i32 */
 #define PROCESS_MAXCONNRATE 5 /* i32 */
 #define PROCESS_MAXSESSRATE 6 /* i32 */
+#define PROCESS_GRACE_WANTED 7 /* i32 */
 #define PROCESS_CURRENT 16 /* i32 */
 #define PROCESS_FULL 17 /* i32 */
 #define PROCESS_CURRENT_MAX 18 /* i32 */
@@ -52,6 +53,7 @@
 #define PROXY_ALGORITHM 7 /* i32 */
 #define PROXY_REDISPATCH 8 /* i32 */
 #define PROXY_RETRIES 9 /* i32 */
+#define PROXY_REFERENCES 10 /* i32 */
 #define PROXY_LOCK 16 /* i32 */
 #define PROXY_HEAP_BASE 17 /* i32 */
 #define PROXY_HEAP_COUNT 18 /* i32 */
@@ -123,6 +125,7 @@
 #define SERVER_ID 10 /* i32 */
 #define SERVER_FLAGS 11 /* i32 */
 #define SERVER_ORDER 12 /* i32 */
+#define SERVER_WATCHED 13 /* i32 */
 #define SERVER_SERVED 16 /* i32 */
 #define SERVER_QUEUE_LENGTH 17 /* i32 */
 #define SERVER_QUEUE_HEAD 18 /* i32 */

@@ -16,9 +16,11 @@ import {
   PROXY_STATE_DISABLED,
   PROXY_STATE_READY,
   SERVER_ADMIN_CONFIG_MAINT,
+  SERVER_ADMIN_FORCED_MAINT,
   SERVER_ADMIN_RESOLUTION_MAINT,
   SERVER_FLAG_BACKUP,
   SERVER_FLAG_CHECKED,
+  SERVER_FLAG_DYNAMIC,
 } from "../tables/generated/enums.ts";
 import * as listenerRow from "../tables/generated/listener.ts";
 import * as proxyRow from "../tables/generated/proxy.ts";
@@ -26,7 +28,7 @@ import * as serverRow from "../tables/generated/server.ts";
 import type { BindSpec, Plan, ProxySpec, ServerSpec } from "../tables/spec.ts";
 import type { Tables } from "../tables/tables.ts";
 import { bindListener, tryBind } from "./listen.ts";
-import type { ListenerObject, ProxyObject, ServerObject } from "./model.ts";
+import type { ProxyObject, ServerObject } from "./model.ts";
 import { Model } from "./model.ts";
 import type { MutationLog } from "./mutation-log.ts";
 import { RowAllocator } from "./rows.ts";
@@ -107,8 +109,12 @@ function tableFull(table: string, { rowsMax }: RowAllocator): SluiceError {
   return new SluiceError("SLC_TABLE_FULL", { table, rows: rowsMax });
 }
 
-/** A row and a mutation for a proxy. @throws SluiceError when the table is full */
-export function addProxy(shop: Workshop, spec: ProxySpec): ProxyObject {
+/**
+ * A row and a mutation for a proxy.
+ * @param isDynamic made at run time: its backend is not published yet
+ * @throws SluiceError when the table is full
+ */
+export function addProxy(shop: Workshop, spec: ProxySpec, isDynamic = false): ProxyObject {
   const { tables, model, lb } = shop;
   const row = shop.proxyRows.take();
   if (row === 0) throw tableFull("proxy", shop.proxyRows);
@@ -116,7 +122,8 @@ export function addProxy(shop: Workshop, spec: ProxySpec): ProxyObject {
   const { options } = spec;
   words[row + proxyRow.PROXY_FLAGS] =
     (spec.hasFront ? PROXY_FLAG_FRONT : 0) |
-    (spec.hasBack ? PROXY_FLAG_BACK | PROXY_FLAG_PUBLISHED : 0) |
+    (spec.hasBack ? PROXY_FLAG_BACK : 0) |
+    (spec.hasBack && !isDynamic ? PROXY_FLAG_PUBLISHED : 0) |
     (options.allbackups ? PROXY_FLAG_ALL_BACKUPS : 0);
   words[row + proxyRow.PROXY_ID] = spec.id;
   words[row + proxyRow.PROXY_FRONT_MAXCONN] = spec.hasFront ? spec.maxconn : 0;
@@ -128,16 +135,33 @@ export function addProxy(shop: Workshop, spec: ProxySpec): ProxyObject {
   const state = spec.disabled ? PROXY_STATE_DISABLED : PROXY_STATE_READY;
   Atomics.store(words, row + proxyRow.PROXY_STATE, state);
   const generation = shop.proxyRows.generation(row);
-  const proxy: ProxyObject = { row, generation, spec, servers: [], listeners: [] };
-  model.proxies.push(proxy);
-  model.proxyByRow.set(row, proxy);
+  const proxy: ProxyObject = {
+    row,
+    generation,
+    version: 1,
+    isDynamic,
+    spec,
+    servers: [],
+    serversByName: new Map(),
+    listeners: [],
+  };
+  model.addProxy(proxy);
   const { binds: _binds, servers: _servers, ...head } = spec;
   shop.log.append({ kind: "proxy.add", row, generation, proxy: head });
   return proxy;
 }
 
-/** A row, a place in the balancing and a mutation for a server. @throws SluiceError: table full */
-export function addServer(shop: Workshop, backend: ProxyObject, spec: ServerSpec): ServerObject {
+/**
+ * A row, a place in the balancing and a mutation for a server.
+ * @param isDynamic made at run time: it begins in maintenance
+ * @throws SluiceError when the table is full
+ */
+export function addServer(
+  shop: Workshop,
+  backend: ProxyObject,
+  spec: ServerSpec,
+  isDynamic = false,
+): ServerObject {
   const row = shop.serverRows.take();
   if (row === 0) throw tableFull("server", shop.serverRows);
   const words = shop.tables.servers.words;
@@ -150,17 +174,27 @@ export function addServer(shop: Workshop, backend: ProxyObject, spec: ServerSpec
   words[row + serverRow.SERVER_MAXQUEUE] = spec.maxqueue;
   words[row + serverRow.SERVER_ORDER] = backend.servers.length;
   words[row + serverRow.SERVER_FLAGS] =
-    (spec.backup ? SERVER_FLAG_BACKUP : 0) | (spec.check.enabled ? SERVER_FLAG_CHECKED : 0);
+    (spec.backup ? SERVER_FLAG_BACKUP : 0) |
+    (spec.check.enabled ? SERVER_FLAG_CHECKED : 0) |
+    (isDynamic ? SERVER_FLAG_DYNAMIC : 0);
   const admin =
+    (isDynamic ? SERVER_ADMIN_FORCED_MAINT : 0) |
     (spec.disabled ? SERVER_ADMIN_CONFIG_MAINT : 0) |
     (spec.address === undefined ? SERVER_ADMIN_RESOLUTION_MAINT : 0);
   words[row + serverRow.SERVER_ADMIN_STATE] = admin;
   const isDown = spec.initState === "down" || spec.initState === "fully-down";
   Atomics.store(words, row + serverRow.SERVER_STATE, mergeState(admin, !isDown));
   const generation = shop.serverRows.generation(row);
-  const server: ServerObject = { row, generation, backend, spec };
-  backend.servers.push(server);
-  shop.model.serverByRow.set(row, server);
+  const server: ServerObject = {
+    row,
+    generation,
+    version: 1,
+    isDynamic,
+    backend,
+    spec,
+    configured: spec,
+  };
+  shop.model.addServer(server);
   const backendRow = backend.row;
   shop.log.append({ kind: "server.link", row, generation, backendRow, server: spec });
   linkServer(shop.lb, backendRow, row);
@@ -168,7 +202,12 @@ export function addServer(shop: Workshop, backend: ProxyObject, spec: ServerSpec
 }
 
 /** Sockets, a row and a mutation for a bind. @returns 0, or the errno that stopped it */
-export function addListener(shop: Workshop, frontend: ProxyObject, bind: BindSpec): number {
+export function addListener(
+  shop: Workshop,
+  frontend: ProxyObject,
+  bind: BindSpec,
+  isDynamic = false,
+): number {
   let fds: number[] = [];
   if (shop.native !== null) {
     const { global } = shop.model.plan;
@@ -189,9 +228,9 @@ export function addListener(shop: Workshop, frontend: ProxyObject, bind: BindSpe
   words[row + listenerRow.LISTENER_ID] = bind.id;
   words[row + listenerRow.LISTENER_MAXCONN] = bind.maxconn;
   Atomics.store(words, row + listenerRow.LISTENER_STATE, LISTENER_STATE_READY);
-  const listener: ListenerObject = { row, frontend, spec: bind, fds };
-  frontend.listeners.push(listener);
-  shop.model.listenerByRow.set(row, listener);
+  const generation = shop.listenerRows.generation(row);
+  const listener = { row, generation, version: 1, isDynamic, frontend, spec: bind, fds };
+  shop.model.addListener(listener);
   shop.log.append({ kind: "listener.add", row, proxyRow: frontend.row, bind, fds });
   return 0;
 }

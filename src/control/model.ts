@@ -1,30 +1,41 @@
 /**
  * The objects that control knows: proxies, listeners, servers, each with its row in the shared
- * tables. One writer: the control plane changes them, workers see rows and mutations.
+ * tables, and the indexes by which they are found. One writer: the control plane changes them,
+ * workers see rows and mutations.
  */
+import { assert } from "../base/assert.ts";
 import type { BindSpec, Plan, ProxySpec, ServerSpec } from "../tables/spec.ts";
 import type { Tables } from "../tables/tables.ts";
 
-export type ServerObject = {
+/** What all objects have. */
+type Versioned = {
   readonly row: number;
   readonly generation: number;
-  readonly backend: ProxyObject;
-  spec: ServerSpec;
+  /** Moves on with each change that somebody asked for: what compare-and-set compares. */
+  version: number;
+  /** Made at run time, not by the configuration. */
+  readonly isDynamic: boolean;
 };
 
-export type ListenerObject = {
-  readonly row: number;
+export type ServerObject = Versioned & {
+  readonly backend: ProxyObject;
+  /** As it is now: replaced as a whole when an address or the like changes. */
+  spec: ServerSpec;
+  /** As it was made, for what goes back to it (`set weight 100%`, state files). */
+  readonly configured: ServerSpec;
+};
+
+export type ListenerObject = Versioned & {
   readonly frontend: ProxyObject;
   readonly spec: BindSpec;
   /** Bound descriptors, one a worker; empty = the workers bind. */
   fds: number[];
 };
 
-export type ProxyObject = {
-  readonly row: number;
-  readonly generation: number;
+export type ProxyObject = Versioned & {
   spec: ProxySpec;
   readonly servers: ServerObject[];
+  readonly serversByName: Map<string, ServerObject>;
   readonly listeners: ListenerObject[];
 };
 
@@ -36,9 +47,60 @@ export class Model {
   readonly proxyByRow = new Map<number, ProxyObject>();
   readonly serverByRow = new Map<number, ServerObject>();
   readonly listenerByRow = new Map<number, ListenerObject>();
+  readonly frontends = new Map<string, ProxyObject>();
+  readonly backends = new Map<string, ProxyObject>();
+  readonly proxyById = new Map<number, ProxyObject>();
 
   constructor(plan: Plan, tables: Tables) {
     this.plan = plan;
     this.tables = tables;
+  }
+
+  /** Enters a proxy; a frontend and a backend may share a name. */
+  addProxy(proxy: ProxyObject): void {
+    const { name, id, hasFront, hasBack } = proxy.spec;
+    this.proxies.push(proxy);
+    this.proxyByRow.set(proxy.row, proxy);
+    if (!this.proxyById.has(id)) this.proxyById.set(id, proxy);
+    if (hasFront && !this.frontends.has(name)) this.frontends.set(name, proxy);
+    if (hasBack && !this.backends.has(name)) this.backends.set(name, proxy);
+  }
+
+  /** Takes a proxy out; it has no servers and listeners any more. O(proxies). */
+  removeProxy(proxy: ProxyObject): void {
+    assert(proxy.servers.length === 0, "removeProxy: its servers are gone");
+    assert(proxy.listeners.length === 0, "removeProxy: its listeners are gone");
+    const { name, id } = proxy.spec;
+    this.proxies.splice(this.proxies.indexOf(proxy), 1);
+    this.proxyByRow.delete(proxy.row);
+    if (this.proxyById.get(id) === proxy) this.proxyById.delete(id);
+    if (this.frontends.get(name) === proxy) this.frontends.delete(name);
+    if (this.backends.get(name) === proxy) this.backends.delete(name);
+  }
+
+  addServer(server: ServerObject): void {
+    const { servers, serversByName } = server.backend;
+    servers.push(server);
+    if (!serversByName.has(server.spec.name)) serversByName.set(server.spec.name, server);
+    this.serverByRow.set(server.row, server);
+  }
+
+  /** Takes a server out of its backend: nobody finds it any more. O(servers of the backend). */
+  removeServer(server: ServerObject): void {
+    const { servers, serversByName } = server.backend;
+    servers.splice(servers.indexOf(server), 1);
+    if (serversByName.get(server.spec.name) === server) serversByName.delete(server.spec.name);
+    this.serverByRow.delete(server.row);
+  }
+
+  addListener(listener: ListenerObject): void {
+    listener.frontend.listeners.push(listener);
+    this.listenerByRow.set(listener.row, listener);
+  }
+
+  removeListener(listener: ListenerObject): void {
+    const { listeners } = listener.frontend;
+    listeners.splice(listeners.indexOf(listener), 1);
+    this.listenerByRow.delete(listener.row);
   }
 }

@@ -80,6 +80,7 @@ const PROXY: Layout = {
         i32("algorithm", "ALGORITHM_*", "How the backend chooses a server."),
         i32("redispatch", "retries", "`option redispatch`; 0 = off."),
         i32("retries", "count", "Connection attempts after the first."),
+        i32("references", "count", "Holders that control knows of: deleted servers and the like."),
       ],
     },
     {
@@ -177,6 +178,7 @@ const SERVER: Layout = {
         i32("id", "puid", "Numeric id in the backend."),
         i32("flags", "SERVER_FLAG_* bits", "Backup and the like."),
         i32("order", "index", "Place in the configuration."),
+        i32("watched", "0 or 1", "Somebody waits for `served` to be 0: ring control then."),
       ],
     },
     {
@@ -303,6 +305,7 @@ const PROCESS: Layout = {
         i32("publishedSequence", "mutations", "Last mutation sent."),
         i32("maxconnrate", "connections per second", "`maxconnrate`; 0 = none."),
         i32("maxsessrate", "sessions per second", "`maxsessrate`; 0 = none."),
+        i32("graceWanted", "0 or 1", "Control waits for workers to apply: ring it after a batch."),
       ],
     },
     {

@@ -77,6 +77,16 @@ export function processMaxsessrate(table: Int32Array, row: number): number {
 }
 
 /**
+ * Control waits for workers to apply: ring it after a batch.
+ * Unit: 0 or 1. Writer: control.
+ */
+export const PROCESS_GRACE_WANTED = 7;
+/** Reads PROCESS.graceWanted plainly. */
+export function processGraceWanted(table: Int32Array, row: number): number {
+  return table[row + PROCESS_GRACE_WANTED]!;
+}
+
+/**
  * Client connections of the process now.
  * Unit: connections. Writer: workers, atomic add.
  */

@@ -107,6 +107,16 @@ export function proxyRetries(table: Int32Array, row: number): number {
 }
 
 /**
+ * Holders that control knows of: deleted servers and the like.
+ * Unit: count. Writer: control.
+ */
+export const PROXY_REFERENCES = 10;
+/** Reads PROXY.references plainly. */
+export function proxyReferences(table: Int32Array, row: number): number {
+  return table[row + PROXY_REFERENCES]!;
+}
+
+/**
  * Guards this group, the balancing fields of its servers, and both kinds of queue of the backend.
  * Unit: worker number + 1, 0 = free. Writer: holder of `lock`.
  */

@@ -137,6 +137,16 @@ export function serverOrder(table: Int32Array, row: number): number {
 }
 
 /**
+ * Somebody waits for `served` to be 0: ring control then.
+ * Unit: 0 or 1. Writer: control.
+ */
+export const SERVER_WATCHED = 13;
+/** Reads SERVER.watched plainly. */
+export function serverWatched(table: Int32Array, row: number): number {
+  return table[row + SERVER_WATCHED]!;
+}
+
+/**
  * Streams attached, over all workers.
  * Unit: streams. Writer: holder of the backend's lock.
  */

@@ -55,20 +55,21 @@ function modelOf(plan: Plan): Model {
     const proxy: ProxyObject = {
       row: 80 * (index + 1),
       generation: 1,
+      version: 1,
+      isDynamic: false,
       spec,
       servers: [],
+      serversByName: new Map(),
       listeners: [],
     };
-    model.proxies.push(proxy);
-    model.proxyByRow.set(proxy.row, proxy);
+    model.addProxy(proxy);
     for (const bind of spec.binds) {
-      const listener = { row: 16, frontend: proxy, spec: bind, fds: [] };
-      model.listenerByRow.set(listener.row, listener);
+      const common = { row: 16, generation: 1, version: 1, isDynamic: false };
+      model.addListener({ ...common, frontend: proxy, spec: bind, fds: [] });
     }
     for (const server of spec.servers) {
-      const object = { row: 32, generation: 5, backend: proxy, spec: server };
-      proxy.servers.push(object);
-      model.serverByRow.set(object.row, object);
+      const common = { row: 32, generation: 5, version: 1, isDynamic: false };
+      model.addServer({ ...common, backend: proxy, spec: server, configured: server });
     }
   });
   return model;

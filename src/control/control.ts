@@ -1,0 +1,49 @@
+/**
+ * The running process as whoever changes or describes it sees it: one object that the runtime API,
+ * the statistics page, signals and state files share. Made when serving begins. Main thread.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { RuntimeConfig } from "../config/runtime.ts";
+import type { Plan } from "../tables/spec.ts";
+import type { Tables } from "../tables/tables.ts";
+import type { Workshop } from "./build.ts";
+import type { Checker } from "./checks/checker.ts";
+import type { Events } from "./events.ts";
+import type { Grace } from "./life/grace.ts";
+import type { References } from "./life/references.ts";
+import type { LogPump } from "./log-pump.ts";
+import type { LogHub } from "./logs/hub.ts";
+import type { Model, ServerObject } from "./model.ts";
+import type { StateKeeper } from "./server-state.ts";
+import type { WorkerPool } from "./workers.ts";
+
+export type Control = {
+  readonly plan: Plan;
+  readonly tables: Tables;
+  readonly model: Model;
+  readonly shop: Workshop;
+  readonly pool: WorkerPool;
+  readonly pump: LogPump;
+  readonly hub: LogHub;
+  readonly keeper: StateKeeper;
+  readonly checks: Checker<ServerObject>;
+  readonly clock: Clock;
+  /** Resolves when all workers are past a mutation. */
+  readonly grace: Grace;
+  /** Who holds what beyond the look of it: servers on their way out, sessions of the API. */
+  readonly references: References;
+  /** What has changed, told to whoever waits, watches or writes state. */
+  readonly events: Events;
+  /** Defaults and settings of the configuration, for objects made at run time. */
+  readonly runtime: RuntimeConfig;
+  /** `set env` and `show env`; the process's environment as the configuration left it. */
+  readonly environment: Map<string, string>;
+  /** Lines that the start printed (`show startup-logs`). */
+  readonly startupLines: readonly string[];
+  readonly startedAtMs: number;
+  readonly startedEpochMs: number;
+  /** Limit of `set maxconn global`: what the process was started with. */
+  readonly maxconnHard: number;
+  /** Says something in the process's log. */
+  say(severity: "notice" | "warning" | "alert", text: string): void;
+};

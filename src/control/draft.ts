@@ -1,0 +1,134 @@
+/**
+ * A draft of changes: objects as they will be once the changes before have been made. Commands are
+ * checked against it before anything happens, so that a transaction is refused as a whole and a dry
+ * run says what would happen. Reads the model; writes nothing but itself.
+ */
+import { Refusal } from "../base/refusals.ts";
+import type { Json } from "../base/json.ts";
+import { PROXY_FLAG_PUBLISHED } from "../tables/generated/enums.ts";
+import { PROXY_FLAGS } from "../tables/generated/proxy.ts";
+import { SERVER_ADMIN_STATE } from "../tables/generated/server.ts";
+import type { ProxySpec, ServerSpec } from "../tables/spec.ts";
+import type { Model, ProxyObject, ServerObject } from "./model.ts";
+
+/** A backend or frontend in a draft. */
+export type DraftProxy = {
+  spec: ProxySpec;
+  /** Undefined until the change that adds it has been made. */
+  object: ProxyObject | undefined;
+  isPublished: boolean;
+  isDeleted: boolean;
+  /** Servers that this draft has looked at or made, by name. */
+  readonly servers: Map<string, DraftServer>;
+};
+
+/** A server in a draft. */
+export type DraftServer = {
+  readonly proxy: DraftProxy;
+  spec: ServerSpec;
+  object: ServerObject | undefined;
+  /** SERVER_ADMIN_* bits. */
+  admin: number;
+  isDeleted: boolean;
+};
+
+/** What a change answers once it is made. */
+export type ChangeResult = { text: string; data?: Json };
+
+/** A change that was found possible. */
+export type Change = {
+  /** What it does, for a dry run: one sentence. */
+  effect: string;
+  /** Makes it. @throws Refusal when the world has moved meanwhile; then nothing has changed */
+  apply(): ChangeResult | Promise<ChangeResult>;
+  /** Takes it back, for a transaction that fails later; undefined = it cannot fail those after it. */
+  undo?(): void | Promise<void>;
+};
+
+export class Draft {
+  readonly model: Model;
+  readonly #backends = new Map<string, DraftProxy>();
+  readonly #frontends = new Map<string, DraftProxy>();
+  /** GUIDs and ids that changes before have taken. */
+  readonly guids = new Set<string>();
+
+  constructor(model: Model) {
+    this.model = model;
+  }
+
+  /** The backend called `name`. @throws Refusal NO_BACKEND */
+  backend(name: string): DraftProxy {
+    const found = this.findBackend(name);
+    if (found === undefined) throw new Refusal("NO_BACKEND", "No such backend.");
+    return found;
+  }
+
+  /** The same, undefined where there is none. */
+  findBackend(name: string): DraftProxy | undefined {
+    return this.#find(this.#backends, this.model.backends, name);
+  }
+
+  findFrontend(name: string): DraftProxy | undefined {
+    return this.#find(this.#frontends, this.model.frontends, name);
+  }
+
+  /** The server called `name`. @throws Refusal NO_SERVER */
+  server(proxy: DraftProxy, name: string): DraftServer {
+    const found = this.findServer(proxy, name);
+    if (found === undefined) throw new Refusal("NO_SERVER", "No such server.");
+    return found;
+  }
+
+  findServer(proxy: DraftProxy, name: string): DraftServer | undefined {
+    const known = proxy.servers.get(name);
+    if (known !== undefined) return known.isDeleted ? undefined : known;
+    const object = proxy.object?.serversByName.get(name);
+    if (object === undefined) return undefined;
+    const admin = this.model.tables.servers.words[object.row + SERVER_ADMIN_STATE]!;
+    const made = { proxy, spec: object.spec, object, admin, isDeleted: false };
+    proxy.servers.set(name, made);
+    return made;
+  }
+
+  /** Enters a backend or frontend that a change will make. */
+  addProxy(spec: ProxySpec): DraftProxy {
+    const made = {
+      spec,
+      object: undefined,
+      isPublished: false,
+      isDeleted: false,
+      servers: new Map(),
+    };
+    if (spec.hasBack) this.#backends.set(spec.name, made);
+    if (spec.hasFront) this.#frontends.set(spec.name, made);
+    return made;
+  }
+
+  /** Enters a server that a change will make. */
+  addServer(proxy: DraftProxy, spec: ServerSpec, admin: number): DraftServer {
+    const made = { proxy, spec, object: undefined, admin, isDeleted: false };
+    proxy.servers.set(spec.name, made);
+    return made;
+  }
+
+  #find(
+    drafts: Map<string, DraftProxy>,
+    objects: ReadonlyMap<string, ProxyObject>,
+    name: string,
+  ): DraftProxy | undefined {
+    const known = drafts.get(name);
+    if (known !== undefined) return known.isDeleted ? undefined : known;
+    const object = objects.get(name);
+    if (object === undefined) return undefined;
+    const flags = this.model.tables.proxies.words[object.row + PROXY_FLAGS]!;
+    const made = {
+      spec: object.spec,
+      object,
+      isPublished: (flags & PROXY_FLAG_PUBLISHED) !== 0,
+      isDeleted: false,
+      servers: new Map(),
+    };
+    drafts.set(name, made);
+    return made;
+  }
+}

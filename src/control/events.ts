@@ -1,0 +1,66 @@
+/**
+ * What happens to objects, told to whoever listens: `wait`, `show events`, state files, the page.
+ * Listeners are called in the turn of the change and must not throw. Main thread.
+ */
+import type { ListenerObject, ProxyObject, ServerObject } from "./model.ts";
+
+/** One thing that happened. */
+export type ControlEvent = {
+  /** What it was; the words after it depend on it. */
+  kind:
+    | "server-added"
+    | "server-removed"
+    | "server-purged"
+    | "server-changed"
+    | "server-health"
+    | "backend-added"
+    | "backend-removed"
+    | "backend-purged"
+    | "backend-changed"
+    | "frontend-added"
+    | "frontend-removed"
+    | "frontend-changed"
+    | "listener-added"
+    | "listener-removed"
+    | "listener-changed"
+    | "counters-cleared"
+    | "globals-changed"
+    /** A server or backend that somebody watches may be idle now. */
+    | "idle"
+    | "worker-lost";
+  proxy?: ProxyObject;
+  server?: ServerObject;
+  listener?: ListenerObject;
+  /** One line for `show events`. */
+  text?: string;
+};
+
+type Listener = (event: ControlEvent) => void;
+
+export class Events {
+  readonly #listeners = new Set<Listener>();
+
+  /** @returns a function that ends it */
+  listen(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Tells everybody. A change of an object moves its version on first: see `changed`. */
+  tell(event: ControlEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** An object was changed on somebody's request. */
+  changed(
+    kind: ControlEvent["kind"],
+    object: ProxyObject | ServerObject | ListenerObject,
+    text?: string,
+  ): void {
+    object.version++;
+    const said = text === undefined ? {} : { text };
+    if ("servers" in object) this.tell({ kind, proxy: object, ...said });
+    else if ("backend" in object) this.tell({ kind, server: object, proxy: object.backend, ...said });
+    else this.tell({ kind, listener: object, proxy: object.frontend, ...said });
+  }
+}
