@@ -58,7 +58,7 @@ class Assembler {
         `can hold.`;
       this.#context.report.add("alert", undefined, text);
     }
-    return { version: 1, global, sluice: this.#options.sluice, proxies };
+    return { version: 1, global, sluice: this.#options.sluice, proxies, pages: [] };
   }
 
   /** Skipped sections keep their numbers, so that the others have the ones HAProxy gives. */

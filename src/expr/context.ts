@@ -6,6 +6,7 @@
  */
 import type { IpAddress } from "../base/address.ts";
 import type { AddressField, IntegerField, ProxyField, ServerField, TextField } from "./keyword.ts";
+import type { HttpRequest } from "./request.ts";
 
 /** What samples are fetched from. */
 export interface SampleContext {
@@ -27,6 +28,8 @@ export interface SampleContext {
   acceptedMicros(): number;
   /** 32 random bits, unsigned. Not for secrets. */
   random32(): number;
+  /** The HTTP request, where the evaluation is about one (statistics pages). */
+  readonly request?: HttpRequest;
 }
 
 /** What log formats need beyond samples. */

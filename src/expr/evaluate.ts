@@ -8,4 +8,5 @@ export { compileSample, type SampleFunction } from "./fetch.ts";
 export type { AddressField, IntegerField, ProxyField, ServerField, TextField } from "./keyword.ts";
 export { compileLogFormat, type LogFormatFunction } from "./log-format.ts";
 export { compileAcl, compileCondition, type Test } from "./match.ts";
+export type { HttpRequest } from "./request.ts";
 export { castSample, Sample, sampleBytes, sampleText } from "./sample.ts";

@@ -266,7 +266,92 @@ export type ProxySpec = {
   fullconn: number;
   /** Default of `source` for servers of this backend. */
   source?: SourceSpec;
+  /** State file to read at the start, `load-server-state-from-file`; undefined = none. */
+  serverStateFile?: ServerStateFileSpec;
   origin: Origin;
+};
+
+/** `global`: the process's file. `local`: one of the backend's own, as a full path. */
+export type ServerStateFileSpec = { kind: "global" } | { kind: "local"; path: string };
+
+/** A rule on requests to a page, in file order: the first that ends the look decides. */
+export type PageRuleSpec = {
+  action:
+    | { kind: "allow" }
+    /** `deny`, `reject` and their kin: an answer with this status. */
+    | { kind: "deny"; status: number }
+    /** `auth [realm …]`: asks for a login (401). */
+    | { kind: "auth"; realm?: string }
+    /** `return`: a fixed answer. */
+    | { kind: "return"; status: number; contentType?: string; text: string }
+    /** `redirect location …`. */
+    | { kind: "redirect"; status: number; location: string }
+    /** `use-service prometheus-exporter`. */
+    | { kind: "prometheus" };
+  /** Undefined = always. */
+  condition?: Condition;
+  origin: Origin;
+};
+
+/** The statistics page of a section: manual 4.2, `stats …`. */
+export type StatsPageSpec = {
+  /** Prefix of the request's target, query included: `/haproxy?stats`. */
+  uri: string;
+  realm: string;
+  /** Who may log in; empty = no login. */
+  users: { name: string; password: string }[];
+  /** Seconds between reloads that the page suggests; 0 = none. */
+  refreshSeconds: number;
+  /** Names of the only proxies to show; empty = all. `.` is already this section's name. */
+  scopes: string[];
+  showVersion: boolean;
+  showLegends: boolean;
+  showModules: boolean;
+  /** `show-node`, the global node name already put in; undefined = not shown. */
+  showNode?: string;
+  /** `show-desc`, the global description already put in; undefined = not shown. */
+  showDescription?: string;
+  /** `stats http-request …` (`allow`, `deny`, `auth`): asked before `users`. */
+  rules: PageRuleSpec[];
+  /** `stats admin`: changes are allowed where one of these is true; empty = never. */
+  admin: Condition[];
+};
+
+/**
+ * A `frontend` or `listen` in mode http that answers about this process itself: statistics, a
+ * monitor, metrics. A request meets, in this order: `monitorUri`, `rules`, `stats.uri`, else 404.
+ * Its number counts among those of the proxies.
+ */
+export type PageSpec = Pick<
+  ProxySpec,
+  | "name"
+  | "id"
+  | "guid"
+  | "description"
+  | "disabled"
+  | "binds"
+  | "maxconn"
+  | "backlog"
+  | "logs"
+  | "logTag"
+  | "origin"
+> & {
+  section: "frontend" | "listen";
+  timeouts: {
+    /** `timeout client`. */
+    client: number;
+    /** `timeout http-request`; unset = the client's. */
+    httpRequest: number;
+    /** `timeout http-keep-alive`; unset = `httpRequest`. */
+    httpKeepAlive: number;
+  };
+  dontlognull: boolean;
+  /** Answers 200 there, or 503 where one of `monitorFail` is true. Exact match of the path. */
+  monitorUri?: string;
+  monitorFail: Condition[];
+  /** `http-request` rules that say who gets what. */
+  rules: PageRuleSpec[];
+  stats?: StatsPageSpec;
 };
 
 /** One `stats socket` line: used by the runtime API. */
@@ -322,6 +407,8 @@ export type GlobalSpec = {
   statsMaxconn: number;
   serverStateFile?: string;
   serverStateBase?: string;
+  /** Counters to begin with, as `dump stats-file` writes them. */
+  statsFile?: string;
   /** `setenv` and its kin, already applied to this final environment. */
   environment: Record<string, string>;
   noreuseport: boolean;
@@ -340,4 +427,6 @@ export type Plan = {
   global: GlobalSpec;
   sluice: SluiceSpec;
   proxies: ProxySpec[];
+  /** Statistics and monitor pages; not among `proxies`. */
+  pages: PageSpec[];
 };

@@ -35,7 +35,7 @@ export function makePlan(options: SimOptions): Plan {
     last.defaultBackend = { name: first.name, origin: ORIGIN };
   }
   const sluice = { logLevel: "error", logFormat: "off" } as const;
-  return { version: 1, global: {} as GlobalSpec, sluice, proxies };
+  return { version: 1, global: {} as GlobalSpec, sluice, proxies, pages: [] };
 }
 
 /** A `listen` section, or a frontend. */

@@ -22,7 +22,7 @@ function build(options: Partial<ProxyOptions>, servers = 4): Workshop {
   const specs = all.servers.map((one, i) => makeServer(one, `s${i + 1}`, i + 1, 9000 + i));
   const proxies = [makeProxySpec(all, 0, specs)];
   const sluice = { logLevel: "error", logFormat: "off" } as const;
-  const plan = { version: 1, global: {} as never, sluice, proxies } as const;
+  const plan = { version: 1, global: {} as never, sluice, proxies, pages: [] } as const;
   const shop = makeWorkshop(plan, tables, lb, new MutationLog(tables, () => {}), null, 2);
   expect(buildPlan(shop)).toEqual([]);
   return shop;

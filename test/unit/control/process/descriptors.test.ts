@@ -24,6 +24,7 @@ function decide(
     global,
     sluice: { logLevel: "info", logFormat: "off" },
     proxies: [],
+    pages: [],
   };
   const raise = (wanted: number): number => {
     raised.push(wanted);
