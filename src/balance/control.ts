@@ -144,12 +144,16 @@ export function linkServer(lb: Lb, backendRow: number, serverRow: number): void 
 
 /**
  * Takes a server off the backend's list. It must be out of use (`refreshServer` with a state other
- * than up), serve nobody and be waited for by nobody. O(n).
+ * than up). O(n).
+ * @returns false, and nothing has changed, when it serves somebody or is waited for
  */
-export function unlinkServer(lb: Lb, backendRow: number, serverRow: number): void {
+export function unlinkServer(lb: Lb, backendRow: number, serverRow: number): boolean {
   lockBackend(lb, backendRow);
-  assert(lb.servers[serverRow + SERVER_SERVED] === 0, "unlinkServer: serves nobody");
-  assert(lb.servers[serverRow + SERVER_QUEUE_LENGTH] === 0, "unlinkServer: nobody waits for it");
+  const served = lb.servers[serverRow + SERVER_SERVED]!;
+  if (served !== 0 || lb.servers[serverRow + SERVER_QUEUE_LENGTH] !== 0) {
+    unlockBackend(lb, backendRow, false);
+    return false;
+  }
   assert(lb.servers[serverRow + SERVER_HEAP_INDEX] === 0, "unlinkServer: out of use");
   const rows = serverRows(lb, backendRow);
   const at = rows.indexOf(serverRow);
@@ -157,6 +161,7 @@ export function unlinkServer(lb: Lb, backendRow: number, serverRow: number): voi
   rows.copyWithin(at, at + 1);
   lb.proxies[backendRow + PROXY_SERVER_COUNT] = rows.length - 1;
   unlockBackend(lb, backendRow, false);
+  return true;
 }
 
 function growList(lb: Lb, backendRow: number): void {

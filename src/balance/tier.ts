@@ -7,6 +7,7 @@
 import {
   PROXY_FLAG_ALL_BACKUPS,
   SERVER_FLAG_BACKUP,
+  SERVER_FLAG_NEW,
   SERVER_STATE_UP,
 } from "../tables/generated/enums.ts";
 import {
@@ -41,7 +42,8 @@ export type Tier = {
 export function isUsable(lb: Lb, serverRow: number): boolean {
   return (
     lb.servers[serverRow + SERVER_STATE] === SERVER_STATE_UP &&
-    lb.servers[serverRow + SERVER_WEIGHT]! > 0
+    lb.servers[serverRow + SERVER_WEIGHT]! > 0 &&
+    (lb.servers[serverRow + SERVER_FLAGS]! & SERVER_FLAG_NEW) === 0
   );
 }
 

@@ -21,6 +21,7 @@ import {
   SERVER_FLAG_BACKUP,
   SERVER_FLAG_CHECKED,
   SERVER_FLAG_DYNAMIC,
+  SERVER_FLAG_NEW,
 } from "../tables/generated/enums.ts";
 import * as listenerRow from "../tables/generated/listener.ts";
 import * as proxyRow from "../tables/generated/proxy.ts";
@@ -31,6 +32,7 @@ import { bindListener, tryBind } from "./listen.ts";
 import type { ProxyObject, ServerObject } from "./model.ts";
 import { Model } from "./model.ts";
 import type { MutationLog } from "./mutation-log.ts";
+import { headOf } from "./replay.ts";
 import { RowAllocator } from "./rows.ts";
 import { mergeState } from "./server-state.ts";
 
@@ -146,8 +148,7 @@ export function addProxy(shop: Workshop, spec: ProxySpec, isDynamic = false): Pr
     listeners: [],
   };
   model.addProxy(proxy);
-  const { binds: _binds, servers: _servers, ...head } = spec;
-  shop.log.append({ kind: "proxy.add", row, generation, proxy: head });
+  shop.log.append({ kind: "proxy.add", row, generation, proxy: headOf(spec) });
   return proxy;
 }
 
@@ -176,7 +177,7 @@ export function addServer(
   words[row + serverRow.SERVER_FLAGS] =
     (spec.backup ? SERVER_FLAG_BACKUP : 0) |
     (spec.check.enabled ? SERVER_FLAG_CHECKED : 0) |
-    (isDynamic ? SERVER_FLAG_DYNAMIC : 0);
+    (isDynamic ? SERVER_FLAG_DYNAMIC | SERVER_FLAG_NEW : 0);
   const admin =
     (isDynamic ? SERVER_ADMIN_FORCED_MAINT : 0) |
     (spec.disabled ? SERVER_ADMIN_CONFIG_MAINT : 0) |

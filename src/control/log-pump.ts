@@ -21,6 +21,8 @@ export class LogPump {
   private readonly droppedSeen: number[];
   /** Records lost because a ring was full. */
   dropped = 0;
+  /** Called each time the bell has rung: workers ring it for other reasons too. */
+  onRing: () => void = () => {};
 
   /**
    * @param handle is given each record
@@ -56,6 +58,7 @@ export class LogPump {
     for (;;) {
       const bell = Atomics.load(words, row + WORKER_BELL);
       Atomics.store(words, row + WORKER_BELL_ARMED, 1);
+      this.onRing();
       if (this.drain() >= BATCH) {
         this.yieldTurn(() => this.start());
         return;

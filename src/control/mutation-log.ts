@@ -1,6 +1,7 @@
 /**
- * The ordered log of structural changes, as control writes it: kept whole, so that a worker that
- * starts later begins where the others are, and sent to all that run.
+ * The ordered log of structural changes, as control writes it: numbered, sent to all workers that
+ * run. It is not kept: a worker that starts later is given the objects as they are by then, as a
+ * log that makes them (`replay.ts`), and everything after.
  */
 import { PROCESS_PUBLISHED_SEQUENCE } from "../tables/generated/process.ts";
 import { MUTATION_VERSION } from "../tables/mutations.ts";
@@ -8,33 +9,35 @@ import type { Mutation, MutationRecord } from "../tables/mutations.ts";
 import type { Tables } from "../tables/tables.ts";
 
 export class MutationLog {
-  private readonly tables: Tables;
-  /** Everything since the start. */
-  readonly records: MutationRecord[] = [];
-  private unsent: MutationRecord[] = [];
-  private readonly send: (records: MutationRecord[]) => void;
+  readonly #tables: Tables;
+  readonly #send: (records: MutationRecord[]) => void;
+  #unsent: MutationRecord[] = [];
+  #sequence = 0;
 
   /** @param send delivers a batch to all running workers, in order */
   constructor(tables: Tables, send: (records: MutationRecord[]) => void) {
-    this.tables = tables;
-    this.send = send;
+    this.#tables = tables;
+    this.#send = send;
+  }
+
+  /** Number of the last change. */
+  get sequence(): number {
+    return this.#sequence;
   }
 
   /** Adds one change. @returns its sequence number */
   append(mutation: Mutation): number {
-    const sequence = this.records.length + 1;
-    const record = { version: MUTATION_VERSION, sequence, mutation };
-    this.records.push(record);
-    this.unsent.push(record);
-    return sequence;
+    this.#sequence++;
+    this.#unsent.push({ version: MUTATION_VERSION, sequence: this.#sequence, mutation });
+    return this.#sequence;
   }
 
   /** Sends what was appended since the last flush. */
   flush(): void {
-    if (this.unsent.length === 0) return;
-    const batch = this.unsent;
-    this.unsent = [];
-    this.tables.process.words[PROCESS_PUBLISHED_SEQUENCE] = batch.at(-1)!.sequence;
-    this.send(batch);
+    if (this.#unsent.length === 0) return;
+    const batch = this.#unsent;
+    this.#unsent = [];
+    this.#tables.process.words[PROCESS_PUBLISHED_SEQUENCE] = this.#sequence;
+    this.#send(batch);
   }
 }

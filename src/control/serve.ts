@@ -28,6 +28,7 @@ import { LogPump } from "./log-pump.ts";
 import type { RecordHandler } from "./log-pump.ts";
 import type { ListenerObject, Model } from "./model.ts";
 import { MutationLog } from "./mutation-log.ts";
+import { replayOf } from "./replay.ts";
 import { WorkerPool } from "./workers.ts";
 
 /** What the process around it provides. */
@@ -85,7 +86,8 @@ export async function startServing(plan: Plan, hooks: ServeHooks): Promise<Servi
     pool?.broadcast({ type: "mutations", batch: packMutations(records) }),
   );
   const shop = makeWorkshop(plan, tables, lb, log, native, hooks.workers);
-  log.append({ kind: "globals", globals: globalsOf(plan) });
+  const globals = globalsOf(plan);
+  log.append({ kind: "globals", globals });
   const failures = buildPlan(shop);
   if (failures.length > 0) {
     releaseBound(shop);
@@ -100,7 +102,11 @@ export async function startServing(plan: Plan, hooks: ServeHooks): Promise<Servi
   });
   pool = new WorkerPool(tables, lb, hooks.workerUrl, {
     notice: hooks.notice,
-    log: () => (isOpen ? log.records : []),
+    log: () => {
+      if (!isOpen) return [];
+      log.flush();
+      return replayOf(shop.model, globals, log.sequence);
+    },
     rows: () => ({
       proxyRows: shop.model.proxyByRow.keys(),
       listenerRows: shop.model.listenerByRow.keys(),
@@ -114,7 +120,7 @@ export async function startServing(plan: Plan, hooks: ServeHooks): Promise<Servi
   hooks.beforeTraffic(shop);
   isOpen = true;
   log.flush();
-  await allApplied(tables, hooks.workers, log.records.length);
+  await allApplied(tables, hooks.workers, log.sequence);
   const pump = new LogPump(tables, hooks.logs.handle, hooks.logs.flush, onNextTurn);
   pump.start();
   return makeServing({ shop, pool, pump, done, finish });

@@ -3,6 +3,7 @@
  * filled the shared rows before; the worker publishes how far it has come.
  */
 import { assert, describeError } from "../base/assert.ts";
+import { PROCESS_GRACE_WANTED } from "../tables/generated/process.ts";
 import { WORKER_APPLIED_SEQUENCE, WORKER_STRIDE } from "../tables/generated/worker.ts";
 import { MUTATION_VERSION } from "../tables/mutations.ts";
 import type { Mutation, MutationRecord } from "../tables/mutations.ts";
@@ -12,11 +13,16 @@ import { ListenerView, ProxyView, ServerView } from "./views.ts";
 
 /** Applies records in order and publishes the last one's sequence number. */
 export function applyMutations(engine: Engine, records: readonly MutationRecord[]): void {
+  const { words } = engine.tables.workers;
   for (const record of records) {
     assert(record.version === MUTATION_VERSION, "applyMutations: a version that is known");
     applyOne(engine, record.mutation);
     const at = engine.worker * WORKER_STRIDE + WORKER_APPLIED_SEQUENCE;
-    Atomics.store(engine.tables.workers.words, at, record.sequence);
+    Atomics.store(words, at, record.sequence);
+  }
+  // Whoever waits for the grace period looks again.
+  if (Atomics.load(engine.tables.process.words, PROCESS_GRACE_WANTED) === 1) {
+    engine.environment.ringControl();
   }
 }
 
@@ -144,6 +150,8 @@ function closeListener(engine: Engine, row: number): void {
   view.socket = null;
   for (const conduit of view.parked.splice(0)) conduit.close();
   engine.listeners.delete(row);
+  const { listeners } = view.proxy;
+  listeners.splice(listeners.indexOf(view), 1);
 }
 
 function stopAccepting(engine: Engine): void {

@@ -81,6 +81,7 @@ const PROXY: Layout = {
         i32("redispatch", "retries", "`option redispatch`; 0 = off."),
         i32("retries", "count", "Connection attempts after the first."),
         i32("references", "count", "Holders that control knows of: deleted servers and the like."),
+        i32("watched", "0 or 1", "Somebody waits for its streams to end: ring control then."),
       ],
     },
     {
@@ -578,6 +579,7 @@ export const ENUMS: readonly {
       ["BACKUP", 1, "used when no active server is"],
       ["CHECKED", 2, "has a health check"],
       ["DYNAMIC", 4, "added at run time"],
+      ["NEW", 8, "some worker may not know it yet: it is not chosen"],
     ],
   },
   {
@@ -586,6 +588,8 @@ export const ENUMS: readonly {
     values: [
       ["FREE", 0, "the row is not in use"],
       ["READY", 1, "accepts"],
+      ["PAUSED", 2, "keeps its sockets, accepts nothing: `disable frontend`"],
+      ["CLOSED", 3, "its sockets are closed; the row is freed when its streams have ended"],
     ],
   },
   {

@@ -10,6 +10,8 @@ import { addServer } from "../../src/control/build.ts";
 import { resetWorkerRow, returnConnections } from "../../src/control/burial.ts";
 import type { ProxyObject } from "../../src/control/model.ts";
 import {
+  LISTENER_STATE_PAUSED,
+  LISTENER_STATE_READY,
   SERVER_STATE_DOWN,
   SERVER_STATE_DRAIN,
   SERVER_STATE_MAINT,
@@ -18,6 +20,7 @@ import {
   WORKER_STATE_RUNNING,
   WORKER_STATE_STARTING,
 } from "../../src/tables/generated/enums.ts";
+import { LISTENER_STATE } from "../../src/tables/generated/listener.ts";
 import { PROCESS_STOPPING } from "../../src/tables/generated/process.ts";
 import { PROXY_HEAP_COUNT, PROXY_LOCK, PROXY_SERVED } from "../../src/tables/generated/proxy.ts";
 import { QUEUE_STATE, QUEUE_STRIDE, QUEUE_WORKER } from "../../src/tables/generated/queue.ts";
@@ -123,7 +126,7 @@ export function addAtRunTime(world: World): boolean {
   shop.log.flush();
   // A server is used when all workers know it: control waits for the grace period.
   setState(world, world.servers.at(-1)!, SERVER_STATE_MAINT);
-  world.pendingStart.push({ server: world.servers.at(-1)!, sequence: shop.log.records.length });
+  world.pendingStart.push({ server: world.servers.at(-1)!, sequence: shop.log.sequence });
   world.marks.hit("server added");
   return true;
 }
@@ -160,7 +163,7 @@ export function removeAtRunTime(world: World): boolean {
   server.isGone = true;
   const sequence = shop.log.append({ kind: "server.unlink", row });
   shop.log.flush();
-  shop.model.serverByRow.delete(row);
+  shop.model.removeServer(server.object);
   world.pendingFree.push({ row, sequence });
   world.marks.hit("server removed");
   return true;
@@ -216,6 +219,8 @@ export function switchListener(world: World, kind: "listener.pause" | "listener.
   const rows = [...world.shop.model.listenerByRow.keys()];
   const row = world.choices.pick(rows);
   world.trace(() => `control: ${kind} ${row}`);
+  const state = kind === "listener.pause" ? LISTENER_STATE_PAUSED : LISTENER_STATE_READY;
+  world.tables.listeners.words[row + LISTENER_STATE] = state;
   world.mutationLog.append({ kind, row });
   world.mutationLog.flush();
   return true;

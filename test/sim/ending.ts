@@ -3,14 +3,14 @@
  * finish what they do, time passes. Then everything must be over and back at zero.
  */
 import { STREAM_FREE } from "../../src/data/stream.ts";
-import { SERVER_STATE_UP } from "../../src/tables/generated/enums.ts";
+import { LISTENER_STATE_READY, SERVER_STATE_UP } from "../../src/tables/generated/enums.ts";
 import {
   FRONT_COUNT_BYTES_IN,
   FRONT_COUNT_BYTES_OUT,
   FRONT_COUNT_CONNECTIONS,
   FRONT_COUNT_STRIDE,
 } from "../../src/tables/generated/front-count.ts";
-import { LISTENER_CURRENT } from "../../src/tables/generated/listener.ts";
+import { LISTENER_CURRENT, LISTENER_STATE } from "../../src/tables/generated/listener.ts";
 import { PROCESS_CURRENT } from "../../src/tables/generated/process.ts";
 import {
   PROXY_BACK_CURRENT,
@@ -86,6 +86,7 @@ function putRight(world: World): void {
     return;
   }
   for (const row of world.shop.model.listenerByRow.keys()) {
+    world.tables.listeners.words[row + LISTENER_STATE] = LISTENER_STATE_READY;
     world.mutationLog.append({ kind: "listener.resume", row });
   }
   world.mutationLog.flush();

@@ -4,6 +4,7 @@
  */
 import type { Ticker } from "../../src/base/clock.ts";
 import type { Conduit } from "../../src/conduit/conduit.ts";
+import { replayOf } from "../../src/control/replay.ts";
 import { applyMutations } from "../../src/data/apply.ts";
 import { Engine } from "../../src/data/engine.ts";
 import type { Environment } from "../../src/data/engine.ts";
@@ -31,7 +32,7 @@ export type Backlog = { port: number; worker: number; clients: SimClient[] };
 /** What control sends, and whom it tells how many streams were shut down. */
 export type Message = ToWorker;
 
-const GLOBALS: WorkerGlobals = {
+export const GLOBALS: WorkerGlobals = {
   bufsize: 16_384,
   rcvbufClient: 0,
   rcvbufServer: 0,
@@ -279,6 +280,9 @@ export class SimWorker {
     this.isBuried = false;
     this.hasStopped = false;
     this.engine = this.makeEngine();
-    applyMutations(this.engine, this.world.mutationLog.records);
+    applyMutations(
+      this.engine,
+      replayOf(this.world.shop.model, GLOBALS, this.world.mutationLog.sequence),
+    );
   }
 }

@@ -5,7 +5,8 @@
  */
 import { leaveQueue, leaveServer } from "../../balance/choose.ts";
 import { assert } from "../../base/assert.ts";
-import { PROXY_BACK_CURRENT } from "../../tables/generated/proxy.ts";
+import { PROXY_BACK_CURRENT, PROXY_WATCHED } from "../../tables/generated/proxy.ts";
+import { SERVER_SERVED, SERVER_WATCHED } from "../../tables/generated/server.ts";
 import { releaseFront } from "../accept/admission.ts";
 import { writeLogRecord } from "../log/record.ts";
 import { STREAM_FREE } from "../stream.ts";
@@ -45,6 +46,10 @@ export function leaveServerInOrder(stream: Stream): void {
   assert(server.streamCount >= 0, "leaveServerInOrder: a list is never shorter than empty");
   const { engine } = stream;
   engine.deferGrant(leaveServer(engine.balance, server.backend.row, server.row));
+  const words = engine.tables.servers.words;
+  if (words[server.row + SERVER_SERVED] === 0 && Atomics.load(words, server.row + SERVER_WATCHED)) {
+    engine.environment.ringControl();
+  }
 }
 
 /**
@@ -73,8 +78,11 @@ export function endStream(stream: Stream, cause: number, phase: number, isAbort:
   }
   if (stream.isAttached) leaveServerInOrder(stream);
   if (stream.backend !== null) {
-    Atomics.sub(engine.tables.proxies.words, stream.backend.row + PROXY_BACK_CURRENT, 1);
+    const words = engine.tables.proxies.words;
+    const { row } = stream.backend;
+    const isLast = Atomics.sub(words, row + PROXY_BACK_CURRENT, 1) === 1;
     countBackendCurrent(engine, stream.backend, -1);
+    if (isLast && Atomics.load(words, row + PROXY_WATCHED) !== 0) engine.environment.ringControl();
   }
   const listener = stream.listener!;
   clearStream(stream);

@@ -6,7 +6,13 @@ import { assert } from "../../base/assert.ts";
 import type { LogContext, SampleContext } from "../../expr/context.ts";
 import { compileCondition, compileLogFormat } from "../../expr/evaluate.ts";
 import type { Condition } from "../../tables/expression.ts";
-import { PROXY_BACK_CURRENT, PROXY_BACK_CURRENT_MAX } from "../../tables/generated/proxy.ts";
+import { PROXY_FLAG_PUBLISHED, PROXY_STATE_DISABLED } from "../../tables/generated/enums.ts";
+import {
+  PROXY_BACK_CURRENT,
+  PROXY_BACK_CURRENT_MAX,
+  PROXY_FLAGS,
+  PROXY_STATE,
+} from "../../tables/generated/proxy.ts";
 import { CAUSE_SERVER, PHASE_CONNECT } from "../account/causes.ts";
 import { countBackend, countBackendCurrent } from "../account/counters.ts";
 import { endStream } from "../account/end.ts";
@@ -49,17 +55,34 @@ function chooseBackend(stream: Stream): ProxyView | null {
   const { frontend } = stream;
   const route = frontend.route ?? compileRoute(stream.engine, frontend);
   const { rules } = route;
-  if (rules.length === 0) return route.fallback;
+  if (rules.length === 0) return fallbackOf(stream.engine, route);
   const context = StreamContext.of(stream);
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i]!;
     if (rule.test !== null && !rule.test(context)) continue;
-    if (rule.backend !== null) return rule.backend;
+    // A backend that takes no traffic: manual 4.2 `use_backend`, the next rules are tried.
+    if (rule.backend !== null) {
+      if (isOpen(stream.engine, rule.backend)) return rule.backend;
+      continue;
+    }
     assert(rule.name !== null, "route: a rule has a backend or a way to name one");
     // A name that no backend has: manual 4.2 `use_backend`, the default backend is used.
-    return stream.engine.backendsByName.get(rule.name(context)) ?? route.fallback;
+    const named = stream.engine.backendsByName.get(rule.name(context));
+    if (named === undefined) return fallbackOf(stream.engine, route);
+    if (isOpen(stream.engine, named)) return named;
   }
-  return route.fallback;
+  return fallbackOf(stream.engine, route);
+}
+
+/** Takes the backend traffic? Disabled and unpublished ones do not. */
+function isOpen(engine: Engine, { row }: ProxyView): boolean {
+  const words = engine.tables.proxies.words;
+  if ((words[row + PROXY_FLAGS]! & PROXY_FLAG_PUBLISHED) === 0) return false;
+  return words[row + PROXY_STATE] !== PROXY_STATE_DISABLED;
+}
+
+function fallbackOf(engine: Engine, { fallback }: Route): ProxyView | null {
+  return fallback !== null && isOpen(engine, fallback) ? fallback : null;
 }
 
 function compileRoute(engine: Engine, frontend: ProxyView): Route {

@@ -149,12 +149,15 @@ export const SERVER_FLAG_BACKUP = 1;
 export const SERVER_FLAG_CHECKED = 2;
 /** added at run time */
 export const SERVER_FLAG_DYNAMIC = 4;
+/** some worker may not know it yet: it is not chosen */
+export const SERVER_FLAG_NEW = 8;
 /** Name of a SERVER_FLAG value, for people. */
 export function nameServerFlag(value: number): string {
   const names: string[] = [];
   if ((value & SERVER_FLAG_BACKUP) !== 0) names.push("backup");
   if ((value & SERVER_FLAG_CHECKED) !== 0) names.push("checked");
   if ((value & SERVER_FLAG_DYNAMIC) !== 0) names.push("dynamic");
+  if ((value & SERVER_FLAG_NEW) !== 0) names.push("new");
   return names.join("|") || "none";
 }
 
@@ -162,6 +165,10 @@ export function nameServerFlag(value: number): string {
 export const LISTENER_STATE_FREE = 0;
 /** accepts */
 export const LISTENER_STATE_READY = 1;
+/** keeps its sockets, accepts nothing: `disable frontend` */
+export const LISTENER_STATE_PAUSED = 2;
+/** its sockets are closed; the row is freed when its streams have ended */
+export const LISTENER_STATE_CLOSED = 3;
 /** Name of a LISTENER_STATE value, for people. */
 export function nameListenerState(value: number): string {
   switch (value) {
@@ -169,6 +176,10 @@ export function nameListenerState(value: number): string {
       return "free";
     case LISTENER_STATE_READY:
       return "ready";
+    case LISTENER_STATE_PAUSED:
+      return "paused";
+    case LISTENER_STATE_CLOSED:
+      return "closed";
     default:
       return String(value);
   }

@@ -117,6 +117,16 @@ export function proxyReferences(table: Int32Array, row: number): number {
 }
 
 /**
+ * Somebody waits for its streams to end: ring control then.
+ * Unit: 0 or 1. Writer: control.
+ */
+export const PROXY_WATCHED = 11;
+/** Reads PROXY.watched plainly. */
+export function proxyWatched(table: Int32Array, row: number): number {
+  return table[row + PROXY_WATCHED]!;
+}
+
+/**
  * Guards this group, the balancing fields of its servers, and both kinds of queue of the backend.
  * Unit: worker number + 1, 0 = free. Writer: holder of `lock`.
  */
