@@ -60,7 +60,8 @@ export class Events {
     object.version++;
     const said = text === undefined ? {} : { text };
     if ("servers" in object) this.tell({ kind, proxy: object, ...said });
-    else if ("backend" in object) this.tell({ kind, server: object, proxy: object.backend, ...said });
+    else if ("backend" in object)
+      this.tell({ kind, server: object, proxy: object.backend, ...said });
     else this.tell({ kind, listener: object, proxy: object.frontend, ...said });
   }
 }

@@ -73,6 +73,8 @@ export class WorkerPool {
   private isClosing = false;
   /** Threads that died and were replaced since the start. */
   losses = 0;
+  /** Called when a dead worker has been buried. */
+  onLost: () => void = () => {};
 
   /** @param url of the worker's entry module */
   constructor(tables: Tables, lb: Lb, url: URL, events: PoolEvents) {
@@ -195,6 +197,7 @@ export class WorkerPool {
     this.losses++;
     const { streams, slots } = this.bury(worker);
     this.wakeAll();
+    this.onLost();
     const text = `Worker ${worker} is gone (exit code ${code}): ${streams} connections lost, `;
     if (this.isStopping()) {
       // Its listeners are closed already, and its streams are gone with it.

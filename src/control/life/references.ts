@@ -4,10 +4,10 @@
  * that server gives it back. Main thread.
  */
 import { assert } from "../../base/assert.ts";
-import { PROXY_REFERENCES } from "../../tables/generated/proxy.ts";
 import type { Holder } from "../../base/refusals.ts";
-import type { ProxyObject } from "../model.ts";
+import { PROXY_REFERENCES } from "../../tables/generated/proxy.ts";
 import type { Tables } from "../../tables/tables.ts";
+import type { ProxyObject } from "../model.ts";
 
 /** One reference; given back once. */
 export type Reference = { readonly proxy: ProxyObject; readonly holder: Holder };

@@ -6,17 +6,20 @@
  */
 import { unlinkSync, writeFileSync } from "node:fs";
 
-import { describeError } from "../../base/assert.ts";
+import { assert, describeError } from "../../base/assert.ts";
 import { sleepMs, systemClock } from "../../base/clock.ts";
 import { errorRemedy, errorText, SluiceError } from "../../base/errors.ts";
 import { BIND_ATTEMPTS_MAX, WORKERS_MAX } from "../../base/limits.ts";
 import { random32 } from "../../base/prng.ts";
 import { nativeModule, nativeReason } from "../../conduit/native.ts";
 import { automaticFullconn, hasListener } from "../../config/plan.ts";
+import type { RuntimeConfig } from "../../config/runtime.ts";
 import { readTextOrNone } from "../../config/system.ts";
 import type { Plan } from "../../tables/spec.ts";
 import { startChecks } from "../checks/start.ts";
+import type { Control } from "../control.ts";
 import { LogHub } from "../logs/hub.ts";
+import { makeControl } from "../make-control.ts";
 import { BindError, startServing } from "../serve.ts";
 import type { Serving } from "../serve.ts";
 import type { StateKeeper } from "../server-state.ts";
@@ -40,12 +43,29 @@ import { systemLibc } from "./system-libc.ts";
 const BIND_PAUSE_MS = 10;
 const EADDRINUSE = 98;
 
+/**
+ * Something that serves beside the traffic: the runtime API, statistics pages. Its sockets are
+ * opened with the others, before privileges drop; it answers once there is something to describe.
+ */
+export type Service = {
+  /** @throws SluiceError when a socket cannot be had */
+  open(plan: Plan, warn: (text: string) => void): OpenService | Promise<OpenService>;
+};
+
+/** A service whose sockets are open. */
+export type OpenService = {
+  serve(control: Control): void;
+  /** The process ends. */
+  close(): void;
+};
+
 /** Runs a start or a check. @returns the exit code of the process */
 export async function runStart(
   options: RunOptions,
   argv: readonly string[],
   workerUrl: URL,
   output: Output,
+  services: readonly Service[] = [],
 ): Promise<number> {
   const readyFd = takeReadyDescriptor();
   output.isQuiet = options.quiet;
@@ -73,7 +93,9 @@ export async function runStart(
   }
   output.level = loaded.plan.sluice.logLevel;
   try {
-    return await serve({ plan: loaded.plan, options, workerUrl, output, readyFd, demo });
+    const { plan, runtime, lines: startupLines } = loaded;
+    const input = { plan, runtime, startupLines, services };
+    return await serve({ ...input, options, workerUrl, output, readyFd, demo });
   } catch (error) {
     return tellEnd(output, error instanceof SluiceError ? error : unexpected(error));
   }
@@ -92,6 +114,9 @@ function unexpected(error: unknown): SluiceError {
 
 type ServeInput = {
   plan: Plan;
+  runtime: RuntimeConfig;
+  startupLines: readonly string[];
+  services: readonly Service[];
   options: RunOptions;
   workerUrl: URL;
   output: Output;
@@ -111,13 +136,11 @@ async function serve(input: ServeInput): Promise<number> {
   const journal = new Journal(output);
   catchFaults(journal);
   const signals = new Signals();
-  const serving = await bindAndServe(input, journal, workers, maxconn);
-  if (plan.global.statsSockets.length > 0 && input.demo === undefined) {
-    journal.say("notice", "The runtime API is not in this release: 'stats socket' opens nothing.");
+  const opened: OpenService[] = [];
+  for (const service of input.services) {
+    opened.push(await service.open(plan, (text) => output.say("warning", text)));
   }
-  if (plan.sluice.stateFile !== undefined) {
-    journal.say("notice", "State files are not in this release: SLUICE_STATE_FILE writes nothing.");
-  }
+  const { serving, hub } = await bindAndServe(input, journal, workers, maxconn);
   const { shop, pool } = serving;
   const keeper: StateKeeper = {
     tables: shop.tables,
@@ -126,6 +149,16 @@ async function serve(input: ServeInput): Promise<number> {
     tell: (proxy, notice) => journal.tell(proxy, notice),
   };
   const checks = startChecks(shop.model, keeper, systemClock);
+  const control = makeControl({
+    serving,
+    hub,
+    keeper,
+    checks,
+    runtime: input.runtime,
+    startupLines: input.startupLines,
+    say: (severity, text) => journal.say(severity, text),
+  });
+  for (const service of opened) service.serve(control);
   signals.attach(plan.global, {
     softStop: (hardStopMs) => {
       checks.stop();
@@ -156,6 +189,7 @@ async function serve(input: ServeInput): Promise<number> {
     leaveTerminal(input.readyFd);
   }
   const code = await serving.done;
+  for (const service of opened) service.close();
   journal.close();
   signals.release();
   input.demo?.stop();
@@ -180,7 +214,7 @@ async function bindAndServe(
   journal: Journal,
   workers: number,
   maxconn: number,
-): Promise<Serving> {
+): Promise<{ serving: Serving; hub: LogHub }> {
   const { plan, options, output } = input;
   let hub: LogHub | undefined;
   const hooks = {
@@ -204,7 +238,9 @@ async function bindAndServe(
   };
   for (let attempt = 1; ; attempt++) {
     try {
-      return await startServing(plan, hooks);
+      const serving = await startServing(plan, hooks);
+      assert(hub !== undefined, "bindAndServe: serving begins with the logs open");
+      return { serving, hub };
     } catch (error) {
       if (!(error instanceof BindError)) throw error;
       const isTaken = error.failures.every(({ errno }) => errno === EADDRINUSE);

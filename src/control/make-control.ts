@@ -1,0 +1,65 @@
+/** Puts the running parts together for whoever changes or describes them. */
+import { systemClock } from "../base/clock.ts";
+import type { RuntimeConfig } from "../config/runtime.ts";
+import { PROCESS_MAXCONN } from "../tables/generated/process.ts";
+import type { Checker } from "./checks/checker.ts";
+import type { Control } from "./control.ts";
+import { Events } from "./events.ts";
+import { Grace } from "./life/grace.ts";
+import { References } from "./life/references.ts";
+import type { LogHub } from "./logs/hub.ts";
+import type { ServerObject } from "./model.ts";
+import type { Serving } from "./serve.ts";
+import type { StateKeeper } from "./server-state.ts";
+
+/** What the process around it provides. */
+export type ControlParts = {
+  serving: Serving;
+  hub: LogHub;
+  keeper: StateKeeper;
+  checks: Checker<ServerObject>;
+  runtime: RuntimeConfig;
+  startupLines: readonly string[];
+  say: Control["say"];
+};
+
+/** Makes the control object; once a process. */
+export function makeControl(parts: ControlParts): Control {
+  const { serving, hub, keeper, checks, runtime, startupLines, say } = parts;
+  const { shop, pool, pump } = serving;
+  const { tables, model } = shop;
+  const { plan } = model;
+  const grace = new Grace(tables);
+  const events = new Events();
+  // Workers ring control's bell for log records, for a grace period, and for what is idle now.
+  pump.onRing = () => {
+    grace.check();
+    events.tell({ kind: "idle" });
+  };
+  pool.onLost = () => {
+    grace.check();
+    events.tell({ kind: "worker-lost" });
+  };
+  return {
+    plan,
+    tables,
+    model,
+    shop,
+    pool,
+    pump,
+    hub,
+    keeper,
+    checks,
+    clock: systemClock,
+    grace,
+    references: new References(tables),
+    events,
+    runtime,
+    environment: new Map(Object.entries(plan.global.environment)),
+    startupLines,
+    startedAtMs: systemClock.nowMs(),
+    startedEpochMs: systemClock.epochMicros() / 1000,
+    maxconnHard: tables.process.words[PROCESS_MAXCONN]!,
+    say,
+  };
+}
