@@ -9,6 +9,7 @@ import { systemClock } from "./base/clock.ts";
 import { random32 } from "./base/prng.ts";
 import { nativeModule, useNativeAddresses } from "./conduit/native.ts";
 import { applyMutations } from "./data/apply.ts";
+import { answerQuestion } from "./data/ask/answer.ts";
 import { Engine } from "./data/engine.ts";
 import type { Environment } from "./data/engine.ts";
 import { shutBySelector } from "./data/shutdown.ts";
@@ -38,11 +39,17 @@ const sockets = isOwnLoop
   ? makeOwnLoop(module, worker, bell, tables, fault)
   : makeBunSockets(fault);
 
+function threadCpuMicros(): number {
+  const { user, system } = process.threadCpuUsage();
+  return user + system;
+}
+
 const environment: Environment = {
   ...sockets,
   fault,
   clock: systemClock,
   random32,
+  cpuMicros: threadCpuMicros,
   ringControl: () => ringBell(tables, CONTROL_THREAD),
   notice: (text) => tell({ type: "notice", text }),
   stopped: () => tell({ type: "stopped" }),
@@ -70,6 +77,9 @@ parentPort!.on("message", (message: ToWorker) => {
       return;
     case "shutdown":
       tell({ type: "shut", id: message.id, count: shutBySelector(engine, message) });
+      return;
+    case "ask":
+      tell({ type: "answer", id: message.id, answer: answerQuestion(engine, message.question) });
       return;
     case "exit":
       process.exit(0);

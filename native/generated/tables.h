@@ -20,6 +20,7 @@
 #define PROCESS_CONN_COUNT 33 /* i32 */
 #define PROCESS_CONN_PREVIOUS 34 /* i32 */
 #define PROCESS_CONN_MAX 35 /* i32 */
+#define PROCESS_MAXCONN_REACHED 36 /* i32 */
 #define PROCESS_QUEUE_LOCK 48 /* i32 */
 #define PROCESS_QUEUE_FREE 49 /* i32 */
 #define PROCESS_QUEUE_USED 50 /* i32 */
@@ -34,6 +35,9 @@
 #define WORKER_BELL_ARMED 19 /* i32 */
 #define WORKER_BELL_DESCRIPTOR 20 /* i32 */
 #define WORKER_LOOP 22 /* f64 */
+#define WORKER_CPU_MICROS 24 /* f64 */
+#define WORKER_BYTES_OUT 26 /* f64 */
+#define WORKER_ACCEPTED 28 /* f64 */
 #define WORKER_INBOX_LOCK 32 /* i32 */
 #define WORKER_INBOX_HEAD 33 /* i32 */
 #define WORKER_INBOX_TAIL 34 /* i32 */
@@ -99,6 +103,10 @@
 #define PROXY_RATE_COUNT 81 /* i32 */
 #define PROXY_RATE_PREVIOUS 82 /* i32 */
 #define PROXY_RATE_MAX 83 /* i32 */
+#define PROXY_BACK_RATE_SECOND 84 /* i32 */
+#define PROXY_BACK_RATE_COUNT 85 /* i32 */
+#define PROXY_BACK_RATE_PREVIOUS 86 /* i32 */
+#define PROXY_BACK_RATE_MAX 87 /* i32 */
 
 /* A bound address of a frontend */
 #define LISTENER_STRIDE 32
@@ -145,6 +153,10 @@
 #define SERVER_LAST_PICK 32 /* f64 */
 #define SERVER_PICKS 34 /* f64 */
 #define SERVER_CONNECT_FAILURES 48 /* i32 */
+#define SERVER_RATE_SECOND 49 /* i32 */
+#define SERVER_RATE_COUNT 50 /* i32 */
+#define SERVER_RATE_PREVIOUS 51 /* i32 */
+#define SERVER_RATE_MAX 52 /* i32 */
 
 /* A stream that waits for a slot */
 #define QUEUE_STRIDE 16

@@ -14,6 +14,8 @@ import {
   PROXY_STRIDE,
 } from "../tables/generated/proxy.ts";
 import {
+  WORKER_ACCEPTED,
+  WORKER_BYTES_OUT,
   WORKER_GENERATION,
   WORKER_INBOX_LOCK,
   WORKER_STATE,
@@ -73,6 +75,9 @@ export function resetWorkerRow(tables: Tables, worker: number): void {
   takeLock(words, lock, CONTROL_THREAD, (thread) => isThreadDead(words, thread));
   for (let i = 0; i < WORKER_STRIDE; i++) {
     if (i === WORKER_STATE || i === WORKER_GENERATION || row + i === lock) continue;
+    // What was counted stays counted: both words of each number.
+    if (i === WORKER_BYTES_OUT || i === WORKER_BYTES_OUT + 1) continue;
+    if (i === WORKER_ACCEPTED || i === WORKER_ACCEPTED + 1) continue;
     Atomics.store(words, row + i, 0);
   }
   giveLock(words, lock);

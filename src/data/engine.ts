@@ -50,6 +50,8 @@ export type Environment = {
   fault(where: string, text: string): void;
   /** Is a descriptor to be had right now? */
   hasDescriptor(): boolean;
+  /** CPU time that this thread has used so far, µs. */
+  cpuMicros(): number;
   /** Wakes control: a log record waits. */
   ringControl(): void;
   /** Tells control something for the log; rare. */

@@ -152,6 +152,10 @@ const PROXY: Layout = {
         i32("rateCount", "sessions", "Sessions accepted in that second."),
         i32("ratePrevious", "sessions", "Sessions of the second before."),
         i32("rateMax", "sessions per second", "Highest count of one second."),
+        i32("backRateSecond", "s of the monotonic clock", "The same of the server side."),
+        i32("backRateCount", "streams", "Streams that came in that second."),
+        i32("backRatePrevious", "streams", "Streams of the second before."),
+        i32("backRateMax", "streams per second", "Highest count of one second."),
       ],
     },
   ],
@@ -210,7 +214,13 @@ const SERVER: Layout = {
       writer: "workers, atomic add",
       reader: "control",
       hot: false,
-      fields: [i32("connectFailures", "attempts", "Connection attempts that failed; wraps.")],
+      fields: [
+        i32("connectFailures", "attempts", "Connection attempts that failed; wraps."),
+        i32("rateSecond", "s of the monotonic clock", "Second that `rateCount` counts."),
+        i32("rateCount", "streams", "Streams given to the server in that second."),
+        i32("ratePrevious", "streams", "Streams of the second before."),
+        i32("rateMax", "streams per second", "Highest count of one second."),
+      ],
     },
   ],
 };
@@ -272,6 +282,9 @@ const WORKER: Layout = {
           "Rung by writing to it when the worker sleeps in it.",
         ),
         f64("loop", "address", "The worker's native loop, for whoever buries it; 0 = none."),
+        f64("cpuMicros", "µs", "CPU time of the thread, some times a second while it has streams."),
+        f64("bytesOut", "bytes", "Sent to clients and servers, as they reach the counters."),
+        f64("accepted", "connections", "Client connections that became streams."),
       ],
     },
     {
@@ -329,6 +342,7 @@ const PROCESS: Layout = {
         i32("connCount", "connections", "Connections accepted in that second."),
         i32("connPrevious", "connections", "Connections of the second before."),
         i32("connMax", "connections per second", "Highest count of one second."),
+        i32("maxconnReached", "count", "Times that the process came to its limit; wraps."),
       ],
     },
     {

@@ -131,6 +131,7 @@ export class SimWorker {
       listen: (spec, _fd, onAccept) => this.listen(spec, onAccept),
       random32: () => world.choices.next(),
       hasDescriptor: () => world.hasDescriptor(),
+      cpuMicros: () => 0,
       ringControl: () => world.inside(this, "ringControl"),
       notice: (text) => world.trace(() => `w${number} notice ${text}`),
       configure: () => {},

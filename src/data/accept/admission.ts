@@ -23,6 +23,7 @@ import {
   PROCESS_CURRENT_MAX,
   PROCESS_FULL,
   PROCESS_MAXCONN,
+  PROCESS_MAXCONN_REACHED,
   PROCESS_MAXCONNRATE,
   PROCESS_MAXSESSRATE,
   PROCESS_UNIQUE_COUNTER,
@@ -94,6 +95,7 @@ function claimRoom(engine: Engine, listener: ListenerView): number {
     giveBack(engine, process, PROCESS_CURRENT, PROCESS_FULL, 0, 0);
     return NO_ROOM;
   }
+  if (nowProcess === maxProcess) Atomics.add(process, PROCESS_MAXCONN_REACHED, 1);
   raise(process, PROCESS_CURRENT_MAX, nowProcess);
   raise(proxies, proxyRow + PROXY_FRONT_CURRENT_MAX, nowFront);
   raise(listeners, listener.row + LISTENER_CURRENT_MAX, nowListener);

@@ -37,6 +37,15 @@ import {
   FRONT_COUNT_PROXY_HEADER_ERRORS,
   FRONT_COUNT_SESSIONS,
 } from "../../tables/generated/front-count.ts";
+import { PROXY_BACK_RATE_SECOND } from "../../tables/generated/proxy.ts";
+import { SERVER_RATE_SECOND } from "../../tables/generated/server.ts";
+import {
+  WORKER_ACCEPTED,
+  WORKER_BYTES_OUT,
+  WORKER_CPU_MICROS,
+  WORKER_STRIDE,
+} from "../../tables/generated/worker.ts";
+import { claimRate } from "../accept/rate.ts";
 import type { Engine } from "../engine.ts";
 import { STREAM_FREE } from "../stream.ts";
 import type { Stream } from "../stream.ts";
@@ -70,10 +79,18 @@ function addBack(stream: Stream, field: number, value: number): void {
   if (stream.server !== null) addServer(stream.engine, stream.server, field, value);
 }
 
+/** A number of the worker itself. */
+function addWorker(engine: Engine, field: number, value: number): void {
+  const table = engine.tables.workers.floats;
+  const at = (engine.worker * WORKER_STRIDE + field) >> 1;
+  table[at] = table[at]! + value;
+}
+
 /** A client connection was accepted. */
 export function countConnection(engine: Engine, listener: ListenerView): void {
   addFront(engine, listener, FRONT_COUNT_CONNECTIONS, 1);
   addFront(engine, listener, FRONT_COUNT_CURRENT, 1);
+  addWorker(engine, WORKER_ACCEPTED, 1);
 }
 
 /** It is over. */
@@ -101,6 +118,8 @@ export function countHeaderError(engine: Engine, listener: ListenerView): void {
 export function countBackend(stream: Stream): void {
   const { engine, backend } = stream;
   addBackend(engine, backend!, BACK_COUNT_SESSIONS, 1);
+  const rate = backend!.row + PROXY_BACK_RATE_SECOND;
+  claimRate(engine.tables.proxies.words, rate, 0, engine.clock.nowMs());
   const at = (backend!.backCount + BACK_COUNT_LAST_SESSION) >> 1;
   engine.shard.proxyBack.floats[at] = stream.acceptedEpochMicros / 1e6;
 }
@@ -111,6 +130,8 @@ export function countServer(stream: Stream): void {
   addServer(engine, server!, BACK_COUNT_SESSIONS, 1);
   addServer(engine, server!, BACK_COUNT_PICKS, 1);
   addBackend(engine, backend!, BACK_COUNT_PICKS, 1);
+  const rate = server!.row + SERVER_RATE_SECOND;
+  claimRate(engine.tables.servers.words, rate, 0, engine.clock.nowMs());
   const at = (server!.backCount + BACK_COUNT_LAST_SESSION) >> 1;
   engine.shard.serverBack.floats[at] = stream.acceptedEpochMicros / 1e6;
 }
@@ -152,10 +173,13 @@ export function flushStream(stream: Stream): void {
   addFront(engine, listener!, FRONT_COUNT_BYTES_OUT, down);
   addBack(stream, BACK_COUNT_BYTES_IN, up);
   addBack(stream, BACK_COUNT_BYTES_OUT, down);
+  addWorker(engine, WORKER_BYTES_OUT, up + down);
 }
 
 /** The regular flush of all streams of the worker. */
 export function flushCounters(engine: Engine): void {
+  const cpu = (engine.worker * WORKER_STRIDE + WORKER_CPU_MICROS) >> 1;
+  engine.tables.workers.floats[cpu] = engine.environment.cpuMicros();
   const { streams } = engine;
   for (let slot = 1; slot < streams.length; slot++) {
     const stream = streams[slot]!;

@@ -167,6 +167,16 @@ export function processConnMax(table: Int32Array, row: number): number {
 }
 
 /**
+ * Times that the process came to its limit; wraps.
+ * Unit: count. Writer: workers, atomic.
+ */
+export const PROCESS_MAXCONN_REACHED = 36;
+/** Reads PROCESS.maxconnReached plainly. */
+export function processMaxconnReached(table: Int32Array, row: number): number {
+  return table[row + PROCESS_MAXCONN_REACHED]!;
+}
+
+/**
  * Guards the free list of queue entries.
  * Unit: worker number + 1. Writer: holder of `queueLock`.
  */

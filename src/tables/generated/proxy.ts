@@ -561,3 +561,43 @@ export const PROXY_RATE_MAX = 83;
 export function proxyRateMax(table: Int32Array, row: number): number {
   return table[row + PROXY_RATE_MAX]!;
 }
+
+/**
+ * The same of the server side.
+ * Unit: s of the monotonic clock. Writer: workers, atomic; the second in progress and its start.
+ */
+export const PROXY_BACK_RATE_SECOND = 84;
+/** Reads PROXY.backRateSecond plainly. */
+export function proxyBackRateSecond(table: Int32Array, row: number): number {
+  return table[row + PROXY_BACK_RATE_SECOND]!;
+}
+
+/**
+ * Streams that came in that second.
+ * Unit: streams. Writer: workers, atomic; the second in progress and its start.
+ */
+export const PROXY_BACK_RATE_COUNT = 85;
+/** Reads PROXY.backRateCount plainly. */
+export function proxyBackRateCount(table: Int32Array, row: number): number {
+  return table[row + PROXY_BACK_RATE_COUNT]!;
+}
+
+/**
+ * Streams of the second before.
+ * Unit: streams. Writer: workers, atomic; the second in progress and its start.
+ */
+export const PROXY_BACK_RATE_PREVIOUS = 86;
+/** Reads PROXY.backRatePrevious plainly. */
+export function proxyBackRatePrevious(table: Int32Array, row: number): number {
+  return table[row + PROXY_BACK_RATE_PREVIOUS]!;
+}
+
+/**
+ * Highest count of one second.
+ * Unit: streams per second. Writer: workers, atomic; the second in progress and its start.
+ */
+export const PROXY_BACK_RATE_MAX = 87;
+/** Reads PROXY.backRateMax plainly. */
+export function proxyBackRateMax(table: Int32Array, row: number): number {
+  return table[row + PROXY_BACK_RATE_MAX]!;
+}

@@ -325,3 +325,43 @@ export const SERVER_CONNECT_FAILURES = 48;
 export function serverConnectFailures(table: Int32Array, row: number): number {
   return table[row + SERVER_CONNECT_FAILURES]!;
 }
+
+/**
+ * Second that `rateCount` counts.
+ * Unit: s of the monotonic clock. Writer: workers, atomic add.
+ */
+export const SERVER_RATE_SECOND = 49;
+/** Reads SERVER.rateSecond plainly. */
+export function serverRateSecond(table: Int32Array, row: number): number {
+  return table[row + SERVER_RATE_SECOND]!;
+}
+
+/**
+ * Streams given to the server in that second.
+ * Unit: streams. Writer: workers, atomic add.
+ */
+export const SERVER_RATE_COUNT = 50;
+/** Reads SERVER.rateCount plainly. */
+export function serverRateCount(table: Int32Array, row: number): number {
+  return table[row + SERVER_RATE_COUNT]!;
+}
+
+/**
+ * Streams of the second before.
+ * Unit: streams. Writer: workers, atomic add.
+ */
+export const SERVER_RATE_PREVIOUS = 51;
+/** Reads SERVER.ratePrevious plainly. */
+export function serverRatePrevious(table: Int32Array, row: number): number {
+  return table[row + SERVER_RATE_PREVIOUS]!;
+}
+
+/**
+ * Highest count of one second.
+ * Unit: streams per second. Writer: workers, atomic add.
+ */
+export const SERVER_RATE_MAX = 52;
+/** Reads SERVER.rateMax plainly. */
+export function serverRateMax(table: Int32Array, row: number): number {
+  return table[row + SERVER_RATE_MAX]!;
+}

@@ -87,6 +87,36 @@ export function workerLoop(table: Float64Array, row: number): number {
 }
 
 /**
+ * CPU time of the thread, some times a second while it has streams.
+ * Unit: µs. Writer: this worker.
+ */
+export const WORKER_CPU_MICROS = 24;
+/** Reads WORKER.cpuMicros plainly. */
+export function workerCpuMicros(table: Float64Array, row: number): number {
+  return table[(row + WORKER_CPU_MICROS) >> 1]!;
+}
+
+/**
+ * Sent to clients and servers, as they reach the counters.
+ * Unit: bytes. Writer: this worker.
+ */
+export const WORKER_BYTES_OUT = 26;
+/** Reads WORKER.bytesOut plainly. */
+export function workerBytesOut(table: Float64Array, row: number): number {
+  return table[(row + WORKER_BYTES_OUT) >> 1]!;
+}
+
+/**
+ * Client connections that became streams.
+ * Unit: connections. Writer: this worker.
+ */
+export const WORKER_ACCEPTED = 28;
+/** Reads WORKER.accepted plainly. */
+export function workerAccepted(table: Float64Array, row: number): number {
+  return table[(row + WORKER_ACCEPTED) >> 1]!;
+}
+
+/**
  * Guards the producer side of the inbox.
  * Unit: worker number + 1. Writer: any thread, under `inboxLock`.
  */
