@@ -152,3 +152,20 @@ export const TEMPLATE_SERVERS_MAX = 100_000;
  * @unit characters
  */
 export const GUID_LENGTH_MAX = 127;
+
+/**
+ * Slots of streams that a worker looks at for one question of control: bounds how long a question
+ * keeps it from its traffic.
+ * @unit slots
+ */
+export const ASK_SLOTS_MAX = 8_192;
+/**
+ * Streams that a worker describes in one answer.
+ * @unit streams
+ */
+export const ASK_STREAMS_MAX = 256;
+/**
+ * Streams that a worker shuts down on request before it looks at its sockets again.
+ * @unit streams
+ */
+export const SHUTDOWN_STREAMS_PER_TURN = 256;

@@ -58,6 +58,8 @@ export interface ConduitOwner {
 
 /** What carries bytes. All calls are non-blocking and allocate nothing. */
 export interface Conduit {
+  /** Its descriptor, where it has one of its own: for people who look into a process. */
+  readonly fd?: number;
   /** @returns bytes taken, 0 … length, or WRITE_CLOSED */
   write(bytes: Uint8Array, offset: number, length: number): number;
   /** Stops delivering; what has been received is kept. */

@@ -35,7 +35,10 @@ import type {
   ToWorker,
   WorkerStart,
 } from "../tables/mutations.ts";
+import type { Question } from "../tables/questions.ts";
 import type { Tables } from "../tables/tables.ts";
+import { ANSWER_MS, Asks } from "./ask.ts";
+import type { Told } from "./ask.ts";
 import { resetWorkerRow, returnConnections } from "./burial.ts";
 import type { HeldRows } from "./burial.ts";
 
@@ -51,13 +54,11 @@ export type PoolEvents = {
   log(): MutationRecord[];
 };
 
-/** A stalled worker cannot hold up whoever waits for its answer longer than this, ms. */
-const ANSWER_MS = 5000;
 /** Deaths of one worker within a minute after which it is not replaced at once, but later. */
 const RESTART_PAUSE_MS = 1000;
 
 type Member = { thread: Worker; ready: boolean; startedAtMs: number; isStopped: boolean };
-type Question = { left: Set<number>; count: number; done: (count: number) => void };
+type Shutdown = { left: Set<number>; count: number; done: (count: number) => void };
 
 /** All threads of the data plane, by number. Main thread. */
 export class WorkerPool {
@@ -66,10 +67,13 @@ export class WorkerPool {
   private readonly url: URL;
   private readonly events: PoolEvents;
   private readonly members = new Map<number, Member>();
-  private readonly questions = new Map<number, Question>();
+  private readonly questions = new Map<number, Shutdown>();
   /** Eventfds by worker: each serves all threads that bear the number, one after the other. */
   private readonly bells = new Map<number, number>();
   private nextQuestion = 1;
+  private readonly asks = new Asks((worker, id, question) =>
+    this.post(worker, { type: "ask", id, question }),
+  );
   private isClosing = false;
   /** Threads that died and were replaced since the start. */
   losses = 0;
@@ -129,6 +133,9 @@ export class WorkerPool {
       case "shut":
         this.answer(message.id, worker, message.count);
         return;
+      case "answer":
+        this.asks.receive(message.id, message.answer);
+        return;
       case "fault":
         this.events.notice("alert", `Worker ${worker}: ${message.text}`);
         return;
@@ -150,6 +157,24 @@ export class WorkerPool {
       thread.postMessage(message);
       ringMail(this.tables, worker);
     }
+  }
+
+  private post(worker: number, message: ToWorker): boolean {
+    const member = this.members.get(worker);
+    if (member === undefined) return false;
+    member.thread.postMessage(message);
+    ringMail(this.tables, worker);
+    return true;
+  }
+
+  /** Numbers of the workers that serve. */
+  serving(): number[] {
+    return [...this.members].filter(([, { ready }]) => ready).map(([worker]) => worker);
+  }
+
+  /** Asks a worker something, see tables/questions.ts. Never rejects, never waits for ever. */
+  ask<Q extends Question>(worker: number, question: Q, limitMs = ANSWER_MS): Promise<Told<Q>> {
+    return this.asks.ask(worker, question, limitMs);
   }
 
   /**
@@ -193,6 +218,7 @@ export class WorkerPool {
     const row = worker * WORKER_STRIDE;
     Atomics.store(this.tables.workers.words, row + WORKER_STATE, WORKER_STATE_DEAD);
     for (const id of [...this.questions.keys()]) this.answer(id, worker, 0);
+    this.asks.lost(worker);
     if (this.isClosing) return;
     this.losses++;
     const { streams, slots } = this.bury(worker);

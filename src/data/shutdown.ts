@@ -35,6 +35,12 @@ function isSelected(engine: Engine, stream: Stream, selector: ShutdownSelector):
       return stream.server !== null && stream.server.row === selector.row;
     case "backend":
       return stream.backend !== null && stream.backend.row === selector.row;
+    case "stream":
+      return (
+        selector.worker === engine.worker &&
+        selector.slot === stream.slot &&
+        selector.generation === stream.generation
+      );
     case "frontend":
       return stream.frontend.row === selector.row;
     case "backups": {

@@ -6,6 +6,7 @@
  * grace period after which nothing can begin to use what mutation n removed. Starting up is the
  * first mutations. Records carry a version, for state files and for processes of another release.
  */
+import type { Answer, Question } from "./questions.ts";
 import type { BindSpec, ProxySpec, ServerSpec } from "./spec.ts";
 
 /** Version of the records below; a reader refuses a newer one. */
@@ -86,6 +87,7 @@ export type WorkerStart = {
 export type ToWorker =
   | { type: "mutations"; batch: MutationBatch }
   | { type: "shutdown"; id: number; selector: ShutdownSelector; cause: string }
+  | { type: "ask"; id: number; question: Question }
   | { type: "exit" };
 
 /** Which streams are to be shut down. */
@@ -94,12 +96,15 @@ export type ShutdownSelector =
   | { kind: "backups"; backendRow: number }
   | { kind: "backend"; row: number }
   | { kind: "frontend"; row: number }
+  /** One stream; only its owner has it. */
+  | { kind: "stream"; worker: number; slot: number; generation: number }
   | { kind: "all" };
 
 /** Worker → control. */
 export type FromWorker =
   | { type: "ready"; worker: number }
   | { type: "shut"; id: number; count: number }
+  | { type: "answer"; id: number; answer: Answer }
   | { type: "fault"; text: string }
   | { type: "notice"; text: string }
   | { type: "stopped" };

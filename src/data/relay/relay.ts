@@ -97,8 +97,8 @@ export function peerClosed(stream: Stream, side: number, code: number): void {
 
 /** Idle times: which side has been silent too long, if any. */
 export function relayTimer(stream: Stream, now: number): void {
-  const frontAt = deadlineOf(stream.lastFrontMs, frontTimeout(stream));
-  const backAt = deadlineOf(stream.lastBackMs, backTimeout(stream));
+  const frontAt = frontDeadline(stream);
+  const backAt = backDeadline(stream);
   if (frontAt <= now && frontAt <= backAt) {
     endStream(stream, CAUSE_CLIENT_TIMEOUT, PHASE_DATA, false);
   } else if (backAt <= now) {
@@ -110,12 +110,22 @@ export function relayTimer(stream: Stream, now: number): void {
 
 /** Sets the timer to the nearer of the two idle deadlines. */
 export function armRelay(stream: Stream): void {
-  const frontAt = deadlineOf(stream.lastFrontMs, frontTimeout(stream));
-  const backAt = deadlineOf(stream.lastBackMs, backTimeout(stream));
+  const frontAt = frontDeadline(stream);
+  const backAt = backDeadline(stream);
   const at = frontAt < backAt ? frontAt : backAt;
   stream.deadlineMs = at;
   if (at === Infinity) stream.engine.wheel.clear(stream.slot);
   else stream.engine.setTimer(stream.slot, at);
+}
+
+/** When the client's idle limit runs out, in the relay; Infinity = never. */
+export function frontDeadline(stream: Stream): number {
+  return deadlineOf(stream.lastFrontMs, frontTimeout(stream));
+}
+
+/** The same of the server. */
+export function backDeadline(stream: Stream): number {
+  return deadlineOf(stream.lastBackMs, backTimeout(stream));
 }
 
 function deadlineOf(lastMs: number, timeoutMs: number): number {

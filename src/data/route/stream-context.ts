@@ -35,8 +35,7 @@ export class StreamContext implements LogContext {
     const { stream } = this;
     switch (field) {
       case "client":
-        if (stream.client.family === 0) stream.front?.remoteEndpoint(stream.client);
-        return stream.client;
+        return clientOf(stream);
       case "destination":
         return destinationOf(stream);
       case "frontClient":
@@ -226,6 +225,12 @@ const scratch = new Endpoint();
 const flag = (value: boolean): number => (value ? 1 : 0);
 const timeout = (value: number | undefined): number | undefined =>
   value === undefined || value < 0 ? undefined : value;
+
+/** Who the client is: as the PROXY header says, else as its socket does; read when first wanted. */
+export function clientOf(stream: Stream): Endpoint {
+  if (stream.client.family === 0) stream.front?.remoteEndpoint(stream.client);
+  return stream.client;
+}
 
 /** What the client reached: the PROXY header's destination, else the socket's own address. */
 export function destinationOf(stream: Stream): Endpoint {

@@ -1,0 +1,133 @@
+/**
+ * Questions of control to the workers that own streams, and their answers: plain data, so that they
+ * cross threads as messages. Only its owner can say what a stream is (DESIGN 4, founding rule 3):
+ * whoever lists streams, looks for what holds a server, or wants to know whether a worker lives,
+ * asks. A question is answered in bounded time: the owner looks at so many slots, says where it
+ * stopped, and is asked again from there.
+ */
+
+/** Which streams a question is about; what is not set does not matter. */
+export type StreamFilter = {
+  frontendRow?: number;
+  backendRow?: number;
+  serverRow?: number;
+  /** Accepted at least this long ago, ms. */
+  olderThanMs?: number;
+  /** Only those that something seems to be wrong with: `doubtOf` (data/ask/describe.ts). */
+  isSuspicious?: boolean;
+};
+
+/** Streams of a server, or of a backend. */
+export type HolderFilter = { serverRow: number } | { backendRow: number };
+
+/** What a worker may be asked. */
+export type Question =
+  /** Does it answer at all? */
+  | { kind: "ping" }
+  /**
+   * Streams in the order of their slots.
+   * `from`: first slot to look at, 1 = all. `limit`: most to describe in one answer.
+   * `until`: -1 in the first question, then what the answer to it said: streams that were accepted
+   * later do not appear.
+   */
+  | {
+      kind: "streams";
+      filter: StreamFilter;
+      from: number;
+      limit: number;
+      until: number;
+      isFull: boolean;
+    }
+  /** One stream. */
+  | { kind: "stream"; slot: number; generation: number }
+  /** How many streams hold an object, and the oldest of them, at most `examples`. */
+  | { kind: "holders"; filter: HolderFilter; from: number; examples: number };
+
+/** What a stream waits for: its states, in flow order. */
+export type StreamStateName = "header" | "route" | "queue" | "connect" | "retry" | "relay";
+
+/** One side of a stream. */
+export type SideRecord = {
+  /** The far end: `address:port`, `unix`, or "" when it is not known. */
+  remote: string;
+  /** Our end. */
+  local: string;
+  /** Its descriptor; -1 = none, or none that is known. */
+  fd: number;
+  /** It has finished its direction. */
+  hasEnded: boolean;
+  /** It takes nothing now. */
+  isBlocked: boolean;
+  /** A write found it gone. */
+  isBroken: boolean;
+  /** Since it was last heard of or written to, ms. */
+  idleMs: number;
+  /** Until its idle limit, ms; -1 = none. */
+  expiresMs: number;
+};
+
+/** A stream as its owner describes it. Times are ms, relative to the answer. */
+export type StreamRecord = {
+  worker: number;
+  slot: number;
+  generation: number;
+  /** Number over the whole process (`%rt`). */
+  counter: number;
+  state: StreamStateName;
+  frontend: string;
+  frontendRow: number;
+  listenerRow: number;
+  /** "" = no backend yet. */
+  backend: string;
+  backendRow: number;
+  /** "" = no server yet. */
+  server: string;
+  serverRow: number;
+  acceptedEpochMicros: number;
+  ageMs: number;
+  /** Until the stream's own timer; -1 = none, less than -1: it has passed. */
+  expiresMs: number;
+  bytesUp: number;
+  bytesDown: number;
+  retries: number;
+  wasRedispatched: boolean;
+  /** Place in the queue when it began to wait, from 1; 0 = it does not wait. */
+  queuePlace: number;
+  /** How long it has waited there. */
+  queuedMs: number;
+  /** The client as rules and logs see it: behind a PROXY header, the one that the header names. */
+  client: string;
+  /** What is suspicious about it; "" = nothing. */
+  doubt: string;
+  front: SideRecord;
+  /** Null: no connection to a server. */
+  back: SideRecord | null;
+};
+
+/** A stream that holds an object. */
+export type StreamExample = {
+  worker: number;
+  slot: number;
+  generation: number;
+  ageMs: number;
+  bytesUp: number;
+  bytesDown: number;
+};
+
+/** Answers, each to the question of its kind. `next`: slot to go on with, 0 = that was all. */
+export type Answer =
+  | { kind: "ping" }
+  | { kind: "streams"; streams: StreamRecord[]; next: number; until: number }
+  | { kind: "stream"; stream: StreamRecord | null }
+  | {
+      kind: "holders";
+      count: number;
+      /** -1 = there is none. */
+      oldestMs: number;
+      /** Oldest first. */
+      examples: StreamExample[];
+      next: number;
+    };
+
+/** The answer to a question. */
+export type AnswerTo<Q extends Question> = Answer & { kind: Q["kind"] };
