@@ -594,6 +594,9 @@ export const ENUMS: readonly {
       ["CHECKED", 2, "has a health check"],
       ["DYNAMIC", 4, "added at run time"],
       ["NEW", 8, "some worker may not know it yet: it is not chosen"],
+      ["DOWN", 16, "out of order, whatever its administrative state: checks, or an operator"],
+      ["STOPPING", 32, "up, but wants no new streams: `set server … health stopping`"],
+      ["CHECKS_OFF", 64, "its health check is suspended: `disable health`"],
     ],
   },
   {

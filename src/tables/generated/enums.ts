@@ -151,6 +151,12 @@ export const SERVER_FLAG_CHECKED = 2;
 export const SERVER_FLAG_DYNAMIC = 4;
 /** some worker may not know it yet: it is not chosen */
 export const SERVER_FLAG_NEW = 8;
+/** out of order, whatever its administrative state: checks, or an operator */
+export const SERVER_FLAG_DOWN = 16;
+/** up, but wants no new streams: `set server … health stopping` */
+export const SERVER_FLAG_STOPPING = 32;
+/** its health check is suspended: `disable health` */
+export const SERVER_FLAG_CHECKS_OFF = 64;
 /** Name of a SERVER_FLAG value, for people. */
 export function nameServerFlag(value: number): string {
   const names: string[] = [];
@@ -158,6 +164,9 @@ export function nameServerFlag(value: number): string {
   if ((value & SERVER_FLAG_CHECKED) !== 0) names.push("checked");
   if ((value & SERVER_FLAG_DYNAMIC) !== 0) names.push("dynamic");
   if ((value & SERVER_FLAG_NEW) !== 0) names.push("new");
+  if ((value & SERVER_FLAG_DOWN) !== 0) names.push("down");
+  if ((value & SERVER_FLAG_STOPPING) !== 0) names.push("stopping");
+  if ((value & SERVER_FLAG_CHECKS_OFF) !== 0) names.push("checks_off");
   return names.join("|") || "none";
 }
 
