@@ -70,16 +70,26 @@ export class LoadContext {
    * Reports something that is not built yet: an error, or a warning where skipping was asked for.
    * @param what subject of the sentence, e.g. `'stick-table'`
    * @param skipped what is left out when skipping, e.g. `the line`
+   * @param sentence what the runtime API answers, which skips nothing
    */
-  coming(origin: Origin, what: string, skipped = "it"): void {
+  coming(
+    origin: Origin,
+    what: string,
+    skipped = "it",
+    sentence = `${what} is not built yet.`,
+  ): void {
     if (this.skipComing) {
       this.report.warnAt(origin, `${what} is not built yet: going on without ${skipped}.`);
-    } else {
-      this.report.alertAt(
-        origin,
-        `${what} is not built yet; remove it, or go on without ${skipped} by ${SKIP_HINT}.`,
-      );
+      return;
     }
+    const text = `remove it, or go on without ${skipped} by ${SKIP_HINT}.`;
+    const place = `parsing [${origin.file}:${origin.line}] : ${what} is not built yet`;
+    this.report.add("alert", origin, `${place}; ${text}`, sentence);
+  }
+
+  /** Words without effect that were met so far. */
+  inertWords(): string[] {
+    return [...this.#inert.values()].flatMap((words) => [...words.keys()]);
   }
 
   /** Writes the one warning per file that names its words without effect. */

@@ -14,6 +14,8 @@ export type Message = {
   file?: string;
   line?: number;
   text: string;
+  /** The sentence alone, without place and subject: what the runtime API answers. */
+  sentence?: string;
   /** A list of words without effect here: printed as a warning, never counted by zero-warning. */
   harmless?: boolean;
 };
@@ -37,10 +39,13 @@ export class Report {
     this.#at("notice", origin, text);
   }
 
-  /** A message about a line whose sentence names the place itself. */
-  add(severity: Severity, origin: Origin | undefined, text: string): void {
+  /**
+   * A message about a line whose text names the place itself.
+   * @param sentence the same without place and subject
+   */
+  add(severity: Severity, origin: Origin | undefined, text: string, sentence = text): void {
     const place = origin === undefined ? {} : { file: origin.file, line: origin.line };
-    this.messages.push({ severity, ...place, text });
+    this.messages.push({ severity, ...place, text, sentence });
   }
 
   /** The warning line that lists words without effect: see `Message.harmless`. */
@@ -54,7 +59,7 @@ export class Report {
   }
 
   #at(severity: Severity, origin: Origin, text: string): void {
-    this.add(severity, origin, `parsing [${origin.file}:${origin.line}] : ${text}`);
+    this.add(severity, origin, `parsing [${origin.file}:${origin.line}] : ${text}`, text);
   }
 }
 

@@ -1,335 +1,79 @@
 /**
- * Drafts to plan: names replaced by addresses, numbers given out, references checked
- * (`checks.ts`), settings completed. The last step of a load; pure but for the report.
+ * Drafts to plan: numbers given out, sections assembled (`assembler.ts`), limits kept. The last
+ * step of a load; pure but for the report.
  */
 import { LISTENERS_MAX } from "../base/limits.ts";
-import type {
-  Address,
-  BindSpec,
-  GlobalSpec,
-  LogTarget,
-  Plan,
-  ProxySpec,
-  ServerSpec,
-  SluiceSpec,
-  SourceSpec,
-} from "../tables/spec.ts";
-import type { ConfigAddress } from "./address.ts";
+import type { GlobalSpec, Plan, ProxySpec, SluiceSpec } from "../tables/spec.ts";
+import { Assembler } from "./assembler.ts";
+import type { AssemblerOptions } from "./assembler.ts";
 import type { LoadContext } from "./context.ts";
-import { hasBack, hasFront } from "./draft.ts";
-import type { BindDraft, LogDraft, ProxyDraft, ServerDraft, SourceDraft } from "./draft.ts";
+import type { ProxyDraft } from "./draft.ts";
 import { IdPool } from "./ids.ts";
 import { toAddress } from "./names.ts";
 import type { Resolved } from "./resolve.ts";
 
-/** What assembling needs beside the drafts. */
-export type AssembleOptions = {
-  resolved: Resolved;
-  /** `-dr`: servers whose name has no answer start without an address. */
-  ignoresResolution: boolean;
-  sluice: SluiceSpec;
-};
+/** What assembling a whole plan needs beside the drafts. */
+export type AssembleOptions = AssemblerOptions & { sluice: SluiceSpec };
 
 /** Makes the plan. Problems go to the report; with alerts there the plan must not be used. */
 export function assemblePlan(context: LoadContext, options: AssembleOptions): Plan {
-  return new Assembler(context, options).run();
+  const assembler = new Assembler(context, options);
+  const ids = proxyIds(context);
+  const global = assembleGlobal(context, assembler, options.resolved);
+  const proxies: ProxySpec[] = [];
+  for (const draft of context.proxies) {
+    if (draft.skipped !== undefined) continue;
+    proxies.push(assembler.proxy(draft, ids.get(draft) ?? 0, global.logs));
+  }
+  const listeners = proxies.reduce((sum, proxy) => sum + proxy.binds.length, 0);
+  if (listeners > LISTENERS_MAX) {
+    const most = `more than the ${LISTENERS_MAX} that this program can hold.`;
+    context.report.add("alert", undefined, `${listeners} listeners are ${most}`);
+  }
+  return { version: 1, global, sluice: options.sluice, proxies, pages: [] };
 }
 
-class Assembler {
-  readonly #context: LoadContext;
-  readonly #options: AssembleOptions;
-
-  constructor(context: LoadContext, options: AssembleOptions) {
-    this.#context = context;
-    this.#options = options;
-  }
-
-  run(): Plan {
-    const ids = this.#proxyIds();
-    const global = this.#global();
-    const proxies: ProxySpec[] = [];
-    for (const draft of this.#context.proxies) {
-      if (draft.skipped === undefined) proxies.push(this.#proxy(draft, ids, global.logs));
+/** Skipped sections keep their numbers, so that the others have the ones HAProxy gives. */
+function proxyIds({ proxies, report, global }: LoadContext): Map<ProxyDraft, number> {
+  const pool = new IdPool();
+  const holders = new Map<number, ProxyDraft>();
+  for (const proxy of proxies) {
+    if (proxy.id === undefined) continue;
+    const holder = holders.get(proxy.id);
+    if (holder !== undefined) {
+      const where = `declared at ${holder.origin.file}:${holder.origin.line}`;
+      const other = `${holder.section} ${holder.name} (${where})`;
+      const subject = `${proxy.section} ${proxy.name}`;
+      report.alertAt(proxy.origin, `${subject} reuses same custom id as ${other}.`);
     }
-    const listeners = proxies.reduce((sum, proxy) => sum + proxy.binds.length, 0);
-    if (listeners > LISTENERS_MAX) {
-      const text =
-        `${listeners} listeners are more than the ${LISTENERS_MAX} that this program ` +
-        `can hold.`;
-      this.#context.report.add("alert", undefined, text);
-    }
-    return { version: 1, global, sluice: this.#options.sluice, proxies, pages: [] };
+    pool.claim(proxy.id);
+    holders.set(proxy.id, proxy);
   }
-
-  /** Skipped sections keep their numbers, so that the others have the ones HAProxy gives. */
-  #proxyIds(): Map<ProxyDraft, number> {
-    const { proxies, report } = this.#context;
-    const { runtimePlace } = this.#context.global;
-    const pool = new IdPool();
-    const holders = new Map<number, ProxyDraft>();
-    for (const proxy of proxies) {
-      if (proxy.id === undefined) continue;
-      const holder = holders.get(proxy.id);
-      if (holder !== undefined) {
-        const where = `declared at ${holder.origin.file}:${holder.origin.line}`;
-        const other = `${holder.section} ${holder.name} (${where})`;
-        const subject = `${proxy.section} ${proxy.name}`;
-        report.alertAt(proxy.origin, `${subject} reuses same custom id as ${other}.`);
-      }
-      pool.claim(proxy.id);
-      holders.set(proxy.id, proxy);
-    }
-    return new Map(
-      proxies.map((proxy, place) => {
-        if (place === runtimePlace) pool.skip();
-        return [proxy, pool.take(proxy.id)];
-      }),
-    );
-  }
-
-  #global(): GlobalSpec {
-    const { environment, report } = this.#context;
-    const { logs, statsSockets, localPeer, unixBind, runtimePlace, ...rest } = this.#context.global;
-    return {
-      ...rest,
-      logs: this.#logs(logs, []),
-      statsSockets: statsSockets.flatMap(({ configAddress, ...socket }) => {
-        const address = toAddress(configAddress, this.#options.resolved);
-        if (address !== undefined) return [{ ...socket, address }];
-        report.alertAt(socket.origin, "'stats socket' : the host name could not be resolved.");
-        return [];
-      }),
-      environment: environment.toRecord(),
-    };
-  }
-
-  #logs(drafts: readonly LogDraft[], global: readonly LogTarget[]): LogTarget[] {
-    return drafts.flatMap((draft) => {
-      if (draft.kind === "global") return [...global];
-      const sink = this.#sink(draft);
-      return sink === undefined ? [] : [{ ...draft.target, sink }];
-    });
-  }
-
-  #sink(draft: Extract<LogDraft, { kind: "target" }>): LogTarget["sink"] | undefined {
-    const { sink } = draft;
-    if (sink.kind === "fd") return { kind: "fd", fd: sink.fd };
-    const address = toAddress(sink.address, this.#options.resolved);
-    if (address === undefined) {
-      const { written } = sink;
-      const text = `log : could not resolve address '${written}'`;
-      this.#context.report.alertAt(draft.origin, text);
-      return undefined;
-    }
-    if (address.family === "unix") return { kind: "unix", path: address.path };
-    return { kind: sink.address.transport === "stream" ? "tcp" : "udp", address };
-  }
-
-  #proxy(
-    draft: ProxyDraft,
-    ids: ReadonlyMap<ProxyDraft, number>,
-    globalLogs: readonly LogTarget[],
-  ): ProxySpec {
-    const { settings } = draft;
-    const { source, defaultBackend, logFormat, errorLogFormat, uniqueIdFormat, logTag } = settings;
-    const front = hasFront(draft.section);
-    const kind = settings.logFormatKind === "httplog" ? "tcplog" : settings.logFormatKind;
-    const sourceSpec = source === undefined ? undefined : this.#source(source);
-    const isBackend = draft.section === "backend";
-    return {
-      name: draft.name,
-      id: ids.get(draft) ?? 0,
-      ...(draft.guid === undefined ? {} : { guid: draft.guid }),
-      ...(draft.description === undefined ? {} : { description: draft.description }),
-      hasFront: front,
-      hasBack: hasBack(draft.section),
-      section: draft.section === "defaults" ? "listen" : draft.section,
-      disabled: settings.disabled,
-      timeouts: settings.timeouts,
-      logs: this.#logs(settings.logs, globalLogs),
-      ...(logFormat === undefined || isBackend ? {} : { logFormat }),
-      logFormatKind: isBackend ? "default" : kind,
-      ...(errorLogFormat === undefined ? {} : { errorLogFormat }),
-      ...(uniqueIdFormat === undefined ? {} : { uniqueIdFormat }),
-      ...(logTag === undefined ? {} : { logTag }),
-      options: settings.options,
-      clientKeepalive: settings.clientKeepalive,
-      serverKeepalive: settings.serverKeepalive,
-      binds: this.#binds(draft),
-      maxconn: settings.maxconn,
-      backlog: settings.backlog,
-      rateLimitSessions: settings.rateLimitSessions,
-      useBackends: draft.useBackends,
-      ...(defaultBackend === undefined || !front ? {} : { defaultBackend }),
-      servers: this.#servers(draft),
-      useServers: draft.useServers,
-      balance: settings.balance,
-      retries: settings.retries,
-      fullconn: settings.fullconn,
-      ...(sourceSpec === undefined ? {} : { source: sourceSpec }),
-      origin: draft.origin,
-    };
-  }
-
-  #binds(proxy: ProxyDraft): BindSpec[] {
-    const { report } = this.#context;
-    const pool = new IdPool();
-    for (const { id, origin } of proxy.binds) {
-      if (id === undefined || pool.claim(id)) continue;
-      report.alertAt(origin, `'bind' : 'id' : custom id ${id} already used in this section.`);
-    }
-    return proxy.binds.flatMap((bind) => this.#spreadBind(bind, pool));
-  }
-
-  /** One listener for each port of a range. */
-  #spreadBind(draft: BindDraft, pool: IdPool): BindSpec[] {
-    const { configAddress, id, guid, ...rest } = draft;
-    const ports = portsOf(configAddress);
-    const { report } = this.#context;
-    if (id !== undefined && ports.length > 1) {
-      const text = `'bind ${draft.text}' : 'id' can only be used with a single socket`;
-      report.alertAt(draft.origin, text);
-    }
-    const binds: BindSpec[] = [];
-    for (const [index, port] of ports.entries()) {
-      const address = toAddress(configAddress, this.#options.resolved, port);
-      if (address === undefined) {
-        const text = `'bind' : invalid address: could not resolve '${draft.text}'`;
-        report.alertAt(draft.origin, text);
-        return [];
-      }
-      const guidPart = guid === undefined ? {} : { guid: `${guid}-${index}` };
-      binds.push({ ...rest, ...guidPart, address, id: pool.take(id) });
-    }
-    return binds;
-  }
-
-  #servers(proxy: ProxyDraft): ServerSpec[] {
-    const pool = new IdPool();
-    const holders = new Map<number, ServerDraft>();
-    for (const server of proxy.servers) {
-      if (server.id === undefined) continue;
-      const holder = holders.get(server.id);
-      if (holder !== undefined) {
-        const where = `${holder.origin.file}:${holder.origin.line} ('server ${holder.name}')`;
-        const text = `'id' : custom id ${server.id} already used at ${where}.`;
-        this.#alertServer(proxy, server, text);
-      }
-      pool.claim(server.id);
-      holders.set(server.id, server);
-    }
-    return proxy.servers.map((server) => this.#server(proxy, server, pool.take(server.id)));
-  }
-
-  #alertServer(proxy: ProxyDraft, server: ServerDraft, text: string): void {
-    const { file, line } = server.origin;
-    const subject = `[${file}:${line}] : 'server ${proxy.name}/${server.name}'`;
-    this.#context.report.add("alert", server.origin, `${subject} : ${text}`);
-  }
-
-  #server(proxy: ProxyDraft, server: ServerDraft, id: number): ServerSpec {
-    const { settings } = server;
-    const { check, checkAddress, fastIntervalMs, downIntervalMs, initAddresses, source, ...rest } =
-      settings;
-    const address = this.#serverAddress(proxy, server);
-    const target = checkAddress === undefined ? undefined : this.#checkAddress(proxy, server);
-    const ownSource = source === undefined ? undefined : this.#source(source);
-    return {
-      ...rest,
-      ...limitsOf(settings),
-      name: server.name,
-      id,
-      ...(server.guid === undefined ? {} : { guid: server.guid }),
-      ...(address === undefined ? {} : { address }),
-      ...(server.address.kind === "name" ? { hostName: server.address.name } : {}),
-      ...portsOfServer(server.address),
-      ...(ownSource === undefined ? {} : { source: ownSource }),
-      check: {
-        ...check,
-        sendProxy: check.sendProxy || greetsInChecks(settings),
-        fastIntervalMs: fastIntervalMs === 0 ? check.intervalMs : fastIntervalMs,
-        downIntervalMs: downIntervalMs === 0 ? check.intervalMs : downIntervalMs,
-        ...(target === undefined ? {} : { address: target }),
-      },
-      origin: server.origin,
-    };
-  }
-
-  /** The first address: the methods of `init-addr` in turn. */
-  #serverAddress(proxy: ProxyDraft, server: ServerDraft): Address | undefined {
-    const written = server.address;
-    if (written.kind !== "name") return toAddress(written, this.#options.resolved);
-    const port = written.portMode === "fixed" ? written.portLow : 0;
-    for (const method of server.settings.initAddresses) {
-      if (method.kind === "none") return undefined;
-      if (method.kind === "ip") {
-        const family = method.family === 4 ? "ipv4" : "ipv6";
-        return { family, host: method.host, port };
-      }
-      if (method.kind === "libc") {
-        const address = toAddress(written, this.#options.resolved, port);
-        if (address !== undefined) return address;
-      }
-    }
-    if (!this.#options.ignoresResolution) {
-      this.#alertServer(proxy, server, `could not resolve address '${written.name}'.`);
-    }
-    return undefined;
-  }
-
-  #checkAddress(proxy: ProxyDraft, server: ServerDraft): Address | undefined {
-    const { checkAddress } = server.settings;
-    if (checkAddress === undefined) return undefined;
-    const address = toAddress(checkAddress.address, this.#options.resolved);
-    if (address === undefined) {
-      const text = `'addr' : invalid address: could not resolve '${checkAddress.written}'.`;
-      this.#alertServer(proxy, server, text);
-    }
-    return address;
-  }
-
-  #source(source: SourceDraft): SourceSpec | undefined {
-    const address = toAddress(source.address, this.#options.resolved);
-    if (address === undefined) {
-      const text = `'source ${source.written}' : the host name could not be resolved`;
-      this.#context.report.alertAt(source.origin, text);
-      return undefined;
-    }
-    const ports = portsOf(source.address);
-    const portMax = ports.length > 1 ? (ports.at(-1) ?? 0) : 0;
-    const { interfaceName } = source;
-    return { address, portMax, ...(interfaceName === undefined ? {} : { interfaceName }) };
-  }
+  return new Map(
+    proxies.map((proxy, place) => {
+      if (place === global.runtimePlace) pool.skip();
+      return [proxy, pool.take(proxy.id)];
+    }),
+  );
 }
 
-/** A check of the server's own port begins as its connections do. */
-function greetsInChecks(settings: ServerDraft["settings"]): boolean {
-  const { check, checkAddress, sendProxy } = settings;
-  return sendProxy !== undefined && check.port === 0 && checkAddress === undefined;
-}
-
-function portsOf(address: ConfigAddress): number[] {
-  if (address.kind !== "ip" && address.kind !== "name") return [0];
-  const { portLow, portHigh } = address;
-  return Array.from({ length: portHigh - portLow + 1 }, (_, index) => portLow + index);
-}
-
-function portsOfServer(address: ConfigAddress): Pick<ServerSpec, "portMode" | "portOffset"> {
-  if (address.kind !== "ip" && address.kind !== "name") return { portMode: "fixed", portOffset: 0 };
-  if (address.portMode === "offset") {
-    return { portMode: "offset", portOffset: address.portOffset };
-  }
-  return { portMode: address.portLow === 0 ? "client" : "fixed", portOffset: 0 };
-}
-
-/** `minconn` alone is a plain limit; `maxconn` alone has no lower end of its own. */
-function limitsOf(settings: { minconn: number; maxconn: number }): {
-  minconn: number;
-  maxconn: number;
-} {
-  const { minconn, maxconn } = settings;
-  if (minconn > maxconn) return { minconn, maxconn: minconn };
-  return { minconn: minconn === 0 ? maxconn : minconn, maxconn };
+function assembleGlobal(
+  { environment, report, global }: LoadContext,
+  assembler: Assembler,
+  resolved: Resolved,
+): GlobalSpec {
+  const { logs, statsSockets, localPeer, unixBind, runtimePlace, ...rest } = global;
+  return {
+    ...rest,
+    logs: assembler.logs(logs, []),
+    statsSockets: statsSockets.flatMap(({ configAddress, ...socket }) => {
+      const address = toAddress(configAddress, resolved);
+      if (address !== undefined) return [{ ...socket, address }];
+      report.alertAt(socket.origin, "'stats socket' : the host name could not be resolved.");
+      return [];
+    }),
+    environment: environment.toRecord(),
+  };
 }
 
 /**

@@ -32,6 +32,8 @@ export type Keyword<P> = {
   needsNamedDefaults?: boolean;
   /** For bind and server options: without it the line means something else, so skip all of it. */
   wholeLine?: boolean;
+  /** For server options: `add server` refuses it, as HAProxy does. */
+  notDynamic?: boolean;
   parse?: P;
 };
 

@@ -17,12 +17,8 @@ import {
   parseUseServer,
   takeLogFormat,
 } from "../routing-line.ts";
-import {
-  parseDefaultServer,
-  parseServerLine,
-  parseServerTemplate,
-  parseSource,
-} from "../server-line.ts";
+import { parseDefaultServer, parseServerLine, parseServerTemplate } from "../server-line.ts";
+import { parseSource } from "../server-words.ts";
 import { didYouMean } from "../suggest.ts";
 import { proxySections } from "./build.ts";
 import type { Keyword } from "./keyword.ts";

@@ -330,8 +330,19 @@ const DONE: readonly ServerRow[] = [
 /** Sections in which these words may stand, for the tables. */
 export const SERVER_SECTIONS = ["server", "default-server"];
 
-/** All server options. `source` has several words and is read by `server-line.ts`. */
-export const SERVER_KEYWORDS: readonly Keyword<ServerParser>[] = [
+/**
+ * What `add server` refuses: HAProxy looks up no names for such servers, and has no `stick` there.
+ * (HAProxy refuses `no-check` too; here it undoes a `check` that came with `from`.)
+ */
+const NOT_DYNAMIC: ReadonlySet<string> = new Set(
+  (
+    "init-addr resolvers resolve-net resolve-opts resolve-prefer redir stick log-bufsize " +
+    "log-proto max-reuse namespace socks4"
+  ).split(" "),
+);
+
+/** `source` has several words and is read by `server-words.ts`. */
+const ROWS: readonly Keyword<ServerParser>[] = [
   ...DONE.map(([name, args, effect, parse]): Keyword<ServerParser> => {
     const base = { name, sections: SERVER_SECTIONS, args, effect, reference: "5.2" };
     return { ...base, state: "done", parse };
@@ -347,3 +358,8 @@ export const SERVER_KEYWORDS: readonly Keyword<ServerParser>[] = [
   },
   ...SERVER_REST,
 ];
+
+/** All server options. */
+export const SERVER_KEYWORDS: readonly Keyword<ServerParser>[] = ROWS.map((row) =>
+  NOT_DYNAMIC.has(row.name) ? { ...row, notDynamic: true } : row,
+);

@@ -50,7 +50,7 @@ const LISTEN: [line: string, message: string][] = [
   ["server a/b 1.1.1.1:1", "character '/' is not permitted in server name 'a/b'."],
   ["server a 1.1.1.1:99999", "'server l/a' : invalid port '99999'"],
   ["server a no.such:1", "'server l/a' : could not resolve address 'no.such'."],
-  ["server a 1.1.1.1:1 chek", "'server l/a' : unknown keyword 'chek'; did you mean 'check'?"],
+  ["server a 1.1.1.1:1 chek", "'server l/a' : unknown keyword 'chek'; did you mean 'check' maybe ?"],
   ["server a 1.1.1.1:1 weight", "'weight' : missing value (<0..256>)."],
   ["server a 1.1.1.1:1 weight 257", "weight of server a is not within 0 and 256 (257)."],
   ["server a 1.1.1.1:1 inter 0", "'inter' : invalid value 0 for server a."],

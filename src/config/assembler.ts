@@ -1,0 +1,265 @@
+/**
+ * One section's draft to its spec: names replaced by addresses, ranges spread out, settings
+ * completed. The loader uses it for whole files, the runtime API for single objects.
+ */
+import type {
+  Address,
+  BindSpec,
+  LogTarget,
+  ProxySpec,
+  ServerSpec,
+  SourceSpec,
+} from "../tables/spec.ts";
+import type { ConfigAddress } from "./address.ts";
+import type { LoadContext } from "./context.ts";
+import { hasBack, hasFront } from "./draft.ts";
+import type { BindDraft, LogDraft, ProxyDraft, ServerDraft, SourceDraft } from "./draft.ts";
+import { IdPool } from "./ids.ts";
+import { toAddress } from "./names.ts";
+import type { Resolved } from "./resolve.ts";
+
+/** What assembling needs beside the drafts. */
+export type AssemblerOptions = {
+  resolved: Resolved;
+  /** `-dr`: servers whose name has no answer start without an address. */
+  ignoresResolution: boolean;
+};
+
+/** Makes specs. Problems go to the report of the context; with alerts there no spec may be used. */
+export class Assembler {
+  readonly #context: LoadContext;
+  readonly #options: AssemblerOptions;
+
+  constructor(context: LoadContext, options: AssemblerOptions) {
+    this.#context = context;
+    this.#options = options;
+  }
+
+  /** Log lines with their addresses looked up. @param global what `log global` stands for */
+  logs(drafts: readonly LogDraft[], global: readonly LogTarget[]): LogTarget[] {
+    return drafts.flatMap((draft) => {
+      if (draft.kind === "global") return [...global];
+      const sink = this.#sink(draft);
+      return sink === undefined ? [] : [{ ...draft.target, sink }];
+    });
+  }
+
+  #sink(draft: Extract<LogDraft, { kind: "target" }>): LogTarget["sink"] | undefined {
+    const { sink } = draft;
+    if (sink.kind === "fd") return { kind: "fd", fd: sink.fd };
+    const address = toAddress(sink.address, this.#options.resolved);
+    if (address === undefined) {
+      const { written } = sink;
+      const text = `log : could not resolve address '${written}'`;
+      this.#context.report.alertAt(draft.origin, text);
+      return undefined;
+    }
+    if (address.family === "unix") return { kind: "unix", path: address.path };
+    return { kind: sink.address.transport === "stream" ? "tcp" : "udp", address };
+  }
+
+  /** The spec of a section that proxies. @param id its number */
+  proxy(draft: ProxyDraft, id: number, globalLogs: readonly LogTarget[]): ProxySpec {
+    const { settings } = draft;
+    const { source, defaultBackend, logFormat, errorLogFormat, uniqueIdFormat, logTag } = settings;
+    const front = hasFront(draft.section);
+    const kind = settings.logFormatKind === "httplog" ? "tcplog" : settings.logFormatKind;
+    const sourceSpec = source === undefined ? undefined : this.#source(source);
+    const isBackend = draft.section === "backend";
+    return {
+      name: draft.name,
+      id,
+      ...(draft.guid === undefined ? {} : { guid: draft.guid }),
+      ...(draft.description === undefined ? {} : { description: draft.description }),
+      hasFront: front,
+      hasBack: hasBack(draft.section),
+      section: draft.section === "defaults" ? "listen" : draft.section,
+      disabled: settings.disabled,
+      timeouts: settings.timeouts,
+      logs: this.logs(settings.logs, globalLogs),
+      ...(logFormat === undefined || isBackend ? {} : { logFormat }),
+      logFormatKind: isBackend ? "default" : kind,
+      ...(errorLogFormat === undefined ? {} : { errorLogFormat }),
+      ...(uniqueIdFormat === undefined ? {} : { uniqueIdFormat }),
+      ...(logTag === undefined ? {} : { logTag }),
+      options: settings.options,
+      clientKeepalive: settings.clientKeepalive,
+      serverKeepalive: settings.serverKeepalive,
+      binds: this.binds(draft),
+      maxconn: settings.maxconn,
+      backlog: settings.backlog,
+      rateLimitSessions: settings.rateLimitSessions,
+      useBackends: draft.useBackends,
+      ...(defaultBackend === undefined || !front ? {} : { defaultBackend }),
+      servers: this.#servers(draft),
+      useServers: draft.useServers,
+      balance: settings.balance,
+      retries: settings.retries,
+      fullconn: settings.fullconn,
+      ...(sourceSpec === undefined ? {} : { source: sourceSpec }),
+      origin: draft.origin,
+    };
+  }
+
+  /** The listeners of a section, port ranges spread out, each with its number. */
+  binds(proxy: ProxyDraft): BindSpec[] {
+    const { report } = this.#context;
+    const pool = new IdPool();
+    for (const { id, origin } of proxy.binds) {
+      if (id === undefined || pool.claim(id)) continue;
+      report.alertAt(origin, `'bind' : 'id' : custom id ${id} already used in this section.`);
+    }
+    return proxy.binds.flatMap((bind) => this.#spreadBind(bind, pool));
+  }
+
+  /** One listener for each port of a range. */
+  #spreadBind(draft: BindDraft, pool: IdPool): BindSpec[] {
+    const { configAddress, id, guid, ...rest } = draft;
+    const ports = portsOf(configAddress);
+    const { report } = this.#context;
+    if (id !== undefined && ports.length > 1) {
+      const text = `'bind ${draft.text}' : 'id' can only be used with a single socket`;
+      report.alertAt(draft.origin, text);
+    }
+    const binds: BindSpec[] = [];
+    for (const [index, port] of ports.entries()) {
+      const address = toAddress(configAddress, this.#options.resolved, port);
+      if (address === undefined) {
+        const text = `'bind' : invalid address: could not resolve '${draft.text}'`;
+        report.alertAt(draft.origin, text);
+        return [];
+      }
+      const guidPart = guid === undefined ? {} : { guid: `${guid}-${index}` };
+      binds.push({ ...rest, ...guidPart, address, id: pool.take(id) });
+    }
+    return binds;
+  }
+
+  #servers(proxy: ProxyDraft): ServerSpec[] {
+    const pool = new IdPool();
+    const holders = new Map<number, ServerDraft>();
+    for (const server of proxy.servers) {
+      if (server.id === undefined) continue;
+      const holder = holders.get(server.id);
+      if (holder !== undefined) {
+        const where = `${holder.origin.file}:${holder.origin.line} ('server ${holder.name}')`;
+        const text = `'id' : custom id ${server.id} already used at ${where}.`;
+        this.#alertServer(proxy.name, server, text);
+      }
+      pool.claim(server.id);
+      holders.set(server.id, server);
+    }
+    return proxy.servers.map((server) => this.server(proxy.name, server, pool.take(server.id)));
+  }
+
+  #alertServer(backend: string, server: ServerDraft, text: string): void {
+    const { file, line } = server.origin;
+    const subject = `[${file}:${line}] : 'server ${backend}/${server.name}'`;
+    this.#context.report.add("alert", server.origin, `${subject} : ${text}`, text);
+  }
+
+  /** The spec of one server. @param backend the name of its section */
+  server(backend: string, server: ServerDraft, id: number): ServerSpec {
+    const { settings } = server;
+    const { check, checkAddress, fastIntervalMs, downIntervalMs, initAddresses, source, ...rest } =
+      settings;
+    const address = this.#serverAddress(backend, server);
+    const target = checkAddress === undefined ? undefined : this.#checkAddress(backend, server);
+    const ownSource = source === undefined ? undefined : this.#source(source);
+    return {
+      ...rest,
+      ...limitsOf(settings),
+      name: server.name,
+      id,
+      ...(server.guid === undefined ? {} : { guid: server.guid }),
+      ...(address === undefined ? {} : { address }),
+      ...(server.address.kind === "name" ? { hostName: server.address.name } : {}),
+      ...portsOfServer(server.address),
+      ...(ownSource === undefined ? {} : { source: ownSource }),
+      check: {
+        ...check,
+        sendProxy: check.sendProxy || greetsInChecks(settings),
+        fastIntervalMs: fastIntervalMs === 0 ? check.intervalMs : fastIntervalMs,
+        downIntervalMs: downIntervalMs === 0 ? check.intervalMs : downIntervalMs,
+        ...(target === undefined ? {} : { address: target }),
+      },
+      origin: server.origin,
+    };
+  }
+
+  /** The first address: the methods of `init-addr` in turn. */
+  #serverAddress(backend: string, server: ServerDraft): Address | undefined {
+    const written = server.address;
+    if (written.kind !== "name") return toAddress(written, this.#options.resolved);
+    const port = written.portMode === "fixed" ? written.portLow : 0;
+    for (const method of server.settings.initAddresses) {
+      if (method.kind === "none") return undefined;
+      if (method.kind === "ip") {
+        const family = method.family === 4 ? "ipv4" : "ipv6";
+        return { family, host: method.host, port };
+      }
+      if (method.kind === "libc") {
+        const address = toAddress(written, this.#options.resolved, port);
+        if (address !== undefined) return address;
+      }
+    }
+    if (!this.#options.ignoresResolution) {
+      this.#alertServer(backend, server, `could not resolve address '${written.name}'.`);
+    }
+    return undefined;
+  }
+
+  #checkAddress(backend: string, server: ServerDraft): Address | undefined {
+    const { checkAddress } = server.settings;
+    if (checkAddress === undefined) return undefined;
+    const address = toAddress(checkAddress.address, this.#options.resolved);
+    if (address === undefined) {
+      const text = `'addr' : invalid address: could not resolve '${checkAddress.written}'.`;
+      this.#alertServer(backend, server, text);
+    }
+    return address;
+  }
+
+  #source(source: SourceDraft): SourceSpec | undefined {
+    const address = toAddress(source.address, this.#options.resolved);
+    if (address === undefined) {
+      const text = `'source ${source.written}' : the host name could not be resolved`;
+      this.#context.report.alertAt(source.origin, text);
+      return undefined;
+    }
+    const ports = portsOf(source.address);
+    const portMax = ports.length > 1 ? (ports.at(-1) ?? 0) : 0;
+    const { interfaceName } = source;
+    return { address, portMax, ...(interfaceName === undefined ? {} : { interfaceName }) };
+  }
+}
+
+/** A check of the server's own port begins as its connections do. */
+function greetsInChecks(settings: ServerDraft["settings"]): boolean {
+  const { check, checkAddress, sendProxy } = settings;
+  return sendProxy !== undefined && check.port === 0 && checkAddress === undefined;
+}
+
+function portsOf(address: ConfigAddress): number[] {
+  if (address.kind !== "ip" && address.kind !== "name") return [0];
+  const { portLow, portHigh } = address;
+  return Array.from({ length: portHigh - portLow + 1 }, (_, index) => portLow + index);
+}
+
+function portsOfServer(address: ConfigAddress): Pick<ServerSpec, "portMode" | "portOffset"> {
+  if (address.kind !== "ip" && address.kind !== "name") return { portMode: "fixed", portOffset: 0 };
+  if (address.portMode === "offset") {
+    return { portMode: "offset", portOffset: address.portOffset };
+  }
+  return { portMode: address.portLow === 0 ? "client" : "fixed", portOffset: 0 };
+}
+
+/** `minconn` alone is a plain limit; `maxconn` alone has no lower end of its own. */
+function limitsOf(settings: { minconn: number; maxconn: number }): {
+  minconn: number;
+  maxconn: number;
+} {
+  const { minconn, maxconn } = settings;
+  if (minconn > maxconn) return { minconn, maxconn: minconn };
+  return { minconn: minconn === 0 ? maxconn : minconn, maxconn };
+}
