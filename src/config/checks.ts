@@ -140,7 +140,8 @@ function checkServers(context: LoadContext, proxy: ProxyDraft): void {
   }
 }
 
-function hasPort(server: ServerDraft): boolean {
+/** True when a check of the server's own address has a port to go to. */
+export function hasPort(server: ServerDraft): boolean {
   const { address } = server;
   if (address.kind !== "ip" && address.kind !== "name") return true;
   return address.portMode === "fixed" && address.portLow > 0;
@@ -191,14 +192,10 @@ function checkGuids(context: LoadContext, proxies: readonly ProxyDraft[]): void 
   const holders = new Map<string, string>();
   const check = (guid: string | undefined, holder: string, origin: Origin): void => {
     if (guid === undefined) return;
-    const bad = /[^A-Za-z0-9_:.-]/u.exec(guid)?.[0];
+    const wrong = wrongGuid(guid);
     const other = holders.get(guid);
-    if (guid === "") context.report.alertAt(origin, "'guid' : the value is empty.");
-    else if (bad !== undefined) {
-      context.report.alertAt(origin, `'guid' : invalid character '${bad}' in '${guid}'.`);
-    } else if (guid.length > GUID_LENGTH_MAX) {
-      const text = `'guid' : '${guid}' is longer than ${GUID_LENGTH_MAX} characters.`;
-      context.report.alertAt(origin, text);
+    if (wrong !== undefined) {
+      context.report.alertAt(origin, `'guid' : ${wrong}`);
     } else if (other !== undefined) {
       context.report.alertAt(origin, `'guid' : duplicate entry '${guid}', used by ${other}.`);
     } else {
@@ -215,4 +212,13 @@ function checkGuids(context: LoadContext, proxies: readonly ProxyDraft[]): void 
       check(server.guid, `server '${proxy.name}/${server.name}'`, server.origin);
     }
   }
+}
+
+/** What is wrong with the shape of a global identifier; undefined = nothing. */
+export function wrongGuid(guid: string): string | undefined {
+  if (guid === "") return "the value is empty.";
+  const bad = /[^A-Za-z0-9_:.-]/u.exec(guid)?.[0];
+  if (bad !== undefined) return `invalid character '${bad}' in '${guid}'.`;
+  if (guid.length <= GUID_LENGTH_MAX) return undefined;
+  return `'${guid}' is longer than ${GUID_LENGTH_MAX} characters.`;
 }

@@ -100,6 +100,12 @@ export type ProxySettings = Pick<
   | "fullconn"
 > & {
   mode: Mode;
+  /** A `mode` line was read, here or in the defaults. */
+  isModeGiven: boolean;
+  /** `load-server-state-from-file`. */
+  serverStateFrom: "none" | "global" | "local";
+  /** `server-state-file-name`; "" = the name of the backend. */
+  serverStateFileName: string;
   /** `httplog` falls back to `tcplog`, with a warning where it is used. */
   logFormatKind: ProxySpec["logFormatKind"] | "httplog";
   logs: LogDraft[];
@@ -186,6 +192,9 @@ export function newProxySettings(): ProxySettings {
   const keepalive = { enabled: false, idleSeconds: 0, intervalSeconds: 0, count: 0 };
   return {
     mode: "tcp",
+    isModeGiven: false,
+    serverStateFrom: "none",
+    serverStateFileName: "",
     disabled: false,
     timeouts: {
       client: TIME_UNSET,

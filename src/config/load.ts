@@ -23,6 +23,8 @@ import { assemblePlan } from "./plan.ts";
 import { readText } from "./reader.ts";
 import { resolveNames } from "./resolve.ts";
 import type { LookupAddress } from "./resolve.ts";
+import { makeRuntimeConfig } from "./runtime.ts";
+import type { RuntimeConfig } from "./runtime.ts";
 import { SectionReader } from "./sections.ts";
 
 /** What a load takes in. */
@@ -50,8 +52,10 @@ export type LoadSystem = {
   lookupDeadline: () => Promise<void>;
 };
 
-/** What comes out: no plan when there is an alert among the messages. */
-export type LoadResult = { plan: Plan | null; messages: Message[] };
+/** What comes out: nothing to run when there is an alert among the messages. */
+export type LoadResult = { messages: Message[] } & (
+  { plan: Plan; runtime: RuntimeConfig } | { plan: null; runtime: null }
+);
 
 /** Loads. */
 export async function loadConfiguration(input: LoadInput): Promise<LoadResult> {
@@ -87,7 +91,9 @@ export async function loadConfiguration(input: LoadInput): Promise<LoadResult> {
     ignoresResolution: input.overrides.ignoresResolution === true,
     sluice: sluiceSpec(flags),
   });
-  return { plan: report.hasAlerts() ? null : plan, messages: report.messages };
+  const { messages } = report;
+  if (report.hasAlerts()) return { plan: null, runtime: null, messages };
+  return { plan, runtime: makeRuntimeConfig({ context, resolved, plan }), messages };
 }
 
 function readAll(context: LoadContext, texts: readonly ConfigText[], diagnostics: boolean): void {

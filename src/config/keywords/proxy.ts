@@ -36,7 +36,10 @@ const parseMode: ProxyParser = (line, proxy) => {
   const mode = MODES.find((name) => name === word);
   if (mode === undefined)
     alertLine(line, `unknown proxy mode '${word}'${didYouMean(word, MODES)}.`);
-  else proxy.settings.mode = mode;
+  else {
+    proxy.settings.mode = mode;
+    proxy.settings.isModeGiven = true;
+  }
 };
 
 const parseId: ProxyParser = (line, proxy) => {

@@ -13,6 +13,7 @@ import { countsAsWarnings, formatMessage, formatMessages } from "../../config/me
 import type { Message } from "../../config/message.ts";
 import { hasListener } from "../../config/plan.ts";
 import { RESOLVE_DEADLINE_MS } from "../../config/resolve.ts";
+import type { RuntimeConfig } from "../../config/runtime.ts";
 import { readTextOrNone, systemFiles, thisMachine } from "../../config/system.ts";
 import type { Plan } from "../../tables/spec.ts";
 import type { RunOptions } from "./arguments.ts";
@@ -21,7 +22,8 @@ import type { Output } from "./output.ts";
 
 /** A plan to serve, or the code to exit with. `lines`: messages that the caller still prints. */
 export type Loaded =
-  { plan: Plan; lines: string[] } | { exitCode: number; lines: string[]; isRefused: boolean };
+  | { plan: Plan; runtime: RuntimeConfig; lines: string[] }
+  | { exitCode: number; lines: string[]; isRefused: boolean };
 
 /** Variables that steer the program or its tests and are no settings of a start. */
 const INTERNAL = /^SLUICE_(?:BIN|(?:TEST|SIM|FUZZ)_\w+)$/;
@@ -53,7 +55,11 @@ export async function loadPlan(
       isRefused: false,
     };
   }
-  const { plan, messages: loadMessages } = await loadConfiguration({
+  const {
+    plan,
+    runtime,
+    messages: loadMessages,
+  } = await loadConfiguration({
     files,
     texts,
     environment: process.env,
@@ -77,7 +83,7 @@ export async function loadPlan(
   if (options.checkOnly) {
     return { exitCode: checkResult(plan, messages, options, output), lines, isRefused: false };
   }
-  return { plan, lines };
+  return { plan, runtime, lines };
 }
 
 function alertOf(text: string): Message {

@@ -1,0 +1,67 @@
+/**
+ * Settings taken back from a server as it was made: what `from srv:…` copies at run time, when no
+ * draft is left.
+ */
+import type { Address, ServerSpec } from "../tables/spec.ts";
+import type { ConfigAddress } from "./address.ts";
+import type { ServerSettings } from "./draft.ts";
+
+/** The settings of `spec`, without its name, numbers and address. */
+export function settingsOfServer(spec: ServerSpec): ServerSettings {
+  const { name, id, guid, address, hostName, portMode, portOffset, source, check, ...rest } = spec;
+  const { address: checkAddress, fastIntervalMs, downIntervalMs, ...settings } = check;
+  const unlessPlain = (ms: number): number => (ms === check.intervalMs ? 0 : ms);
+  const copied: ServerSettings = {
+    ...rest,
+    minconn: spec.minconn === spec.maxconn ? 0 : spec.minconn,
+    check: settings,
+    fastIntervalMs: unlessPlain(fastIntervalMs),
+    downIntervalMs: unlessPlain(downIntervalMs),
+    initAddresses: [{ kind: "none" }],
+  };
+  if (checkAddress !== undefined) {
+    copied.checkAddress = { written: textOf(checkAddress), address: toConfigAddress(checkAddress) };
+  }
+  if (source !== undefined) {
+    const written = textOf(source.address);
+    const from = toConfigAddress(source.address, source.portMax);
+    copied.source = { written, address: from, origin: spec.origin };
+    if (source.interfaceName !== undefined) copied.source.interfaceName = source.interfaceName;
+  }
+  return copied;
+}
+
+function textOf(address: Address): string {
+  switch (address.family) {
+    case "ipv4":
+    case "ipv6":
+      return `${address.host}:${address.port}`;
+    case "unix":
+      return address.path;
+    case "abns":
+      return `abns@${address.name}`;
+    case "fd":
+      return `fd@${address.fd}`;
+  }
+}
+
+/** @param portMax last port of a range, 0 = there is none */
+function toConfigAddress(address: Address, portMax = 0): ConfigAddress {
+  const transport = "stream";
+  switch (address.family) {
+    case "ipv4":
+    case "ipv6": {
+      const { host, port } = address;
+      const family = address.family === "ipv4" ? 4 : 6;
+      const portMode = port === 0 ? "absent" : "fixed";
+      const ports = { portMode, portLow: port, portHigh: portMax || port, portOffset: 0 } as const;
+      return { kind: "ip", transport, family, host, ...ports };
+    }
+    case "unix":
+      return { kind: "unix", transport, path: address.path };
+    case "abns":
+      return { kind: "abns", transport, name: address.name };
+    case "fd":
+      return { kind: "fd", transport, fd: address.fd };
+  }
+}
