@@ -5,13 +5,14 @@
 import { parentPort, workerData } from "node:worker_threads";
 
 import { describeError } from "./base/assert.ts";
-import { systemClock } from "./base/clock.ts";
+import { alignClock, systemClock } from "./base/clock.ts";
 import { random32 } from "./base/prng.ts";
 import { nativeModule, useNativeAddresses } from "./conduit/native.ts";
 import { applyMutations } from "./data/apply.ts";
 import { answerQuestion } from "./data/ask/answer.ts";
 import { Engine } from "./data/engine.ts";
 import type { Environment } from "./data/engine.ts";
+import { runFor } from "./data/owner.ts";
 import { shutBySelector } from "./data/shutdown.ts";
 import { CONTROL_THREAD, ringBell, setDescriptorRinger } from "./tables/inbox.ts";
 import { unpackMutations } from "./tables/mutations.ts";
@@ -20,7 +21,8 @@ import { Tables } from "./tables/tables.ts";
 import { makeBunSockets } from "./worker/bun-sockets.ts";
 import { makeOwnLoop } from "./worker/own-loop.ts";
 
-const { worker, blocks, log, native, bell } = workerData as WorkerStart;
+const { worker, blocks, log, native, bell, clockOriginMs } = workerData as WorkerStart;
+alignClock(clockOriginMs);
 useNativeAddresses(native);
 const tables = new Tables(blocks);
 
@@ -69,6 +71,7 @@ const NO_GLOBALS: WorkerGlobals = {
 process.on("uncaughtException", (error) => fault("uncaught", describeError(error)));
 process.on("unhandledRejection", (error) => fault("unhandled rejection", describeError(error)));
 
+runFor(worker);
 const engine = new Engine(worker, tables, environment, NO_GLOBALS);
 parentPort!.on("message", (message: ToWorker) => {
   switch (message.type) {
@@ -76,7 +79,7 @@ parentPort!.on("message", (message: ToWorker) => {
       applyMutations(engine, unpackMutations(message.batch));
       return;
     case "shutdown":
-      tell({ type: "shut", id: message.id, count: shutBySelector(engine, message) });
+      shutBySelector(engine, message, (count) => tell({ type: "shut", id: message.id, count }));
       return;
     case "ask":
       tell({ type: "answer", id: message.id, answer: answerQuestion(engine, message.question) });

@@ -11,7 +11,7 @@ import { Worker } from "node:worker_threads";
 import { buryWorker } from "../balance/bury.ts";
 import type { Lb } from "../balance/lb.ts";
 import { describeError } from "../base/assert.ts";
-import { startTimer, systemClock } from "../base/clock.ts";
+import { clockOriginMs, startTimer, systemClock } from "../base/clock.ts";
 import { nativeAddresses, nativeModule } from "../conduit/native.ts";
 import {
   WORKER_STATE_DEAD,
@@ -58,7 +58,14 @@ export type PoolEvents = {
 const RESTART_PAUSE_MS = 1000;
 
 type Member = { thread: Worker; ready: boolean; startedAtMs: number; isStopped: boolean };
-type Shutdown = { left: Set<number>; count: number; done: (count: number) => void };
+type Shutdown = {
+  left: Set<number>;
+  count: number;
+  done: (outcome: ShutdownOutcome) => void;
+};
+
+/** How many streams were shut down, and which workers did not answer in time. */
+export type ShutdownOutcome = { count: number; silent: number[] };
 
 /** All threads of the data plane, by number. Main thread. */
 export class WorkerPool {
@@ -106,6 +113,7 @@ export class WorkerPool {
       log: packMutations(this.events.log()),
       native: nativeAddresses(),
       bell: this.bells.get(worker) ?? -1,
+      clockOriginMs: clockOriginMs(),
     };
     const thread = new Worker(this.url, { workerData: start });
     const member = { thread, ready: false, startedAtMs: systemClock.nowMs(), isStopped: false };
@@ -181,17 +189,30 @@ export class WorkerPool {
    * Has the streams of a selector shut down by the workers that own them.
    * @returns how many were ended, when all owners have answered or a stalled one was given up on
    */
-  shutdown(selector: ShutdownSelector, cause: string): Promise<number> {
+  async shutdown(selector: ShutdownSelector, cause: string): Promise<number> {
+    return (await this.shutdownStreams(selector, cause)).count;
+  }
+
+  /** The same, and who did not answer: what those have ended, or will, is not counted. */
+  shutdownStreams(
+    selector: ShutdownSelector,
+    cause: string,
+    limitMs = ANSWER_MS,
+  ): Promise<ShutdownOutcome> {
     const id = this.nextQuestion++;
     return new Promise((resolve) => {
-      const left = new Set(this.members.keys());
-      const timer = startTimer(ANSWER_MS, () => this.giveUp(id));
-      const done = (count: number): void => {
+      const left = new Set<number>();
+      const timer = startTimer(limitMs, () => this.giveUp(id));
+      const done = (outcome: ShutdownOutcome): void => {
         timer.stop();
-        resolve(count);
+        resolve(outcome);
       };
       this.questions.set(id, { left, count: 0, done });
-      this.broadcast({ type: "shutdown", id, selector, cause });
+      for (const worker of this.members.keys()) {
+        if (selector.kind === "stream" && selector.worker !== worker) continue;
+        left.add(worker);
+        this.post(worker, { type: "shutdown", id, selector, cause });
+      }
       if (left.size === 0) this.giveUp(id);
     });
   }
@@ -208,7 +229,7 @@ export class WorkerPool {
     const question = this.questions.get(id);
     if (question === undefined) return;
     this.questions.delete(id);
-    question.done(question.count);
+    question.done({ count: question.count, silent: [...question.left] });
   }
 
   /** A thread is gone: bury it, replace it. */

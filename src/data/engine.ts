@@ -15,6 +15,7 @@ import { SERVER_STRIDE } from "../tables/generated/server.ts";
 import {
   WORKER_BELL,
   WORKER_BELL_ARMED,
+  WORKER_GENERATION,
   WORKER_HEARTBEAT,
   WORKER_STREAMS,
   WORKER_STRIDE,
@@ -83,6 +84,8 @@ export class Engine {
   /** By slot; slot 0 is not used. */
   readonly streams: (Stream | null)[] = [null];
   private freeStreams: Stream[] = [];
+  /** Slots of a worker that took a dead one's place are no slots of the dead: ids tell them apart. */
+  private readonly firstGeneration: number;
   globals: WorkerGlobals;
   streamCount = 0;
   isStopping = false;
@@ -109,6 +112,8 @@ export class Engine {
     this.clock = environment.clock;
     this.balance = new Lb(tables, worker, environment.random32);
     this.globals = globals;
+    this.firstGeneration =
+      Atomics.load(tables.workers.words, worker * WORKER_STRIDE + WORKER_GENERATION) << 24;
     this.wheel = new Wheel(this.clock.nowMs(), (slot) => this.streams[slot]!.onTimer());
     this.onTurnEnd = () => this.finishAll();
     this.onTimer = () => this.runTimers();
@@ -134,6 +139,7 @@ export class Engine {
     let stream = this.freeStreams.pop();
     if (stream === undefined) {
       stream = new Stream(this, this.streams.length);
+      stream.generation = this.firstGeneration;
       this.streams.push(stream);
     }
     stream.generation = (stream.generation + 1) | 0;

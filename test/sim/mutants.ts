@@ -117,6 +117,16 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: /share is what its streams hold/,
   },
   {
+    name: "a worker shuts down streams of others",
+    file: "data/shutdown.ts",
+    find: "  const meant = select(engine, selector);\n",
+    replace:
+      "  const seen = ((globalThis as { seen?: Set<Engine> }).seen ??= new Set<Engine>());\n" +
+      "  const peers = [...seen.add(engine)].filter((one) => one.tables === engine.tables);\n" +
+      "  const meant = peers.flatMap((one) => select(one, selector));\n",
+    caughtBy: /only its owner touches a stream/,
+  },
+  {
     name: "a timer outlives its stream",
     file: "data/account/end.ts",
     find: "  engine.wheel.clear(stream.slot);\n  // The server's",

@@ -99,7 +99,11 @@ export class Rig {
 
   /** A worker reads one message of control before it looks at anything else. */
   readMessage(worker = 1): void {
-    this.world.workers[worker - 1]!.readMessage();
+    const reader = this.world.workers[worker - 1]!;
+    this.world.as(reader, () => {
+      reader.readMessage();
+      return true;
+    });
     this.world.settleStep();
   }
 

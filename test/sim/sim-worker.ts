@@ -256,7 +256,7 @@ export class SimWorker {
     if (message.type === "mutations") {
       applyMutations(this.engine, unpackMutations(message.batch));
     } else if (message.type === "shutdown") {
-      this.world.shutMany(shutBySelector(this.engine, message));
+      shutBySelector(this.engine, message, (count) => this.world.shutMany(count));
     }
   };
 

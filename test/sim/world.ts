@@ -16,6 +16,7 @@ import { buildPlan, makeWorkshop } from "../../src/control/build.ts";
 import type { Workshop } from "../../src/control/build.ts";
 import type { ServerObject } from "../../src/control/model.ts";
 import { MutationLog } from "../../src/control/mutation-log.ts";
+import { runFor } from "../../src/data/owner.ts";
 import { Stream } from "../../src/data/stream.ts";
 import { WORKER_STATE_RUNNING } from "../../src/tables/generated/enums.ts";
 import {
@@ -25,7 +26,7 @@ import {
 } from "../../src/tables/generated/process.ts";
 import { QUEUE_STATE, QUEUE_STREAM } from "../../src/tables/generated/queue.ts";
 import { WORKER_STATE, WORKER_STRIDE } from "../../src/tables/generated/worker.ts";
-import { NOTE_GRANT } from "../../src/tables/inbox.ts";
+import { CONTROL_THREAD, NOTE_GRANT } from "../../src/tables/inbox.ts";
 import { packMutations } from "../../src/tables/mutations.ts";
 import { reserveTables, Tables } from "../../src/tables/tables.ts";
 import { SimClock } from "../support/sim-clock.ts";
@@ -104,6 +105,8 @@ export class World {
   isTimerEvent = false;
 
   constructor(options: SimOptions, choices: Choices, traced: string[] | null) {
+    // Whatever no worker does is done by control, which owns no stream.
+    runFor(CONTROL_THREAD);
     this.options = options;
     this.choices = choices;
     this.traced = traced;
@@ -323,14 +326,22 @@ export class World {
 
   /** Gives a worker one event. @returns false when it had none */
   turn(worker: SimWorker): boolean {
+    return this.as(worker, () => worker.turn());
+  }
+
+  /** Runs something on a worker's thread; what it interrupts goes on later. */
+  as(worker: SimWorker, run: () => boolean): boolean {
+    const before = runFor(worker.number);
     try {
-      return worker.turn();
+      return run();
     } catch (error) {
       if (!(error instanceof WorkerLost)) throw error;
       this.trace(() => `w${worker.number} dies inside the event`);
       this.marks.hit("worker lost inside");
       this.lose(worker);
       return true;
+    } finally {
+      runFor(before);
     }
   }
 

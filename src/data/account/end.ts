@@ -9,6 +9,7 @@ import { PROXY_BACK_CURRENT, PROXY_WATCHED } from "../../tables/generated/proxy.
 import { SERVER_SERVED, SERVER_WATCHED } from "../../tables/generated/server.ts";
 import { releaseFront } from "../accept/admission.ts";
 import { writeLogRecord } from "../log/record.ts";
+import { assertOwner } from "../owner.ts";
 import { STREAM_FREE } from "../stream.ts";
 import type { Stream } from "../stream.ts";
 import type { ServerView } from "../views.ts";
@@ -16,6 +17,7 @@ import { countBackendCurrent, countStreamEnd } from "./counters.ts";
 
 /** Puts the stream on its server's list: from now on the server knows it. */
 export function attachToServer(stream: Stream, server: ServerView): void {
+  assertOwner(stream.engine.worker);
   assert(!stream.isAttached, "attachToServer: a stream is on one server at a time");
   stream.server = server;
   stream.isAttached = true;
@@ -33,6 +35,7 @@ export function attachToServer(stream: Stream, server: ServerView): void {
  */
 export function leaveServerInOrder(stream: Stream): void {
   const server = stream.server;
+  assertOwner(stream.engine.worker);
   assert(server !== null && stream.isAttached, "leaveServerInOrder: the stream is on a server");
   if (stream.previousOfServer !== null) stream.previousOfServer.nextOfServer = stream.nextOfServer;
   else server.streams = stream.nextOfServer;
@@ -62,6 +65,7 @@ export function leaveServerInOrder(stream: Stream): void {
 export function endStream(stream: Stream, cause: number, phase: number, isAbort: boolean): void {
   assert(stream.state !== STREAM_FREE, "endStream: a stream ends once");
   const { engine } = stream;
+  assertOwner(engine.worker);
   engine.wheel.clear(stream.slot);
   // The server's address of our side is still readable here, for the log.
   const termination = (cause << 8) | phase;
@@ -80,8 +84,9 @@ export function endStream(stream: Stream, cause: number, phase: number, isAbort:
   if (stream.backend !== null) {
     const words = engine.tables.proxies.words;
     const { row } = stream.backend;
-    const isLast = Atomics.sub(words, row + PROXY_BACK_CURRENT, 1) === 1;
+    // The worker's own count first: with the last one off the total the row may be freed.
     countBackendCurrent(engine, stream.backend, -1);
+    const isLast = Atomics.sub(words, row + PROXY_BACK_CURRENT, 1) === 1;
     if (isLast && Atomics.load(words, row + PROXY_WATCHED) !== 0) engine.environment.ringControl();
   }
   const listener = stream.listener!;

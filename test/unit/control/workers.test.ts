@@ -77,6 +77,28 @@ describe("pool", () => {
     expect(pool.losses).toBe(1);
   });
 
+  test("asks only its owner for one stream, and says who was silent", async () => {
+    const { pool } = make();
+    await pool.start(2);
+    const one = { kind: "stream", worker: 2, slot: 1, generation: 1 } as const;
+    expect(await pool.shutdown(one, "killed")).toBe(20);
+    expect(await pool.shutdownStreams({ ...one, worker: 9 }, "killed")).toEqual({
+      count: 0,
+      silent: [],
+    });
+    const silent = await pool.shutdownStreams({ kind: "frontend", row: 2 }, "killed", 20);
+    expect(silent).toEqual({ count: 10, silent: [2] });
+  });
+
+  test("asks a worker, and does not wait for one that dies of it", async () => {
+    const { pool } = make();
+    await pool.start(3);
+    expect(pool.serving()).toEqual([1, 2, 3]);
+    expect(await pool.ask(2, { kind: "ping" })).toMatchObject({ kind: "answer" });
+    expect(await pool.ask(3, { kind: "ping" })).toEqual({ kind: "gone" });
+    expect(await pool.ask(7, { kind: "ping" })).toEqual({ kind: "gone" });
+  });
+
   test("buries a worker that is gone, wakes the others, starts another", async () => {
     const { tables, pool, notices } = make();
     await pool.start(2);
