@@ -10,6 +10,7 @@ import type { Origin } from "../tables/spec.ts";
 import type { LoadContext } from "./context.ts";
 import { hasBack, hasFront, titleOf } from "./draft.ts";
 import type { ProxyDraft, ServerDraft } from "./draft.ts";
+import { checkTracking } from "./tracking.ts";
 
 /** Runs all checks. May drop a default backend or rule whose target is skipped on request. */
 export function checkDrafts(context: LoadContext): void {
@@ -20,6 +21,7 @@ export function checkDrafts(context: LoadContext): void {
     checkTargets(context, proxy);
     checkReferences(context, proxy);
     checkServers(context, proxy);
+    checkTracking(context, proxy);
     checkUse(context, proxy);
   }
   checkGuids(context, loaded);

@@ -21,6 +21,7 @@ import type { Resolved } from "./resolve.ts";
 import { readProxyWords } from "./runtime-words.ts";
 import { settingsOfServer } from "./server-settings.ts";
 import { readServer, wrongServerName } from "./server-words.ts";
+import { CHECKS_AND_TRACKING } from "./tracking.ts";
 
 /** Words that became a spec, or a refusal in HAProxy's words; `warnings` are told either way. */
 export type Made<T> = { ok: true; spec: T; warnings: string[] } | { ok: false; message: string };
@@ -265,6 +266,7 @@ function wrongServer(backend: string, server: ServerDraft): string | undefined {
     const wrong = wrongGuid(guid);
     if (wrong !== undefined) return `'guid' : ${wrong}`;
   }
+  if (settings.track !== undefined && settings.check.enabled) return CHECKS_AND_TRACKING;
   if (!settings.check.enabled || settings.check.port > 0 || hasPort(server)) return undefined;
   const what = "neither service port nor check port nor tcp_check rule 'connect' with port";
   return `config: backend '${backend}': server '${name}' has ${what} information.`;

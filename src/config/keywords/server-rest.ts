@@ -59,7 +59,6 @@ const COMING = undone<ServerParser>("coming", SERVER, "5.2", [
   ["slowstart", "<time>", "Ramps the weight up after the server came back."],
   ["socks4", "<address>", "Connects through a SOCKS proxy."],
   ["tcp-md5sig", "<password>", "Signs segments (RFC 2385)."],
-  ["track", "[<backend>/]<server>", "Takes over the state of another server."],
   ["usesrc", "<address>", "Source address that this machine does not have."],
 ]);
 

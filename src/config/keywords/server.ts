@@ -211,6 +211,12 @@ const parseProxyOptions: ServerParser = (target, value) => {
   return undefined;
 };
 
+const parseTrack: ServerParser = (target, value) => {
+  if (value === "") return "a server's name is missing.";
+  target.settings.track = value;
+  return undefined;
+};
+
 const parseTcpUserTimeout: ServerParser = (target, value) => {
   const time = parseTime(value);
   if (!time.ok) return "expects a positive delay in milliseconds.";
@@ -324,6 +330,7 @@ const DONE: readonly ServerRow[] = [
     parseTcpUserTimeout,
   ],
   ["tfo", "", "Sends the first bytes with the first packet.", flag("tfo", true)],
+  ["track", "[<backend>/]<server>", "Takes over the state of another server.", parseTrack],
   ["weight", "<0..256>", "Share of the load.", parseWeight],
 ];
 
