@@ -15,9 +15,25 @@ export type Ticker = { stop(): void };
 
 const epochOffsetMs = Date.now() - performance.now();
 
+/** Added to this thread's time, so that all threads count from the same moment. */
+let shiftMs = 0;
+
+/** When this thread began to count, ms since the epoch: what `alignClock` of others is given. */
+export function clockOriginMs(): number {
+  return performance.timeOrigin;
+}
+
+/**
+ * Makes the monotonic time of this thread that of another: the runtime lets each thread count from
+ * its own start, and seconds in shared memory must mean the same to all. First thing of a thread.
+ */
+export function alignClock(originMs: number): void {
+  shiftMs = performance.timeOrigin - originMs;
+}
+
 /** The machine's clocks. The epoch time follows the monotonic one between corrections. */
 export const systemClock: Clock = {
-  nowMs: () => performance.now(),
+  nowMs: () => performance.now() + shiftMs,
   epochMicros: () => Math.round((performance.now() + currentOffset()) * 1000),
 };
 

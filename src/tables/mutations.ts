@@ -77,6 +77,8 @@ export type WorkerStart = {
   blocks: import("./tables.ts").SharedBlocks;
   /** Eventfd of the worker's former loop, -1 = none. */
   bell: number;
+  /** When control's thread began to count its time, ms since the epoch. */
+  clockOriginMs: number;
   /** Everything so far: the worker begins where the others are. */
   log: MutationBatch;
   /** Addresses of the native functions by name (`conduit/native.ts`); null = there is no module. */

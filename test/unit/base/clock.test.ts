@@ -1,6 +1,14 @@
 import { expect, test } from "bun:test";
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 
-import { onNextTurn, sleepMs, startTimer, systemClock } from "../../../src/base/clock.ts";
+import {
+  clockOriginMs,
+  onNextTurn,
+  sleepMs,
+  startTimer,
+  systemClock,
+} from "../../../src/base/clock.ts";
 
 test("the clocks go forward, and agree with the machine's", () => {
   const before = systemClock.nowMs();
@@ -29,4 +37,16 @@ test("the next turn comes after this one", async () => {
   order.push("now");
   await done;
   expect(order).toEqual(["now", "next"]);
+});
+
+test("a thread that is aligned counts from the moment of another", async () => {
+  await sleepMs(50);
+  const before = systemClock.nowMs();
+  const thread = new Worker(new URL("./clock-thread.ts", import.meta.url), {
+    workerData: clockOriginMs(),
+  });
+  const [theirs] = await once(thread, "message");
+  await thread.terminate();
+  expect(theirs).toBeGreaterThan(before - 20);
+  expect(theirs).toBeLessThan(systemClock.nowMs() + 20);
 });
