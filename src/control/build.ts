@@ -20,6 +20,8 @@ import {
   SERVER_ADMIN_RESOLUTION_MAINT,
   SERVER_FLAG_BACKUP,
   SERVER_FLAG_CHECKED,
+  SERVER_FLAG_CHECKS_OFF,
+  SERVER_FLAG_DOWN,
   SERVER_FLAG_DYNAMIC,
   SERVER_FLAG_NEW,
 } from "../tables/generated/enums.ts";
@@ -174,17 +176,19 @@ export function addServer(
   words[row + serverRow.SERVER_MINCONN] = spec.minconn;
   words[row + serverRow.SERVER_MAXQUEUE] = spec.maxqueue;
   words[row + serverRow.SERVER_ORDER] = backend.servers.length;
+  const isDown = spec.initState === "down" || spec.initState === "fully-down";
   words[row + serverRow.SERVER_FLAGS] =
     (spec.backup ? SERVER_FLAG_BACKUP : 0) |
     (spec.check.enabled ? SERVER_FLAG_CHECKED : 0) |
-    (isDynamic ? SERVER_FLAG_DYNAMIC | SERVER_FLAG_NEW : 0);
+    (isDown ? SERVER_FLAG_DOWN : 0) |
+    (isDynamic ? SERVER_FLAG_DYNAMIC | SERVER_FLAG_NEW | SERVER_FLAG_CHECKS_OFF : 0);
   const admin =
     (isDynamic ? SERVER_ADMIN_FORCED_MAINT : 0) |
-    (spec.disabled ? SERVER_ADMIN_CONFIG_MAINT : 0) |
+    (spec.disabled ? SERVER_ADMIN_FORCED_MAINT | SERVER_ADMIN_CONFIG_MAINT : 0) |
     (spec.address === undefined ? SERVER_ADMIN_RESOLUTION_MAINT : 0);
   words[row + serverRow.SERVER_ADMIN_STATE] = admin;
-  const isDown = spec.initState === "down" || spec.initState === "fully-down";
-  Atomics.store(words, row + serverRow.SERVER_STATE, mergeState(admin, !isDown));
+  const state = mergeState(admin, isDown ? "down" : "up");
+  Atomics.store(words, row + serverRow.SERVER_STATE, state);
   const generation = shop.serverRows.generation(row);
   const server: ServerObject = {
     row,

@@ -3,6 +3,7 @@ import { systemClock } from "../base/clock.ts";
 import type { RuntimeConfig } from "../config/runtime.ts";
 import { PROCESS_MAXCONN } from "../tables/generated/process.ts";
 import type { Checker } from "./checks/checker.ts";
+import { refreshCheck } from "./checks/start.ts";
 import type { Control } from "./control.ts";
 import { Events } from "./events.ts";
 import { Grace } from "./life/grace.ts";
@@ -10,6 +11,7 @@ import { References } from "./life/references.ts";
 import type { LogHub } from "./logs/hub.ts";
 import type { ServerObject } from "./model.ts";
 import type { Serving } from "./serve.ts";
+import { enterServer } from "./server-state.ts";
 import type { StateKeeper } from "./server-state.ts";
 
 /** What the process around it provides. */
@@ -36,6 +38,7 @@ export function makeControl(parts: ControlParts): Control {
     grace.check();
     events.tell({ kind: "idle" });
   };
+  followServers(keeper, checks, events);
   pool.onLost = () => {
     grace.check();
     events.tell({ kind: "worker-lost" });
@@ -62,4 +65,20 @@ export function makeControl(parts: ControlParts): Control {
     maxconnHard: tables.process.words[PROCESS_MAXCONN]!,
     say,
   };
+}
+
+/** Servers that come are checked and follow whom they track; a change of state is an event. */
+function followServers(keeper: StateKeeper, checks: Checker<ServerObject>, events: Events): void {
+  keeper.onChange = (server) => {
+    events.tell({ kind: "server-health", server, proxy: server.backend });
+  };
+  events.listen(({ kind, server }) => {
+    if (server === undefined) return;
+    if (kind === "server-added") {
+      enterServer(keeper, server);
+      refreshCheck(checks, keeper.tables.servers.words, server);
+    } else if (kind === "server-removed") {
+      keeper.tracking.unlink(server);
+    }
+  });
 }

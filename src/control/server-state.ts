@@ -2,15 +2,26 @@
  * What a server may do: its administrative state and its health merged into the one word that
  * balancing reads. The only place that changes a server's state after the start.
  *
+ *   operator, tracked server ─▶ admin ─┐
+ *                                      ├─▶ state ─▶ balancing, log, streams, trackers, events
+ *   checks, operator ─────────▶ health ┘
+ *
  * Down or maintenance: its waiters go elsewhere at once (balance), and with `on-marked-down
- * shutdown-sessions` its streams are ended by the workers that own them.
+ * shutdown-sessions` its streams are ended by the workers that own them. Servers that track it
+ * follow in the same turn. Main thread.
  */
 import type { Lb } from "../balance/lb.ts";
 import { refreshServer } from "../balance/refresh.ts";
 import {
   SERVER_ADMIN_FORCED_DRAIN,
+  SERVER_ADMIN_FORCED_MAINT,
   SERVER_ADMIN_INHERITED_DRAIN,
+  SERVER_ADMIN_INHERITED_MAINT,
   SERVER_FLAG_BACKUP,
+  SERVER_FLAG_CHECKED,
+  SERVER_FLAG_CHECKS_OFF,
+  SERVER_FLAG_DOWN,
+  SERVER_FLAG_STOPPING,
   SERVER_STATE_DOWN,
   SERVER_STATE_DRAIN,
   SERVER_STATE_MAINT,
@@ -19,32 +30,126 @@ import {
 import { PROXY_ACTIVE_UP, PROXY_BACKUP_UP } from "../tables/generated/proxy.ts";
 import * as row from "../tables/generated/server.ts";
 import type { Tables } from "../tables/tables.ts";
-import { noServer, serverDown, serverUp } from "./logs/sentences.ts";
+import { initialHealth, isUp } from "./health/health.ts";
+import { noServer } from "./logs/sentences.ts";
 import type { CheckFacts, Notice, ServerFacts } from "./logs/sentences.ts";
-import type { ProxyObject, ServerObject } from "./model.ts";
+import type { Model, ProxyObject, ServerObject } from "./model.ts";
+import { ADMIN_DRAIN, ADMIN_MAINT, noticesOf } from "./state-notices.ts";
+import type { Health, ServerState } from "./state-notices.ts";
+import { Tracking } from "./tracking.ts";
 import type { WorkerPool } from "./workers.ts";
+
+/** How long a server or backend has been as it is, for statistics. */
+export type StateRecord = {
+  /** When it last went up or down, on the monotonic clock (`lastchg`). */
+  changedAtMs: number;
+  /** Time that it could not be used before that (`downtime`). */
+  downtimeMs: number;
+  /** Times it went from up to down (`chkdown`). */
+  downs: number;
+};
 
 /** What a change of state needs: who balances, who owns streams, who is told. */
 export type StateKeeper = {
-  tables: Tables;
-  lb: Lb;
-  pool: Pick<WorkerPool, "shutdown">;
+  readonly tables: Tables;
+  readonly model: Model;
+  readonly lb: Lb;
+  readonly pool: Pick<WorkerPool, "shutdown">;
   tell(proxy: ProxyObject, notice: Notice): void;
+  readonly nowMs: () => number;
+  readonly startedAtMs: number;
+  readonly tracking: Tracking;
+  readonly records: WeakMap<ServerObject | ProxyObject, StateRecord>;
+  /** The health checks, once they run. */
+  checks: { setHealth(server: ServerObject, health: number): void } | null;
+  /** Told after each change, trackers included. */
+  onChange: ((server: ServerObject) => void) | null;
 };
 
-const ADMIN_DRAIN = SERVER_ADMIN_FORCED_DRAIN | SERVER_ADMIN_INHERITED_DRAIN;
-
-/** SERVER_STATE_* of a server with these administrative bits and this health. */
-export function mergeState(adminState: number, isHealthy: boolean): number {
-  if ((adminState & ~ADMIN_DRAIN) !== 0) return SERVER_STATE_MAINT;
-  if (!isHealthy) return SERVER_STATE_DOWN;
-  return (adminState & ADMIN_DRAIN) !== 0 ? SERVER_STATE_DRAIN : SERVER_STATE_UP;
+/** A keeper of the servers that there are; its checks and its listener come later. */
+export function makeKeeper(
+  parts: Pick<StateKeeper, "tables" | "model" | "lb" | "pool" | "tell" | "nowMs">,
+): StateKeeper {
+  const keeper: StateKeeper = {
+    ...parts,
+    startedAtMs: parts.nowMs(),
+    tracking: new Tracking(),
+    records: new WeakMap(),
+    checks: null,
+    onChange: null,
+  };
+  enterServers(keeper);
+  return keeper;
 }
 
-/** Is any server of the backend usable now? */
-function hasUsable(keeper: StateKeeper, backend: ProxyObject): boolean {
-  const words = keeper.tables.proxies.words;
-  return words[backend.row + PROXY_ACTIVE_UP]! + words[backend.row + PROXY_BACKUP_UP]! > 0;
+/** Why the state changes: what tracked servers, checks or operators add to the sentence. */
+type Why = { via?: string; check?: CheckFacts; cause?: string };
+
+/** The sentence's cause for what the runtime API does to a server's health. */
+export const CHANGED_FROM_CLI = "changed from CLI";
+
+/** SERVER_STATE_* of a server with these administrative bits and this health. */
+export function mergeState(adminState: number, health: Health): number {
+  if ((adminState & ADMIN_MAINT) !== 0) return SERVER_STATE_MAINT;
+  if (health === "down") return SERVER_STATE_DOWN;
+  const isDraining = health === "stopping" || (adminState & ADMIN_DRAIN) !== 0;
+  return isDraining ? SERVER_STATE_DRAIN : SERVER_STATE_UP;
+}
+
+/** A server's state in its two halves. */
+export function readState(tables: Tables, server: ServerObject): ServerState {
+  const words = tables.servers.words;
+  const flags = words[server.row + row.SERVER_FLAGS]!;
+  const isDown = (flags & SERVER_FLAG_DOWN) !== 0;
+  const isStopping = (flags & SERVER_FLAG_STOPPING) !== 0;
+  return {
+    admin: words[server.row + row.SERVER_ADMIN_STATE]!,
+    health: isDown ? "down" : isStopping ? "stopping" : "up",
+  };
+}
+
+/** What an operator may ask for. */
+export type AdminMode = "ready" | "drain" | "maint";
+
+/** The administrative bits after `set server … state <mode>`; what is inherited stays. */
+export function adminAfter(admin: number, mode: AdminMode): number {
+  const rest = admin & ~(SERVER_ADMIN_FORCED_MAINT | SERVER_ADMIN_FORCED_DRAIN);
+  if (mode === "ready") return rest;
+  return rest | (mode === "drain" ? SERVER_ADMIN_FORCED_DRAIN : SERVER_ADMIN_FORCED_MAINT);
+}
+
+/**
+ * Gives a server new administrative bits. One that leaves maintenance begins with the health of
+ * `init-state`, or with that of the server it tracks.
+ */
+export function setAdmin(keeper: StateKeeper, server: ServerObject, admin: number): void {
+  change(keeper, server, { ...readState(keeper.tables, server), admin }, {});
+}
+
+/** Gives a server another health: checks go on counting from there. */
+export function setHealth(keeper: StateKeeper, server: ServerObject, health: Health): void {
+  const { rise, fall } = server.spec.check;
+  writeCounter(keeper, server, health === "down" ? 0 : rise + fall - 1);
+  const { admin } = readState(keeper.tables, server);
+  change(keeper, server, { admin, health }, { cause: CHANGED_FROM_CLI });
+}
+
+/** Puts a server back into a state that it had, its check counter included: for undoing. */
+export function restoreState(keeper: StateKeeper, server: ServerObject, before: SavedState): void {
+  const inherited = SERVER_ADMIN_INHERITED_MAINT | SERVER_ADMIN_INHERITED_DRAIN;
+  const now = readState(keeper.tables, server);
+  const admin = (before.admin & ~inherited) | (now.admin & inherited);
+  change(keeper, server, { admin, health: before.health }, { cause: CHANGED_FROM_CLI }, true);
+  writeCounter(keeper, server, before.counter);
+}
+
+/** A state and the counter of its checks. */
+export type SavedState = ServerState & { counter: number };
+
+/** What `restoreState` needs. */
+export function saveState(keeper: StateKeeper, server: ServerObject): SavedState {
+  const counter = keeper.tables.servers.words[server.row + row.SERVER_HEALTH]!;
+  return { ...readState(keeper.tables, server), counter };
 }
 
 /**
@@ -57,41 +162,193 @@ export function applyHealth(
   isHealthy: boolean,
   check: CheckFacts,
 ): void {
-  const words = keeper.tables.servers.words;
-  const state = mergeState(words[server.row + row.SERVER_ADMIN_STATE]!, isHealthy);
-  if (words[server.row + row.SERVER_STATE] === state) return;
+  const { admin } = readState(keeper.tables, server);
+  const isToldAlready = server.backend.spec.options.logHealthChecks;
+  const why = isToldAlready ? {} : { check };
+  change(keeper, server, { admin, health: isHealthy ? "up" : "down" }, why);
+}
+
+/** The counter of the checks, in the row and where they count. */
+function writeCounter(keeper: StateKeeper, server: ServerObject, counter: number): void {
+  keeper.tables.servers.words[server.row + row.SERVER_HEALTH] = counter;
+  keeper.checks?.setHealth(server, counter);
+}
+
+/** @param keepsHealth leaving maintenance does not choose another health */
+function change(
+  keeper: StateKeeper,
+  server: ServerObject,
+  wanted: ServerState,
+  why: Why,
+  keepsHealth = false,
+): void {
+  const before = readState(keeper.tables, server);
+  const leavesMaint = (before.admin & ADMIN_MAINT) !== 0 && (wanted.admin & ADMIN_MAINT) === 0;
+  const after =
+    leavesMaint && !keepsHealth ? { ...wanted, health: freshHealth(keeper, server) } : wanted;
+  if (before.admin === after.admin && before.health === after.health) return;
   const { backend } = server;
   const wasUsable = hasUsable(keeper, backend);
-  Atomics.store(words, server.row + row.SERVER_STATE, state);
-  const requeued = refreshServer(keeper.lb, backend.row, server.row);
-  const facts = factsOf(keeper, server, requeued, check);
-  if (!isHealthy) {
-    keeper.tell(backend, serverDown(facts));
-    if (server.spec.onMarkedDown === "shutdown-sessions") {
-      void keeper.pool.shutdown({ kind: "server", row: server.row }, "down");
-    }
-  } else {
-    keeper.tell(backend, serverUp(facts));
-    // A backup server that comes up ends no streams: they may be its own (manual 5.2).
-    if (!server.spec.backup && server.spec.onMarkedUp === "shutdown-backup-sessions") {
-      void keeper.pool.shutdown({ kind: "backups", backendRow: backend.row }, "up");
-    }
-  }
-  if (wasUsable && !hasUsable(keeper, backend)) {
+  const requeued = writeState(keeper, server, after);
+  const tracked = keeper.tracking.trackedBy(server);
+  const facts = factsOf(keeper, server, requeued, why);
+  const notices = noticesOf(before, after, facts, tracked && nameOf(tracked));
+  for (const notice of notices) keeper.tell(backend, notice);
+  endStreams(keeper, server, before, after);
+  const isUsableNow = hasUsable(keeper, backend);
+  if (wasUsable && !isUsableNow) {
     keeper.tell(backend, noServer(backend.spec.section, backend.spec.name));
   }
+  if (wasUsable !== isUsableNow) count(keeper, backend, isUsableNow);
+  keeper.onChange?.(server);
+  for (const tracker of [...keeper.tracking.trackersOf(server)]) follow(keeper, tracker, server);
 }
+
+/** Health after maintenance: `init-state` of a server that is checked, else up. */
+function freshHealth(keeper: StateKeeper, server: ServerObject): Health {
+  const tracked = keeper.tracking.trackedBy(server);
+  if (tracked !== undefined) return readState(keeper.tables, tracked).health;
+  const flags = keeper.tables.servers.words[server.row + row.SERVER_FLAGS]!;
+  const isChecked = (flags & SERVER_FLAG_CHECKED) !== 0 && (flags & SERVER_FLAG_CHECKS_OFF) === 0;
+  if (!isChecked) return "up";
+  const counter = initialHealth(server.spec);
+  writeCounter(keeper, server, counter);
+  return isUp(counter, server.spec.check) ? "up" : "down";
+}
+
+/** Row and balancing. @returns streams of its queue that were sent elsewhere */
+function writeState(keeper: StateKeeper, server: ServerObject, after: ServerState): number {
+  const words = keeper.tables.servers.words;
+  const { row: at } = server;
+  words[at + row.SERVER_ADMIN_STATE] = after.admin;
+  const health =
+    after.health === "down"
+      ? SERVER_FLAG_DOWN
+      : after.health === "stopping"
+        ? SERVER_FLAG_STOPPING
+        : 0;
+  const flags = words[at + row.SERVER_FLAGS]!;
+  words[at + row.SERVER_FLAGS] = (flags & ~(SERVER_FLAG_DOWN | SERVER_FLAG_STOPPING)) | health;
+  const state = mergeState(after.admin, after.health);
+  const old = words[at + row.SERVER_STATE]!;
+  if (old === state) return 0;
+  Atomics.store(words, at + row.SERVER_STATE, state);
+  const wasStopping = (flags & SERVER_FLAG_STOPPING) !== 0;
+  if (isServing(old) !== isServing(state)) count(keeper, server, isServing(state));
+  else if (isServing(state) && wasStopping !== (after.health === "stopping")) {
+    stateRecord(keeper, server).changedAtMs = keeper.nowMs();
+  }
+  return refreshServer(keeper.lb, server.backend.row, at);
+}
+
+const isServing = (state: number): boolean =>
+  state === SERVER_STATE_UP || state === SERVER_STATE_DRAIN;
+
+/** `on-marked-down`, `on-marked-up`. */
+function endStreams(
+  keeper: StateKeeper,
+  server: ServerObject,
+  before: ServerState,
+  after: ServerState,
+): void {
+  const was = isServing(mergeState(before.admin, before.health));
+  const is = isServing(mergeState(after.admin, after.health));
+  if (was === is) return;
+  const { spec, backend } = server;
+  if (!is && spec.onMarkedDown === "shutdown-sessions") {
+    void keeper.pool.shutdown({ kind: "server", row: server.row }, "down");
+  }
+  // A backup server that comes up ends no streams: they may be its own (manual 5.2).
+  if (is && !spec.backup && spec.onMarkedUp === "shutdown-backup-sessions") {
+    void keeper.pool.shutdown({ kind: "backups", backendRow: backend.row }, "up");
+  }
+}
+
+/** A server takes over the state of the one that it tracks. */
+function follow(keeper: StateKeeper, server: ServerObject, tracked: ServerObject): void {
+  const wanted = followed(keeper, server, tracked);
+  change(keeper, server, wanted, { via: nameOf(tracked) });
+}
+
+function followed(keeper: StateKeeper, server: ServerObject, tracked: ServerObject): ServerState {
+  const { admin, health } = readState(keeper.tables, server);
+  const leader = readState(keeper.tables, tracked);
+  const own = admin & ~(SERVER_ADMIN_INHERITED_MAINT | SERVER_ADMIN_INHERITED_DRAIN);
+  const inherited =
+    ((leader.admin & ADMIN_MAINT) !== 0 ? SERVER_ADMIN_INHERITED_MAINT : 0) |
+    ((leader.admin & ADMIN_DRAIN) !== 0 ? SERVER_ADMIN_INHERITED_DRAIN : 0);
+  const next = own | inherited;
+  return { admin: next, health: (next & ADMIN_MAINT) !== 0 ? health : leader.health };
+}
+
+/** Enters a new server: what it tracks, since when it is there. Nothing is told. */
+export function enterServer(keeper: StateKeeper, server: ServerObject): void {
+  stateRecord(keeper, server).changedAtMs = keeper.nowMs();
+  const tracked = keeper.tracking.link(keeper.model, server);
+  if (tracked !== undefined) writeState(keeper, server, followed(keeper, server, tracked));
+}
+
+/** Enters the servers of the start: all are there, so each finds what it tracks. */
+function enterServers(keeper: StateKeeper): void {
+  const linked: ServerObject[] = [];
+  for (const server of keeper.model.serverByRow.values()) {
+    if (keeper.tracking.link(keeper.model, server) !== undefined) linked.push(server);
+  }
+  for (const server of linked) {
+    const tracked = keeper.tracking.trackedBy(server)!;
+    // Chains begin at a server that tracks nobody: what it has goes down the tree.
+    if (keeper.tracking.trackedBy(tracked) === undefined) settleBelow(keeper, tracked);
+  }
+}
+
+function settleBelow(keeper: StateKeeper, tracked: ServerObject): void {
+  for (const server of keeper.tracking.trackersOf(tracked)) {
+    writeState(keeper, server, followed(keeper, server, tracked));
+    settleBelow(keeper, server);
+  }
+}
+
+/** Since when a server or backend is as it is. */
+export function stateRecord(
+  keeper: Pick<StateKeeper, "records" | "startedAtMs">,
+  object: ServerObject | ProxyObject,
+): StateRecord {
+  const known = keeper.records.get(object);
+  if (known !== undefined) return known;
+  const record = { changedAtMs: keeper.startedAtMs, downtimeMs: 0, downs: 0 };
+  keeper.records.set(object, record);
+  return record;
+}
+
+function count(
+  keeper: StateKeeper,
+  object: ServerObject | ProxyObject,
+  isServingNow: boolean,
+): void {
+  const record = stateRecord(keeper, object);
+  const now = keeper.nowMs();
+  if (isServingNow) record.downtimeMs += now - record.changedAtMs;
+  else record.downs++;
+  record.changedAtMs = now;
+}
+
+/** Is any server of the backend usable now? */
+function hasUsable(keeper: StateKeeper, backend: ProxyObject): boolean {
+  const words = keeper.tables.proxies.words;
+  return words[backend.row + PROXY_ACTIVE_UP]! + words[backend.row + PROXY_BACKUP_UP]! > 0;
+}
+
+const nameOf = ({ backend, spec }: ServerObject): string => `${backend.spec.name}/${spec.name}`;
 
 function factsOf(
   keeper: StateKeeper,
   server: ServerObject,
   requeued: number,
-  check: CheckFacts,
+  why: Why,
 ): ServerFacts {
   const proxies = keeper.tables.proxies.words;
   const servers = keeper.tables.servers.words;
   const { backend } = server;
-  const isToldAlready = backend.spec.options.logHealthChecks;
   return {
     backend: backend.spec.name,
     server: server.spec.name,
@@ -101,6 +358,6 @@ function factsOf(
     sessions: servers[server.row + row.SERVER_SERVED]!,
     requeued,
     queued: servers[server.row + row.SERVER_QUEUE_LENGTH]!,
-    ...(isToldAlready ? {} : { check }),
+    ...why,
   };
 }

@@ -86,11 +86,15 @@ type Entry<T> = CheckedServer<T> & {
   round: number;
   probe: Probe | undefined;
   startedAtMs: number;
+  /** `disable health`: no checks until somebody wants them again. */
+  isSuspended: boolean;
 };
 
 type Due<T> = { entry: Entry<T>; round: number; kind: "start" | "limit" };
 
 const CHANCE_RANGE = 2 ** 32;
+/** Longest pause before a check that a change has made necessary. */
+const RESTART_MS = 1000;
 
 /** All checks of the process. */
 export class Checker<T> {
@@ -120,6 +124,59 @@ export class Checker<T> {
       const spreadMs = maxSpreadMs > 0 ? Math.min(ownMs, maxSpreadMs) : ownMs;
       this.#schedule(entry, Math.floor((spreadMs * position) / entries.length));
     }
+  }
+
+  /** Adds one server; its first check is due at once. One that is suspended waits for `resume`. */
+  add(server: CheckedServer<T>, isSuspended: boolean): void {
+    const entry = this.#add(server);
+    entry.isSuspended = isSuspended;
+    if (!isSuspended) this.#schedule(entry, 0);
+  }
+
+  /**
+   * Another address or other settings for a server that is known: what was counted stays, a check
+   * under way is given up, and the next one is due soon.
+   */
+  replace(server: CheckedServer<T>): void {
+    const entry = this.#entries.get(server.key);
+    if (entry === undefined) return;
+    const { spec, timeouts, target } = server;
+    Object.assign(entry, { spec, timeouts, target });
+    this.#restart(entry);
+  }
+
+  /** Suspends the checks of a server: a result under way does not count. */
+  suspend(key: T): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.isSuspended) return;
+    entry.isSuspended = true;
+    entry.round++;
+    entry.probe?.cancel();
+    entry.probe = undefined;
+  }
+
+  /** Goes on with them. */
+  resume(key: T): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || !entry.isSuspended) return;
+    entry.isSuspended = false;
+    this.#schedule(entry, 0);
+  }
+
+  /** Puts the counter where somebody else decided; the next check is due soon. */
+  setHealth(key: T, health: number): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    entry.health = health;
+    this.#restart(entry);
+  }
+
+  /** The result of a check under way, if any, was of another time. */
+  #restart(entry: Entry<T>): void {
+    entry.probe?.cancel();
+    entry.probe = undefined;
+    if (!entry.isSuspended)
+      this.#schedule(entry, Math.min(entry.spec.check.fastIntervalMs, RESTART_MS));
   }
 
   /** Ends the checks of a server. */
@@ -161,7 +218,7 @@ export class Checker<T> {
       if (onError === "sudden-death") entry.health = Math.min(entry.health, check.rise + 1);
       this.#apply(entry, { code: "HANA", info }, 0);
     }
-    const isIdle = entry.probe === undefined;
+    const isIdle = entry.probe === undefined && !entry.isSuspended;
     if (isIdle && this.#entries.has(key)) this.#schedule(entry, check.fastIntervalMs);
   }
 
@@ -180,6 +237,7 @@ export class Checker<T> {
       round: 0,
       probe: undefined,
       startedAtMs: 0,
+      isSuspended: false,
     };
     this.#entries.set(server.key, entry);
     return entry;

@@ -5,13 +5,17 @@
 import { startTimer } from "../../base/clock.ts";
 import type { Clock } from "../../base/clock.ts";
 import { random32 } from "../../base/prng.ts";
-import { SERVER_STATE_FREE, SERVER_STATE_MAINT } from "../../tables/generated/enums.ts";
-import { SERVER_HEALTH, SERVER_STATE } from "../../tables/generated/server.ts";
+import {
+  SERVER_FLAG_CHECKS_OFF,
+  SERVER_STATE_FREE,
+  SERVER_STATE_MAINT,
+} from "../../tables/generated/enums.ts";
+import { SERVER_FLAGS, SERVER_HEALTH, SERVER_STATE } from "../../tables/generated/server.ts";
 import { initialHealth } from "../health/health.ts";
 import { healthCheck } from "../logs/sentences.ts";
 import type { CheckFacts } from "../logs/sentences.ts";
 import type { Model, ServerObject } from "../model.ts";
-import { applyHealth } from "../server-state.ts";
+import { applyHealth, readState } from "../server-state.ts";
 import type { StateKeeper } from "../server-state.ts";
 import { Checker } from "./checker.ts";
 import type { CheckedServer, CheckEvent } from "./checker.ts";
@@ -42,22 +46,49 @@ export function startChecks(
   const checked = checkedServers(model);
   for (const { key, spec } of checked) words[key.row + SERVER_HEALTH] = initialHealth(spec);
   checker.addAll(checked);
+  keeper.checks = checker;
   return checker;
 }
 
 function checkedServers(model: Model): CheckedServer<ServerObject>[] {
   const list: CheckedServer<ServerObject>[] = [];
   for (const proxy of model.proxies) {
-    if (proxy.spec.disabled) continue;
     for (const server of proxy.servers) {
-      if (!server.spec.check.enabled) continue;
-      const target = probeTargetOf(server.spec, proxy.spec.source);
-      if (target === undefined) continue;
-      const { timeouts } = proxy.spec;
-      list.push({ key: server, spec: server.spec, timeouts, target });
+      const checked = checkedServer(server);
+      if (checked !== undefined) list.push(checked);
     }
   }
   return list;
+}
+
+/** A server as the checker wants it; undefined when it is not to be checked, or has no address. */
+function checkedServer(server: ServerObject): CheckedServer<ServerObject> | undefined {
+  const { spec, backend } = server;
+  if (!spec.check.enabled || backend.spec.disabled) return undefined;
+  const target = probeTargetOf(spec, backend.spec.source);
+  if (target === undefined) return undefined;
+  return { key: server, spec, timeouts: backend.spec.timeouts, target };
+}
+
+/**
+ * Checks a server that came at run time, or one whose spec was replaced, as it is now.
+ * @param words of the SERVER table
+ */
+export function refreshCheck(
+  checker: Checker<ServerObject>,
+  words: Int32Array,
+  server: ServerObject,
+): void {
+  const checked = checkedServer(server);
+  if (checked === undefined) {
+    checker.remove(server);
+  } else if (checker.healthOf(server) !== undefined) {
+    checker.replace(checked);
+  } else {
+    const isSuspended = (words[server.row + SERVER_FLAGS]! & SERVER_FLAG_CHECKS_OFF) !== 0;
+    words[server.row + SERVER_HEALTH] = initialHealth(server.spec);
+    checker.add(checked, isSuspended);
+  }
 }
 
 /** A result is told if that was asked for; then it may change the server's state. */
@@ -77,5 +108,8 @@ function applyEvent(keeper: StateKeeper, event: CheckEvent<ServerObject>): void 
     const isGood = result.code === "L4OK";
     keeper.tell(backend, healthCheck(who, check, isGood, counted, needed, event.isUp));
   }
-  if (event.hasChanged) applyHealth(keeper, server, event.isUp, check);
+  // A server that was told to stop goes on when its checks say that it is well.
+  const { health } = readState(keeper.tables, server);
+  const isBack = event.isUp && health === "stopping";
+  if (event.hasChanged || isBack) applyHealth(keeper, server, event.isUp, check);
 }

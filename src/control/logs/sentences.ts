@@ -79,9 +79,13 @@ function online(facts: ServerFacts): string {
   );
 }
 
-/** A check, a tracked server or the runtime API brought it down. */
-export function serverDown(facts: ServerFacts): Notice {
-  return { level: LEVEL_ALERT, text: `${subject(facts)} is DOWN${why(facts)}.${left(facts)}` };
+/**
+ * A check, a tracked server or the runtime API brought it down.
+ * @param wasStopping it took no new streams before: less of a surprise
+ */
+export function serverDown(facts: ServerFacts, wasStopping = false): Notice {
+  const level = wasStopping ? LEVEL_NOTICE : LEVEL_ALERT;
+  return { level, text: `${subject(facts)} is DOWN${why(facts)}.${left(facts)}` };
 }
 
 /** It is usable again. */
@@ -95,10 +99,38 @@ export function serverStopping(facts: ServerFacts): Notice {
   return { level: LEVEL_NOTICE, text };
 }
 
-/** `set server … state maint`, or its address cannot be resolved. */
-export function serverMaintenance(facts: ServerFacts): Notice {
+/**
+ * `set server … state maint`, or its address cannot be resolved.
+ * @param wasStopping it took no new streams before
+ */
+export function serverMaintenance(facts: ServerFacts, wasStopping = false): Notice {
   const text = `${subject(facts)} is going DOWN for maintenance${why(facts)}.${left(facts)}`;
-  return { level: LEVEL_ALERT, text };
+  return { level: wasStopping ? LEVEL_NOTICE : LEVEL_ALERT, text };
+}
+
+/** Maintenance of a server that was down anyway. */
+export function serverDownMaintenance(facts: ServerFacts): Notice {
+  const text = `${subject(facts)} was DOWN and now enters maintenance${why(facts)}.`;
+  return { level: LEVEL_NOTICE, text };
+}
+
+/**
+ * One reason for maintenance is gone, another stays.
+ * @param isForced what stays is its own; else that of the server it tracks
+ */
+export function serverStillMaintenance(facts: ServerFacts, isForced: boolean): Notice {
+  const what = isForced
+    ? "remains in forced maintenance"
+    : `is leaving forced maintenance but remains in maintenance${why(facts)}`;
+  return { level: LEVEL_NOTICE, text: `${subject(facts)} ${what}.` };
+}
+
+/** The same of the drain mode, told too when anything else changes in it. */
+export function serverStillDraining(facts: ServerFacts, isForced: boolean): Notice {
+  const what = isForced
+    ? "remains in forced drain mode"
+    : `is leaving forced drain but remains in drain mode${why(facts)}`;
+  return { level: LEVEL_NOTICE, text: `${subject(facts)} ${what}.` };
 }
 
 /**
@@ -119,8 +151,9 @@ export function serverReady(
 }
 
 /** `set server … state drain`, or weight 0 by an agent. */
-export function serverDrain(facts: ServerFacts): Notice {
-  const text = `${subject(facts)} enters drain state${why(facts)}.${online(facts)}`;
+export function serverDrain(facts: ServerFacts, isUp = true): Notice {
+  const rest = isUp ? online(facts) : left(facts);
+  const text = `${subject(facts)} enters drain state${why(facts)}.${rest}`;
   return { level: LEVEL_NOTICE, text };
 }
 

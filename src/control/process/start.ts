@@ -22,7 +22,7 @@ import { LogHub } from "../logs/hub.ts";
 import { makeControl } from "../make-control.ts";
 import { BindError, startServing } from "../serve.ts";
 import type { Serving } from "../serve.ts";
-import type { StateKeeper } from "../server-state.ts";
+import { makeKeeper } from "../server-state.ts";
 import { nativeNeeds } from "../without-native.ts";
 import type { OldProcesses, RunOptions } from "./arguments.ts";
 import { usableCpuCount } from "./cpu.ts";
@@ -142,12 +142,14 @@ async function serve(input: ServeInput): Promise<number> {
   }
   const { serving, hub } = await bindAndServe(input, journal, workers, maxconn);
   const { shop, pool } = serving;
-  const keeper: StateKeeper = {
+  const keeper = makeKeeper({
     tables: shop.tables,
+    model: shop.model,
     lb: shop.lb,
     pool,
     tell: (proxy, notice) => journal.tell(proxy, notice),
-  };
+    nowMs: systemClock.nowMs,
+  });
   const checks = startChecks(shop.model, keeper, systemClock);
   const control = makeControl({
     serving,

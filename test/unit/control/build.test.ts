@@ -33,8 +33,8 @@ function build(options: Partial<ProxyOptions>, servers = 4): Workshop {
     global: {} as never,
     sluice,
     proxies,
-    pages: [] as PageSpec[],
-  } as const;
+    pages: [],
+  };
   const log = new MutationLog(tables, (records) => sent.push(...records));
   const shop = makeWorkshop(plan, tables, lb, log, null, 2);
   expect(buildPlan(shop)).toEqual([]);
@@ -89,7 +89,9 @@ describe("buildPlan", () => {
     expect(servers[first + s.SERVER_STATE]).toBe(e.SERVER_STATE_UP);
     expect(servers[backup + s.SERVER_FLAGS]).toBe(e.SERVER_FLAG_BACKUP);
     expect(servers[disabled + s.SERVER_STATE]).toBe(e.SERVER_STATE_MAINT);
-    expect(servers[disabled + s.SERVER_ADMIN_STATE]).toBe(e.SERVER_ADMIN_CONFIG_MAINT);
+    expect(servers[disabled + s.SERVER_ADMIN_STATE]).toBe(
+      e.SERVER_ADMIN_FORCED_MAINT | e.SERVER_ADMIN_CONFIG_MAINT,
+    );
     const listener = proxy.listeners[0]!;
     expect(tables.listeners.words[listener.row + l.LISTENER_PROXY_ROW]).toBe(proxy.row);
     expect(tables.listeners.words[listener.row + l.LISTENER_MAXCONN]).toBe(5);

@@ -5,10 +5,11 @@ import { Lb } from "../../../src/balance/lb.ts";
 import { buildPlan, makeWorkshop } from "../../../src/control/build.ts";
 import type { ServerObject } from "../../../src/control/model.ts";
 import { MutationLog } from "../../../src/control/mutation-log.ts";
-import { applyHealth, mergeState } from "../../../src/control/server-state.ts";
+import { applyHealth, makeKeeper, mergeState } from "../../../src/control/server-state.ts";
 import {
   SERVER_ADMIN_CONFIG_MAINT,
   SERVER_ADMIN_FORCED_DRAIN,
+  SERVER_ADMIN_FORCED_MAINT,
   SERVER_STATE_DOWN,
   SERVER_STATE_DRAIN,
   SERVER_STATE_MAINT,
@@ -36,9 +37,11 @@ async function makeLab(...lines: string[]): Promise<{
   expect(buildPlan(shop)).toEqual([]);
   const told: string[] = [];
   const shut: string[] = [];
-  const keeper = {
+  const keeper = makeKeeper({
     tables,
+    model: shop.model,
     lb,
+    nowMs: () => 0,
     pool: {
       shutdown: (selector: ShutdownSelector, cause: string) => {
         shut.push(`${selector.kind} ${cause}`);
@@ -46,7 +49,7 @@ async function makeLab(...lines: string[]): Promise<{
       },
     },
     tell: (_proxy: unknown, notice: { text: string }) => void told.push(notice.text),
-  };
+  });
   const servers = shop.model.proxies[0]!.servers;
   const check = { reason: "Layer4 timeout", durationMs: 1 };
   return {
@@ -59,11 +62,14 @@ async function makeLab(...lines: string[]): Promise<{
 }
 
 test("administrative state and health make one state", () => {
-  expect(mergeState(0, true)).toBe(SERVER_STATE_UP);
-  expect(mergeState(0, false)).toBe(SERVER_STATE_DOWN);
-  expect(mergeState(SERVER_ADMIN_FORCED_DRAIN, true)).toBe(SERVER_STATE_DRAIN);
-  expect(mergeState(SERVER_ADMIN_FORCED_DRAIN, false)).toBe(SERVER_STATE_DOWN);
-  expect(mergeState(SERVER_ADMIN_CONFIG_MAINT, true)).toBe(SERVER_STATE_MAINT);
+  expect(mergeState(0, "up")).toBe(SERVER_STATE_UP);
+  expect(mergeState(0, "stopping")).toBe(SERVER_STATE_DRAIN);
+  expect(mergeState(0, "down")).toBe(SERVER_STATE_DOWN);
+  expect(mergeState(SERVER_ADMIN_FORCED_DRAIN, "up")).toBe(SERVER_STATE_DRAIN);
+  expect(mergeState(SERVER_ADMIN_FORCED_DRAIN, "down")).toBe(SERVER_STATE_DOWN);
+  expect(mergeState(SERVER_ADMIN_FORCED_MAINT, "up")).toBe(SERVER_STATE_MAINT);
+  // `disabled` of the configuration: how it came to its maintenance, not that it is in it.
+  expect(mergeState(SERVER_ADMIN_CONFIG_MAINT, "up")).toBe(SERVER_STATE_UP);
 });
 
 test("the last server that goes down leaves its backend without any, and is told once", async () => {
