@@ -14,6 +14,7 @@ import { QUEUE_STRIDE } from "../src/tables/generated/queue.ts";
 import { SERVER_STRIDE } from "../src/tables/generated/server.ts";
 import { SHARE_STRIDE } from "../src/tables/generated/share.ts";
 import { STREAM_LOG_STRIDE } from "../src/tables/generated/stream-log.ts";
+import { placeGuids } from "../src/tables/guid-places.ts";
 
 /** One maximum, as its comment tells. */
 export type LimitRow = {
@@ -50,12 +51,14 @@ export function reservations(): { table: string; bytes: number; perWorker: boole
     perWorker,
   });
   const { PROXIES_MAX, LISTENERS_MAX, SERVERS_MAX } = limits;
+  const objects = PROXIES_MAX + LISTENERS_MAX + SERVERS_MAX;
   return [
     row("proxies", PROXIES_MAX, PROXY_STRIDE),
     row("listeners", LISTENERS_MAX, LISTENER_STRIDE),
     row("servers", SERVERS_MAX, SERVER_STRIDE),
     row("queue entries", limits.QUEUE_ENTRIES_MAX, QUEUE_STRIDE),
     row("heaps, rings and maps", limits.ARENA_WORDS_MAX, 1),
+    row("GUID index", placeGuids(limits.WORKERS_MAX + 1, objects).end, 1),
     row("counters of frontends", PROXIES_MAX, FRONT_COUNT_STRIDE, true),
     row("counters of backends", PROXIES_MAX, BACK_COUNT_STRIDE, true),
     row("counters of listeners", LISTENERS_MAX, FRONT_COUNT_STRIDE, true),

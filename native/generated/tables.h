@@ -253,6 +253,24 @@
 #define STREAM_LOG_SERVER_ADDRESS 48 /* i32 */
 #define STREAM_LOG_WORKER 52 /* i32 */
 
+/* The GUID index as a whole, behind the words of its lock (one record) */
+#define GUID_HEAD_STRIDE 8
+#define GUID_HEAD_ENTRIES_BASE 0 /* i32 */
+#define GUID_HEAD_CAPACITY 1 /* i32 */
+#define GUID_HEAD_COUNT 2 /* i32 */
+#define GUID_HEAD_TEXT_USED 3 /* i32 */
+#define GUID_HEAD_FREE_SHORT 4 /* i32 */
+#define GUID_HEAD_FREE_LONG 5 /* i32 */
+
+/* A GUID: what it names, and where its text is */
+#define GUID_STRIDE 8
+#define GUID_HASH 0 /* i32 */
+#define GUID_KIND 1 /* i32 */
+#define GUID_ROW 2 /* i32 */
+#define GUID_GENERATION 3 /* i32 */
+#define GUID_TEXT 4 /* i32 */
+#define GUID_LENGTH 5 /* i32 */
+
 #define PROXY_STATE_FREE 0
 #define PROXY_STATE_READY 1
 #define PROXY_STATE_PAUSED 2
@@ -325,6 +343,11 @@
 #define HEAP_READY 0
 #define HEAP_FRESH 1
 #define HEAP_ASLEEP 2
+
+#define GUID_KIND_NONE 0
+#define GUID_KIND_PROXY 1
+#define GUID_KIND_LISTENER 2
+#define GUID_KIND_SERVER 3
 
 #define LOG_KIND_STREAM_END 1
 #define LOG_KIND_STREAM_CONNECTED 2

@@ -169,3 +169,39 @@ export const ASK_STREAMS_MAX = 256;
  * @unit streams
  */
 export const SHUTDOWN_STREAMS_PER_TURN = 256;
+/**
+ * Entries of the GUID index, of which five in eight may be taken: every proxy, listener and server.
+ * @unit entries
+ */
+export const GUID_ENTRIES_MAX = 2_097_152;
+
+/**
+ * Line of commands of the runtime API, with what opens a payload and without the payload.
+ * @unit bytes
+ */
+export const API_LINE_BYTES_MAX = 16_384;
+/**
+ * Payload behind `<<`: a transaction of some ten thousand changes.
+ * @unit bytes
+ */
+export const API_PAYLOAD_BYTES_MAX = 4_194_304;
+/**
+ * Longest mark that ends a payload, as in HAProxy.
+ * @unit characters
+ */
+export const API_PAYLOAD_PATTERN_MAX = 64;
+/**
+ * Words of a command of the runtime API, as in HAProxy.
+ * @unit words
+ */
+export const API_WORDS_MAX = 64;
+/**
+ * Commands that a client of the runtime API may send ahead before it is not read any more.
+ * @unit bytes
+ */
+export const API_INPUT_BYTES_MAX = 65_536;
+/**
+ * Answer that is gathered before it is written to a client of the runtime API.
+ * @unit UTF-16 units
+ */
+export const API_WRITE_LENGTH = 32_768;

@@ -442,6 +442,46 @@ const COUNTERS_BACK: Layout = {
   ],
 };
 
+const GUID_HEAD: Layout = {
+  name: "GUID_HEAD",
+  title: "The GUID index as a whole, behind the words of its lock (one record)",
+  groups: [
+    {
+      writer: "control, under the write lock",
+      reader: "all threads, under the read lock",
+      hot: true,
+      fields: [
+        i32("entriesBase", "word", "First entry of the half in use."),
+        i32("capacity", "entries", "Entries of it, a power of two."),
+        i32("count", "GUIDs", "Entries that are taken."),
+        i32("textUsed", "bytes", "Text ever touched: the rest of the arena is fresh."),
+        i32("freeShort", "byte of the text arena + 1", "First free cell for short GUIDs."),
+        i32("freeLong", "byte of the text arena + 1", "First free cell for long ones."),
+      ],
+    },
+  ],
+};
+
+const GUID: Layout = {
+  name: "GUID",
+  title: "A GUID: what it names, and where its text is",
+  groups: [
+    {
+      writer: "control, under the write lock",
+      reader: "all threads, under the read lock",
+      hot: true,
+      fields: [
+        i32("hash", "number", "Of the text: where the search for it begins."),
+        i32("kind", "GUID_KIND_*", "What it names; 0 = the entry is free."),
+        i32("row", "row of proxy, listener or server", "The object."),
+        i32("generation", "count", "Its generation."),
+        i32("text", "byte of the text arena", "Where the text begins."),
+        i32("length", "bytes", "Of the text."),
+      ],
+    },
+  ],
+};
+
 const SHARE: Layout = {
   name: "SHARE",
   title: "What one worker holds of one server: given back if the worker dies",
@@ -519,6 +559,8 @@ export const LAYOUTS: readonly Layout[] = [
   COUNTERS_FRONT,
   COUNTERS_BACK,
   STREAM_LOG,
+  GUID_HEAD,
+  GUID,
 ];
 
 /** Named values of state and flag fields: generated into constants and decoders. */
@@ -663,6 +705,16 @@ export const ENUMS: readonly {
       ["READY", 0, "can be chosen; round robin: has a position in this round"],
       ["FRESH", 1, "round robin: not yet chosen in its round"],
       ["ASLEEP", 2, "full; its dynamic limit grows with the load"],
+    ],
+  },
+  {
+    name: "GUID_KIND",
+    flags: false,
+    values: [
+      ["NONE", 0, "free"],
+      ["PROXY", 1, "a frontend, backend or listen section"],
+      ["LISTENER", 2, "a bound address"],
+      ["SERVER", 3, "a server"],
     ],
   },
   {

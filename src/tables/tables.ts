@@ -26,6 +26,8 @@ import { SERVER_STRIDE } from "./generated/server.ts";
 import { SHARE_STRIDE } from "./generated/share.ts";
 import { STREAM_LOG_STRIDE } from "./generated/stream-log.ts";
 import { WORKER_STATE, WORKER_STRIDE } from "./generated/worker.ts";
+import { placeGuids } from "./guid-places.ts";
+import type { GuidPlaces } from "./guid-places.ts";
 
 /** A block of shared memory under both of its views. */
 export class Table {
@@ -66,6 +68,9 @@ export type SharedBlocks = {
   servers: SharedArrayBuffer;
   queue: SharedArrayBuffer;
   arena: SharedArrayBuffer;
+  /** Lock, entries and texts of the GUID index, and where they are. */
+  guids: SharedArrayBuffer;
+  guidPlaces: GuidPlaces;
   perWorker: WorkerBlocks[];
 };
 
@@ -103,6 +108,7 @@ export class Tables {
   readonly servers: Table;
   readonly queue: Table;
   readonly arena: Table;
+  readonly guids: Table;
   readonly perWorker: readonly WorkerTables[];
 
   constructor(blocks: SharedBlocks) {
@@ -114,6 +120,7 @@ export class Tables {
     this.servers = new Table(blocks.servers);
     this.queue = new Table(blocks.queue);
     this.arena = new Table(blocks.arena);
+    this.guids = new Table(blocks.guids);
     this.perWorker = blocks.perWorker.map((one) => new WorkerTables(one));
   }
 }
@@ -156,6 +163,8 @@ export function reserveTables(sizes: TableSizes): SharedBlocks {
       ),
     });
   }
+  const objects = sizes.proxies + sizes.listeners + sizes.servers;
+  const guidPlaces = placeGuids(sizes.workers + 1, objects);
   return {
     process: reserve(1, PROCESS_STRIDE),
     workers: reserve(WORKERS_MAX + 1, WORKER_STRIDE),
@@ -164,6 +173,8 @@ export function reserveTables(sizes: TableSizes): SharedBlocks {
     servers: reserve(sizes.servers + 1, SERVER_STRIDE),
     queue: reserve(sizes.queueEntries + 1, QUEUE_STRIDE),
     arena: reserve(sizes.arenaWords, 1),
+    guids: reserve(guidPlaces.end, 1),
+    guidPlaces,
     perWorker,
   };
 }

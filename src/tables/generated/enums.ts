@@ -317,6 +317,30 @@ export function nameHeap(value: number): string {
   }
 }
 
+/** free */
+export const GUID_KIND_NONE = 0;
+/** a frontend, backend or listen section */
+export const GUID_KIND_PROXY = 1;
+/** a bound address */
+export const GUID_KIND_LISTENER = 2;
+/** a server */
+export const GUID_KIND_SERVER = 3;
+/** Name of a GUID_KIND value, for people. */
+export function nameGuidKind(value: number): string {
+  switch (value) {
+    case GUID_KIND_NONE:
+      return "none";
+    case GUID_KIND_PROXY:
+      return "proxy";
+    case GUID_KIND_LISTENER:
+      return "listener";
+    case GUID_KIND_SERVER:
+      return "server";
+    default:
+      return String(value);
+  }
+}
+
 /** a stream is over */
 export const LOG_KIND_STREAM_END = 1;
 /** logasap: a stream reached its server */

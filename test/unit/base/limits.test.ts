@@ -33,6 +33,11 @@ const RELATIONS: readonly [string, boolean][] = [
     "as many streams can wait as there can be connections, of two descriptors each",
     limits.DESCRIPTORS_MAX / 2 <= limits.QUEUE_ENTRIES_MAX,
   ],
+  [
+    "every object can bear a GUID with three eighths of the index free",
+    (limits.PROXIES_MAX + limits.LISTENERS_MAX + limits.SERVERS_MAX) * 8 <=
+      limits.GUID_ENTRIES_MAX * 5,
+  ],
   ["one template fits the server table", limits.TEMPLATE_SERVERS_MAX < limits.SERVERS_MAX],
   ["a PROXY header fits one read", limits.PROXY_HEADER_BYTES_MAX <= limits.BUFSIZE_DEFAULT],
   [
