@@ -55,6 +55,7 @@ for (let random = 12_345; performance.now() < endMs;) {
     operations++;
   }
   // A thread that has seen enough ends it early.
+  if (Atomics.load(flags, 2) > 0) break;
   await Bun.sleep(0);
 }
 const writes = index.lock.writes - writesBefore;
