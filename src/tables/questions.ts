@@ -26,9 +26,9 @@ export type Question =
   | { kind: "ping" }
   /**
    * Streams in the order of their slots.
-   * `from`: first slot to look at, 1 = all. `limit`: most to describe in one answer.
-   * `until`: -1 in the first question, then what the answer to it said: streams that were accepted
-   * later do not appear.
+   * `from`: first slot to look at, 1 = all. `limit`: most to describe in one answer. `until`: on
+   * the monotonic clock, which all threads share; streams that were accepted later do not appear.
+   * `isFull`: with the addresses of all four ends.
    */
   | {
       kind: "streams";
@@ -117,7 +117,7 @@ export type StreamExample = {
 /** Answers, each to the question of its kind. `next`: slot to go on with, 0 = that was all. */
 export type Answer =
   | { kind: "ping" }
-  | { kind: "streams"; streams: StreamRecord[]; next: number; until: number }
+  | { kind: "streams"; streams: StreamRecord[]; next: number }
   | { kind: "stream"; stream: StreamRecord | null }
   | {
       kind: "holders";

@@ -52,9 +52,8 @@ function answerStream(
 }
 
 function answerStreams(engine: Engine, question: StreamsQuestion): AnswerTo<StreamsQuestion> {
-  const { filter, isFull } = question;
+  const { filter, isFull, until } = question;
   const now = engine.clock.nowMs();
-  const until = question.until < 0 ? now : question.until;
   const most = Math.min(question.limit, ASK_STREAMS_MAX);
   const streams = [];
   let slot = Math.max(question.from, 1);
@@ -64,7 +63,7 @@ function answerStreams(engine: Engine, question: StreamsQuestion): AnswerTo<Stre
     if (stream === null || stream.state === STREAM_FREE || stream.acceptedAtMs > until) continue;
     if (matches(stream, filter, now)) streams.push(describeStream(stream, now, isFull));
   }
-  return { kind: "streams", streams, next: slot < engine.streams.length ? slot : 0, until };
+  return { kind: "streams", streams, next: slot < engine.streams.length ? slot : 0 };
 }
 
 function matches(stream: Stream, filter: StreamFilter, now: number): boolean {
