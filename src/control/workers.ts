@@ -84,6 +84,8 @@ export class WorkerPool {
   private isClosing = false;
   /** Threads that died and were replaced since the start. */
   losses = 0;
+  /** Times that one was silent for more than a second (watchdog.ts). */
+  stalls = 0;
   /** Called when a dead worker has been buried. */
   onLost: () => void = () => {};
 

@@ -23,6 +23,7 @@ import { makeControl } from "../make-control.ts";
 import { BindError, startServing } from "../serve.ts";
 import type { Serving } from "../serve.ts";
 import { makeKeeper } from "../server-state.ts";
+import { Watchdog } from "../watchdog.ts";
 import { nativeNeeds } from "../without-native.ts";
 import type { OldProcesses, RunOptions } from "./arguments.ts";
 import { usableCpuCount } from "./cpu.ts";
@@ -162,6 +163,7 @@ async function serve(input: ServeInput): Promise<number> {
   });
   for (const service of opened) service.serve(control);
   signals.attach(plan.global, {
+  const watchdog = new Watchdog(control);
     softStop: (hardStopMs) => {
       checks.stop();
       serving.softStop(hardStopMs);
@@ -192,6 +194,7 @@ async function serve(input: ServeInput): Promise<number> {
   }
   const code = await serving.done;
   for (const service of opened) service.close();
+  watchdog.stop();
   journal.close();
   signals.release();
   input.demo?.stop();
