@@ -207,8 +207,14 @@ function checkGuids(context: LoadContext, proxies: readonly ProxyDraft[]): void 
   for (const proxy of proxies) {
     check(proxy.guid, titleOf(proxy), proxy.guidOrigin ?? proxy.origin);
     for (const bind of proxy.binds) {
-      const guid = bind.guid === undefined ? undefined : `${bind.guid}-0`;
-      check(guid, `'bind ${bind.text}' of ${titleOf(proxy)}`, bind.origin);
+      if (bind.guid === undefined) continue;
+      const { configAddress, guid } = bind;
+      const isRange = configAddress.kind === "ip" || configAddress.kind === "name";
+      // One listener, and so one identifier, for each port of a range.
+      const last = isRange ? configAddress.portHigh - configAddress.portLow : 0;
+      for (let index = 0; index <= last; index++) {
+        check(`${guid}-${index}`, `'bind ${bind.text}' of ${titleOf(proxy)}`, bind.origin);
+      }
     }
     for (const server of proxy.servers) {
       check(server.guid, `server '${proxy.name}/${server.name}'`, server.origin);

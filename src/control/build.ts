@@ -28,8 +28,11 @@ import {
 import * as listenerRow from "../tables/generated/listener.ts";
 import * as proxyRow from "../tables/generated/proxy.ts";
 import * as serverRow from "../tables/generated/server.ts";
+import { GuidIndex } from "../tables/guid-index.ts";
+import { CONTROL_THREAD } from "../tables/inbox.ts";
 import type { BindSpec, Plan, ProxySpec, ServerSpec } from "../tables/spec.ts";
 import type { Tables } from "../tables/tables.ts";
+import { enterGuid, refuseTakenGuid } from "./guids.ts";
 import { bindListener, tryBind } from "./listen.ts";
 import type { ProxyObject, ServerObject } from "./model.ts";
 import { Model } from "./model.ts";
@@ -44,6 +47,8 @@ export type Workshop = {
   model: Model;
   lb: Lb;
   log: MutationLog;
+  /** What bears which GUID. */
+  guids: GuidIndex;
   native: Native | null;
   workers: number;
   proxyRows: RowAllocator;
@@ -69,6 +74,7 @@ export function makeWorkshop(
     model: new Model(plan, tables),
     lb,
     log,
+    guids: new GuidIndex(tables, CONTROL_THREAD),
     native,
     workers,
     proxyRows: new RowAllocator(proxies.words, proxyRow.PROXY_STRIDE, proxyRow.PROXY_GENERATION),
@@ -116,10 +122,11 @@ function tableFull(table: string, { rowsMax }: RowAllocator): SluiceError {
 /**
  * A row and a mutation for a proxy.
  * @param isDynamic made at run time: its backend is not published yet
- * @throws SluiceError when the table is full
+ * @throws SluiceError when the table is full, Refusal when its GUID is taken
  */
 export function addProxy(shop: Workshop, spec: ProxySpec, isDynamic = false): ProxyObject {
   const { tables, model, lb } = shop;
+  refuseTakenGuid(shop, spec.guid);
   const row = shop.proxyRows.take();
   if (row === 0) throw tableFull("proxy", shop.proxyRows);
   const words = tables.proxies.words;
@@ -150,6 +157,7 @@ export function addProxy(shop: Workshop, spec: ProxySpec, isDynamic = false): Pr
     listeners: [],
   };
   model.addProxy(proxy);
+  enterGuid(shop, proxy);
   shop.log.append({ kind: "proxy.add", row, generation, proxy: headOf(spec) });
   return proxy;
 }
@@ -157,7 +165,7 @@ export function addProxy(shop: Workshop, spec: ProxySpec, isDynamic = false): Pr
 /**
  * A row, a place in the balancing and a mutation for a server.
  * @param isDynamic made at run time: it begins in maintenance
- * @throws SluiceError when the table is full
+ * @throws SluiceError when the table is full, Refusal when its GUID is taken
  */
 export function addServer(
   shop: Workshop,
@@ -165,6 +173,7 @@ export function addServer(
   spec: ServerSpec,
   isDynamic = false,
 ): ServerObject {
+  refuseTakenGuid(shop, spec.guid);
   const row = shop.serverRows.take();
   if (row === 0) throw tableFull("server", shop.serverRows);
   const words = shop.tables.servers.words;
@@ -200,19 +209,24 @@ export function addServer(
     configured: spec,
   };
   shop.model.addServer(server);
+  enterGuid(shop, server);
   const backendRow = backend.row;
   shop.log.append({ kind: "server.link", row, generation, backendRow, server: spec });
   linkServer(shop.lb, backendRow, row);
   return server;
 }
 
-/** Sockets, a row and a mutation for a bind. @returns 0, or the errno that stopped it */
+/**
+ * Sockets, a row and a mutation for a bind. @returns 0, or the errno that stopped it
+ * @throws Refusal when its GUID is taken
+ */
 export function addListener(
   shop: Workshop,
   frontend: ProxyObject,
   bind: BindSpec,
   isDynamic = false,
 ): number {
+  refuseTakenGuid(shop, bind.guid);
   let fds: number[] = [];
   if (shop.native !== null) {
     const { global } = shop.model.plan;
@@ -236,6 +250,7 @@ export function addListener(
   const generation = shop.listenerRows.generation(row);
   const listener = { row, generation, version: 1, isDynamic, frontend, spec: bind, fds };
   shop.model.addListener(listener);
+  enterGuid(shop, listener);
   shop.log.append({ kind: "listener.add", row, proxyRow: frontend.row, bind, fds });
   return 0;
 }

@@ -21,6 +21,7 @@ import {
   WORKER_STATE,
   WORKER_STRIDE,
 } from "../tables/generated/worker.ts";
+import { buryGuidReader } from "../tables/guid-index.ts";
 import { CONTROL_THREAD } from "../tables/inbox.ts";
 import { isThreadDead } from "../tables/tables.ts";
 import type { Tables } from "../tables/tables.ts";
@@ -81,4 +82,5 @@ export function resetWorkerRow(tables: Tables, worker: number): void {
     Atomics.store(words, row + i, 0);
   }
   giveLock(words, lock);
+  buryGuidReader(tables, worker);
 }

@@ -20,6 +20,7 @@ import {
   WORKER_STREAMS,
   WORKER_STRIDE,
 } from "../tables/generated/worker.ts";
+import { GuidIndex } from "../tables/guid-index.ts";
 import { drainInbox } from "../tables/inbox.ts";
 import type { WorkerGlobals } from "../tables/mutations.ts";
 import type { BindSpec } from "../tables/spec.ts";
@@ -76,6 +77,8 @@ export class Engine {
   readonly proxies = new Map<number, ProxyView>();
   readonly frontendsByName = new Map<string, ProxyView>();
   readonly backendsByName = new Map<string, ProxyView>();
+  /** What bears which GUID, for names that are made at run time. */
+  readonly guids: GuidIndex;
   /** Frontends whose rules are compiled: forgotten when a backend comes or goes. */
   readonly routed: ProxyView[] = [];
   readonly listeners = new Map<number, ListenerView>();
@@ -108,6 +111,7 @@ export class Engine {
     this.worker = worker;
     this.tables = tables;
     this.shard = tables.perWorker[worker - 1]!;
+    this.guids = new GuidIndex(tables, worker);
     this.environment = environment;
     this.clock = environment.clock;
     this.balance = new Lb(tables, worker, environment.random32);

@@ -291,6 +291,14 @@ export class GuidIndex {
   }
 }
 
+/** Frees what a worker that is gone may still hold of the lock, before its number is used again. @cold */
+export function buryGuidReader(tables: Tables, worker: number): void {
+  const { threads } = tables.blocks.guidPlaces;
+  const words = tables.workers.words;
+  const isDead = (thread: number): boolean => isThreadDead(words, thread);
+  new RwLock(tables.guids.words, 0, threads, CONTROL_THREAD, isDead).bury(worker);
+}
+
 /** Has no worker been started yet? */
 export function isSingleThreaded(tables: Tables): boolean {
   const words = tables.workers.words;

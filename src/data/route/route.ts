@@ -6,7 +6,11 @@ import { assert } from "../../base/assert.ts";
 import type { LogContext, SampleContext } from "../../expr/context.ts";
 import { compileCondition, compileLogFormat } from "../../expr/evaluate.ts";
 import type { Condition } from "../../tables/expression.ts";
-import { PROXY_FLAG_PUBLISHED, PROXY_STATE_DISABLED } from "../../tables/generated/enums.ts";
+import {
+  GUID_KIND_PROXY,
+  PROXY_FLAG_PUBLISHED,
+  PROXY_STATE_DISABLED,
+} from "../../tables/generated/enums.ts";
 import {
   PROXY_BACK_CURRENT,
   PROXY_BACK_CURRENT_MAX,
@@ -21,6 +25,9 @@ import type { Engine } from "../engine.ts";
 import type { Stream } from "../stream.ts";
 import type { ProxyView } from "../views.ts";
 import { StreamContext } from "./stream-context.ts";
+
+/** Before a GUID where a name is expected. */
+const GUID_PREFIX = "@guid:";
 
 /** A compiled condition. */
 export type Test = (context: SampleContext) => boolean;
@@ -67,11 +74,23 @@ function chooseBackend(stream: Stream): ProxyView | null {
     }
     assert(rule.name !== null, "route: a rule has a backend or a way to name one");
     // A name that no backend has: manual 4.2 `use_backend`, the default backend is used.
-    const named = stream.engine.backendsByName.get(rule.name(context));
+    const named = backendNamed(stream.engine, rule.name(context));
     if (named === undefined) return fallbackOf(stream.engine, route);
     if (isOpen(stream.engine, named)) return named;
   }
   return fallbackOf(stream.engine, route);
+}
+
+/** A backend by its name, or by `@guid:` and its GUID. */
+function backendNamed(engine: Engine, name: string): ProxyView | undefined {
+  if (!name.startsWith(GUID_PREFIX)) return engine.backendsByName.get(name);
+  const { guids } = engine;
+  if (!guids.find(name.slice(GUID_PREFIX.length)) || guids.kind !== GUID_KIND_PROXY) {
+    return undefined;
+  }
+  const view = engine.proxies.get(guids.row);
+  // The index is changed before this worker is told: it may not know the backend yet.
+  return view?.generation === guids.generation && view.spec.hasBack ? view : undefined;
 }
 
 /** Takes the backend traffic? Disabled and unpublished ones do not. */

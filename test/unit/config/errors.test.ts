@@ -50,7 +50,10 @@ const LISTEN: [line: string, message: string][] = [
   ["server a/b 1.1.1.1:1", "character '/' is not permitted in server name 'a/b'."],
   ["server a 1.1.1.1:99999", "'server l/a' : invalid port '99999'"],
   ["server a no.such:1", "'server l/a' : could not resolve address 'no.such'."],
-  ["server a 1.1.1.1:1 chek", "'server l/a' : unknown keyword 'chek'; did you mean 'check' maybe ?"],
+  [
+    "server a 1.1.1.1:1 chek",
+    "'server l/a' : unknown keyword 'chek'; did you mean 'check' maybe ?",
+  ],
   ["server a 1.1.1.1:1 weight", "'weight' : missing value (<0..256>)."],
   ["server a 1.1.1.1:1 weight 257", "weight of server a is not within 0 and 256 (257)."],
   ["server a 1.1.1.1:1 inter 0", "'inter' : invalid value 0 for server a."],
@@ -178,6 +181,11 @@ const TEXTS: [title: string, text: string, alerts: string[]][] = [
       "parsing [t.cfg:4] : 'guid' : duplicate entry 'x', used by backend 'a'.",
       "parsing [t.cfg:5] : 'guid' : duplicate entry 'x', used by backend 'a'.",
     ],
+  ],
+  [
+    "an identifier that a range of ports uses too",
+    "listen a\n bind :1-3 guid-prefix x\n server s 1.1.1.1:1 guid x-2\n",
+    ["parsing [t.cfg:3] : 'guid' : duplicate entry 'x-2', used by 'bind :1-3' of proxy 'a'."],
   ],
   [
     "an open condition",
