@@ -5,6 +5,7 @@
  *   -cc CONDITION        a condition      -c, -f, …       a check or a start; without anything
  *                                                         the demo
  */
+import { runtimeApi } from "./api/start.ts";
 import { describeError } from "./base/assert.ts";
 import { BUFSIZE_DEFAULT, WORKERS_MAX } from "./base/limits.ts";
 import { nativeReason } from "./conduit/native.ts";
@@ -42,7 +43,9 @@ async function run(argv: readonly string[], output: Output): Promise<number> {
       return runCtl(socket, line.command, output);
     }
     case "run":
-      return runStart(line.options, argv, new URL("./worker.ts", import.meta.url), output);
+      return runStart(line.options, argv, new URL("./worker.ts", import.meta.url), output, [
+        runtimeApi,
+      ]);
   }
 }
 

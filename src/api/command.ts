@@ -21,12 +21,13 @@ export type Pieces = Iterable<string> | AsyncIterable<string>;
  * An answer. `message`: a sentence, which gets its severity in front when the connection wants it.
  * `output`: text as it stands. `pieces`: the same, streamed with the reader's pace; `close` is
  * called once when the reader has all or has gone. The session adds the empty line at the end.
- * `data` is the result for programs; where it is missing, the JSON form holds the text.
+ * `data` is the result for programs; where it is missing, the JSON form holds the text. Pieces with
+ * `isJson` are themselves one JSON value, the result: for `json` before what is long.
  */
 export type Reply =
   | { kind: "message"; severity: number; text: string; data?: Json }
   | { kind: "output"; text: string; data?: Json }
-  | { kind: "pieces"; pieces: Pieces; close?: () => void };
+  | { kind: "pieces"; pieces: Pieces; close?: () => void; isJson?: boolean };
 
 /** The connection that asks. Commands about the connection itself change it. */
 export type Asker = {
@@ -56,9 +57,12 @@ export type Call = {
   readonly payload: string | undefined;
   /** The answer is wanted as JSON. */
   readonly isJson: boolean;
-  /** Aborted when the client has gone, or has closed its side where a command waits. */
+  /** Aborted when the client has gone, and by what the command's `endsAt` names. */
   readonly gone: AbortSignal;
 };
+
+/** What a command that waits or streams takes for the client's wish to end it. */
+export type EndsAt = "half-close" | "any-input";
 
 type CommandHead = {
   /** Its words: `show stat`. */
@@ -70,6 +74,12 @@ type CommandHead = {
   level: Level;
   /** Needs `expert-mode on` or `experimental-mode on` on the connection. */
   mode?: "expert" | "experimental";
+  /**
+   * What aborts `gone` besides the client's leaving. `half-close`: the client has closed its side
+   * and nothing that it sent waits (how socat and VTest send commands). `any-input`: that, or it
+   * has sent something more. Left out: neither.
+   */
+  endsAt?: EndsAt | ((args: readonly string[]) => EndsAt | undefined);
   /** Takes a payload behind `<<`. */
   takesPayload?: boolean;
   /** Not listed by `help`. */

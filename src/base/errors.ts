@@ -55,6 +55,16 @@ export const ERRORS = {
       "one of this machine, is the port below 1024 without the right to it? To take over from a " +
       "running process, name its pid with `-sf`.",
   },
+  SLC_API_SOCKET: {
+    kind: "resource",
+    mayRetry: true,
+    sentence:
+      "Binding [{file}:{line}] for frontend GLOBAL: cannot bind {what} ({reason}) [{address}]",
+    isHaproxys: true,
+    remedy:
+      "Does the folder of the `stats socket` exist, may this user write there, is the path free " +
+      "or a socket, is the address one of this machine and its port free?",
+  },
   SLC_DESCRIPTOR_RAISE: {
     kind: "resource",
     mayRetry: false,

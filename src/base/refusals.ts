@@ -30,6 +30,7 @@ export const REFUSALS = {
   TIMEOUT: "the time given ran out first",
   INTERRUPTED: "the caller left before the end",
   ABORTED: "another change of the same transaction was refused",
+  INTERNAL: "a fault of sluice itself: its log says more",
 } as const;
 
 /** One of the codes. */
@@ -63,6 +64,8 @@ export type Holder = {
 export class Refusal extends Error {
   readonly code: RefusalCode;
   readonly holders: readonly Holder[];
+  /** The same refusal with more about its holders, for whoever can wait for the workers' answers. */
+  elaborate?: () => Promise<Refusal>;
 
   /** @param sentence without a newline at its end */
   constructor(code: RefusalCode, sentence: string, holders: readonly Holder[] = []) {

@@ -1,0 +1,15 @@
+/**
+ * All commands of the runtime API: the tables of the topics, one line each. A name that stands in
+ * two tables is a mistake that a test finds.
+ */
+import type { Command } from "../command.ts";
+import { CONNECTION_COMMANDS } from "./connection.ts";
+import { SESSION_COMMANDS } from "./sessions.ts";
+
+let joined: readonly Command[] | undefined;
+
+/** Every command, in no particular order. Joined at the first call: tables may refer to it. */
+export function allCommands(): readonly Command[] {
+  joined ??= [...CONNECTION_COMMANDS, ...SESSION_COMMANDS];
+  return joined;
+}
