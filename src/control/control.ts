@@ -6,6 +6,7 @@ import type { Clock } from "../base/clock.ts";
 import type { RuntimeConfig } from "../config/runtime.ts";
 import type { Plan } from "../tables/spec.ts";
 import type { Tables } from "../tables/tables.ts";
+import type { AskedPool } from "./ask.ts";
 import type { Workshop } from "./build.ts";
 import type { Checker } from "./checks/checker.ts";
 import type { Events } from "./events.ts";
@@ -44,6 +45,19 @@ export type Control = {
   readonly startedEpochMs: number;
   /** Limit of `set maxconn global`: what the process was started with. */
   readonly maxconnHard: number;
+  /** The system's words for an error number. */
+  describeErrno(errno: number): string;
   /** Says something in the process's log. */
   say(severity: "notice" | "warning" | "alert", text: string): void;
+};
+
+/** The part of it that lives of servers, proxies and listeners need: the simulator has it too. */
+export type LifeControl = Pick<
+  Control,
+  "plan" | "tables" | "model" | "shop" | "grace" | "references" | "events" | "describeErrno"
+> & {
+  readonly pool: AskedPool & Pick<WorkerPool, "shutdown">;
+  readonly pump: Pick<LogPump, "drain">;
+  readonly checks: Pick<Checker<ServerObject>, "remove">;
+  readonly runtime: Pick<RuntimeConfig, "forget">;
 };

@@ -33,7 +33,12 @@ export type DraftServer = {
 };
 
 /** What a change answers once it is made. */
-export type ChangeResult = { text: string; data?: Json };
+export type ChangeResult = {
+  text: string;
+  data?: Json;
+  /** Progress of a change that takes its time, instead of the text. */
+  pieces?: AsyncIterable<string>;
+};
 
 /** A change that was found possible. */
 export type Change = {

@@ -3,6 +3,7 @@
  * run. It is not kept: a worker that starts later is given the objects as they are by then, as a
  * log that makes them (`replay.ts`), and everything after.
  */
+import { onNextTurn } from "../base/clock.ts";
 import { PROCESS_PUBLISHED_SEQUENCE } from "../tables/generated/process.ts";
 import { MUTATION_VERSION } from "../tables/mutations.ts";
 import type { Mutation, MutationRecord } from "../tables/mutations.ts";
@@ -13,11 +14,21 @@ export class MutationLog {
   readonly #send: (records: MutationRecord[]) => void;
   #unsent: MutationRecord[] = [];
   #sequence = 0;
+  #willFlush = false;
+  readonly #nextTurn: (run: () => void) => void;
 
-  /** @param send delivers a batch to all running workers, in order */
-  constructor(tables: Tables, send: (records: MutationRecord[]) => void) {
+  /**
+   * @param send delivers a batch to all running workers, in order
+   * @param nextTurn runs a callback in the next turn of the event loop
+   */
+  constructor(
+    tables: Tables,
+    send: (records: MutationRecord[]) => void,
+    nextTurn: (run: () => void) => void = onNextTurn,
+  ) {
     this.#tables = tables;
     this.#send = send;
+    this.#nextTurn = nextTurn;
   }
 
   /** Number of the last change. */
@@ -30,6 +41,16 @@ export class MutationLog {
     this.#sequence++;
     this.#unsent.push({ version: MUTATION_VERSION, sequence: this.#sequence, mutation });
     return this.#sequence;
+  }
+
+  /** Sends what was appended, together with all that is appended in this turn. */
+  flushSoon(): void {
+    if (this.#willFlush) return;
+    this.#willFlush = true;
+    this.#nextTurn(() => {
+      this.#willFlush = false;
+      this.flush();
+    });
   }
 
   /** Sends what was appended since the last flush. */

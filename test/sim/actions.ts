@@ -5,16 +5,17 @@ import { encodeProxyV2 } from "../../src/wire/proxy-v2.ts";
 import type { SimSocket } from "../support/sim-socket.ts";
 import {
   addAtRunTime,
+  addBackend,
   bury,
   changeLimit,
   changeState,
   changeWeight,
-  freeRemoved,
+  publishOrNot,
   removeAtRunTime,
+  removeBackend,
   respawn,
   shutdownStreams,
   softStop,
-  startAdded,
   switchListener,
 } from "./control-actions.ts";
 import { NO_HEADER, SimClient } from "./far.ts";
@@ -29,8 +30,7 @@ export function step(world: World): void {
   const { weights } = world.options;
   const action = ACTIONS[world.choices.weighted(ACTIONS.map((one) => weights[one]))]!;
   if (!perform(world, action)) deliver(world);
-  startAdded(world);
-  freeRemoved(world);
+  world.lookAtBell();
   world.settleStep();
 }
 
@@ -98,6 +98,12 @@ function performControl(world: World, action: Action): boolean {
       return addAtRunTime(world);
     case "serverRemove":
       return removeAtRunTime(world);
+    case "backendAdd":
+      return addBackend(world);
+    case "backendRemove":
+      return removeBackend(world);
+    case "publish":
+      return publishOrNot(world);
     case "shutdown":
       return shutdownStreams(world);
     case "pauseListener":

@@ -4,14 +4,22 @@
  * replaced, a soft stop. The functions are control's own wherever it has them.
  */
 import { buryWorker } from "../../src/balance/bury.ts";
-import { unlinkServer } from "../../src/balance/control.ts";
 import { refreshServer } from "../../src/balance/refresh.ts";
-import { addServer } from "../../src/control/build.ts";
+import { Refusal } from "../../src/base/refusals.ts";
 import { resetWorkerRow, returnConnections } from "../../src/control/burial.ts";
+import { Draft } from "../../src/control/draft.ts";
+import type { Change } from "../../src/control/draft.ts";
+import {
+  prepareAddProxy,
+  prepareDelBackend,
+  preparePublish,
+} from "../../src/control/life/proxies.ts";
+import { prepareAddServer, prepareDelServer } from "../../src/control/life/servers.ts";
 import type { ProxyObject } from "../../src/control/model.ts";
 import {
   LISTENER_STATE_PAUSED,
   LISTENER_STATE_READY,
+  SERVER_ADMIN_FORCED_MAINT,
   SERVER_STATE_DOWN,
   SERVER_STATE_DRAIN,
   SERVER_STATE_MAINT,
@@ -25,6 +33,7 @@ import { PROCESS_STOPPING } from "../../src/tables/generated/process.ts";
 import { PROXY_HEAP_COUNT, PROXY_LOCK, PROXY_SERVED } from "../../src/tables/generated/proxy.ts";
 import { QUEUE_STATE, QUEUE_STRIDE, QUEUE_WORKER } from "../../src/tables/generated/queue.ts";
 import {
+  SERVER_ADMIN_STATE,
   SERVER_MAXCONN,
   SERVER_QUEUE_HEAD,
   SERVER_QUEUE_LENGTH,
@@ -33,16 +42,17 @@ import {
   SERVER_WEIGHT,
 } from "../../src/tables/generated/server.ts";
 import {
-  WORKER_APPLIED_SEQUENCE,
   WORKER_GENERATION,
   WORKER_STATE,
   WORKER_STRIDE,
 } from "../../src/tables/generated/worker.ts";
 import { CONTROL_THREAD, NOTE_RESUME, postNote } from "../../src/tables/inbox.ts";
 import type { ShutdownSelector } from "../../src/tables/mutations.ts";
+import type { ProxySpec } from "../../src/tables/spec.ts";
 import { drawServer } from "./options.ts";
 import type { SimWorker } from "./sim-worker.ts";
-import { makeServer, SERVER_PORT } from "./specs.ts";
+import { ADDED_BACKEND, makeProxySpec, makeServer, SERVER_PORT } from "./specs.ts";
+import { require } from "./violation.ts";
 import type { SimServer, World } from "./world.ts";
 
 const STATES = [
@@ -57,16 +67,13 @@ const STATES = [
 
 const alive = (world: World): SimServer[] => world.servers.filter((server) => !server.isGone);
 
-/** … and known to every worker: others must stay in maintenance. */
-const inUse = (world: World): SimServer[] =>
-  alive(world).filter((one) => !world.pendingStart.some(({ server }) => server === one));
-
 /** Writes a server's state as control does, then has balancing follow. */
 export function setState(world: World, server: SimServer, state: number): void {
   const { row, backend, spec } = server.object;
   const words = world.tables.servers.words;
   const waiters = words[row + SERVER_QUEUE_LENGTH]!;
   world.trace(() => `control sets ${backend.spec.name}/${spec.name} to state ${state}`);
+  words[row + SERVER_ADMIN_STATE] = state === SERVER_STATE_MAINT ? SERVER_ADMIN_FORCED_MAINT : 0;
   Atomics.store(words, row + SERVER_STATE, state);
   refreshServer(world.lb, backend.row, row);
   if (waiters > 0 && state !== SERVER_STATE_UP) world.marks.hit("server went down with waiters");
@@ -74,7 +81,7 @@ export function setState(world: World, server: SimServer, state: number): void {
 
 /** `set server … state`. */
 export function changeState(world: World): boolean {
-  const servers = inUse(world);
+  const servers = alive(world);
   if (servers.length === 0) return false;
   setState(world, world.choices.pick(servers), world.choices.pick(STATES));
   return true;
@@ -107,86 +114,119 @@ export function changeLimit(world: World): boolean {
 
 const SERVERS_ADDED_MAX = 6;
 
-/** `add server`. */
+/** `add server`, put into use at once: balancing waits until all workers know it. */
 export function addAtRunTime(world: World): boolean {
-  const { choices, shop } = world;
+  const { choices, shop, control } = world;
   const backends = shop.model.proxies.filter((proxy) => proxy.spec.hasBack);
   const added = world.servers.length;
-  if (backends.length === 0 || added >= SERVERS_ADDED_MAX + 8) return false;
+  if (backends.length === 0 || alive(world).length >= SERVERS_ADDED_MAX + 8) return false;
   const backend: ProxyObject = choices.pick(backends);
   const spec = makeServer(
     { ...drawServer(choices, true), disabled: false },
     `d${added}`,
-    100 + added,
+    0,
     SERVER_PORT + added,
   );
-  world.trace(() => `control adds ${backend.spec.name}/${spec.name}`);
-  const object = addServer(shop, backend, spec);
-  world.addServer(object);
-  shop.log.flush();
-  // A server is used when all workers know it: control waits for the grace period.
-  setState(world, world.servers.at(-1)!, SERVER_STATE_MAINT);
-  world.pendingStart.push({ server: world.servers.at(-1)!, sequence: shop.log.sequence });
+  const draft = new Draft(shop.model);
+  const entry = draft.backend(backend.spec.name);
+  const isDone = attempt(world, () => prepareAddServer(control, draft, entry, spec));
+  if (!isDone) return false;
+  world.addServer(draft.server(entry, spec.name).object!);
+  if (choices.chance(0.9)) setState(world, world.servers.at(-1)!, SERVER_STATE_UP);
   world.marks.hit("server added");
   return true;
 }
 
-/** Puts added servers into use once every worker knows them. */
-export function startAdded(world: World): void {
-  const { pendingStart } = world;
-  for (const entry of [...pendingStart]) {
-    if (!areAllPast(world, entry.sequence)) continue;
-    pendingStart.splice(pendingStart.indexOf(entry), 1);
-    if (!entry.server.isGone) setState(world, entry.server, SERVER_STATE_UP);
-  }
-}
-
-/** `del server`, step by step: maintenance, empty, off the list, grace period, row freed. */
+/** `disable server`, then `del server`. */
 export function removeAtRunTime(world: World): boolean {
-  const { lb, shop, tables } = world;
-  const words = tables.servers.words;
-  const servers = inUse(world);
+  const { shop, tables, control } = world;
+  const servers = alive(world);
   if (servers.length === 0) return false;
   const server = world.choices.pick(servers);
   const { row, backend, spec } = server.object;
   // Without any server streams may wait for ever, and rightly so.
-  if (servers.every((one) => one === server || one.object.backend !== backend)) return false;
-  if (words[row + SERVER_STATE] !== SERVER_STATE_MAINT) {
+  const isLast = servers.every((one) => one === server || one.object.backend !== backend);
+  if (isLast && backend.spec.name !== ADDED_BACKEND) return false;
+  if (tables.servers.words[row + SERVER_STATE] !== SERVER_STATE_MAINT) {
     setState(world, server, SERVER_STATE_MAINT);
     return true;
   }
-  if (words[row + SERVER_SERVED] !== 0 || words[row + SERVER_QUEUE_LENGTH] !== 0) return false;
-  // A worker that has died may still hold it: its share is not yet given back.
-  if (world.workers.some((worker) => worker.isLost)) return false;
-  world.trace(() => `control removes ${backend.spec.name}/${spec.name}`);
-  unlinkServer(lb, backend.row, row);
+  const draft = new Draft(shop.model);
+  const entry = draft.server(draft.backend(backend.spec.name), spec.name);
+  const { generation } = server.object;
+  if (!attempt(world, () => prepareDelServer(control, entry))) return false;
   server.isGone = true;
-  const sequence = shop.log.append({ kind: "server.unlink", row });
-  shop.log.flush();
-  shop.model.removeServer(server.object);
-  world.pendingFree.push({ row, sequence });
+  world.removals.push({ rows: shop.serverRows, row, generation, backendRow: backend.row });
   world.marks.hit("server removed");
   return true;
 }
 
-/** Frees the rows of removed servers that no worker can name any more. */
-export function freeRemoved(world: World): void {
-  const { pendingFree } = world;
-  for (const entry of [...pendingFree]) {
-    if (!areAllPast(world, entry.sequence)) continue;
-    pendingFree.splice(pendingFree.indexOf(entry), 1);
-    world.trace(() => `control frees row ${entry.row}`);
-    world.shop.serverRows.give(entry.row);
-  }
+/** `add backend`. */
+export function addBackend(world: World): boolean {
+  const { control, shop, options } = world;
+  const draft = new Draft(shop.model);
+  if (draft.findBackend(ADDED_BACKEND) !== undefined) return false;
+  // Like the backend of the frontend that uses it: what happens to its clients is judged by that.
+  const plain = makeProxySpec({ ...options.proxies[0]!, algorithm: "leastconn" }, 0, []);
+  const spec: ProxySpec = {
+    ...plain,
+    name: ADDED_BACKEND,
+    id: 0,
+    section: "backend",
+    hasFront: false,
+    hasBack: true,
+    useServers: [],
+    useBackends: [],
+  };
+  if (!attempt(world, () => prepareAddProxy(control, draft, spec))) return false;
+  world.marks.hit("backend added");
+  return true;
 }
 
-/** Has every worker applied the log up to here? A thread that is gone holds nobody up. */
-function areAllPast(world: World, sequence: number): boolean {
-  const words = world.tables.workers.words;
-  return world.workers.every((worker) => {
-    const applied = words[worker.number * WORKER_STRIDE + WORKER_APPLIED_SEQUENCE]!;
-    return worker.isBuried || (worker.isRunning && applied >= sequence);
-  });
+/** `publish backend` or `unpublish backend`. */
+export function publishOrNot(world: World): boolean {
+  const { control, shop, choices } = world;
+  const draft = new Draft(shop.model);
+  const entry = draft.findBackend(ADDED_BACKEND);
+  if (entry === undefined) return false;
+  return attempt(world, () => preparePublish(control, entry, choices.chance(0.6)));
+}
+
+/** `unpublish backend`, then `del server` of all of its servers, then `del backend`. */
+export function removeBackend(world: World): boolean {
+  const { control, shop } = world;
+  const draft = new Draft(shop.model);
+  const entry = draft.findBackend(ADDED_BACKEND);
+  if (entry === undefined) return false;
+  const { row, generation } = entry.object!;
+  if (attempt(world, () => prepareDelBackend(control, entry))) {
+    const waits = world.removals.some(
+      (one) => one.backendRow === row && one.rows.generation(one.row) === one.generation,
+    );
+    require(!waits, "no backend is removed while a deleted server of it is not purged");
+    world.removals.push({ rows: shop.proxyRows, row, generation, backendRow: 0 });
+    world.marks.hit("backend removed");
+    return true;
+  }
+  if (entry.isPublished) return attempt(world, () => preparePublish(control, entry, false));
+  const server = alive(world).find(({ object }) => object.backend.row === row);
+  if (server !== undefined) setState(world, server, SERVER_STATE_MAINT);
+  if (server === undefined) world.marks.hit("backend held by what is under way");
+  return true;
+}
+
+/** Prepares and makes a change; a refusal is an answer too. @returns whether it was made */
+function attempt(world: World, prepare: () => Change): boolean {
+  try {
+    const change = prepare();
+    world.trace(() => `control ${change.effect}`);
+    void change.apply();
+    return true;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    world.trace(() => `control refuses: ${error.message}`);
+    return false;
+  }
 }
 
 /** `shutdown sessions …`: asked of every worker. */
@@ -255,6 +295,7 @@ export function bury(world: World, worker: SimWorker): void {
   });
   worker.isLost = false;
   worker.isBuried = true;
+  world.hasRung = true;
   for (const other of world.workers) {
     if (other.isRunning) postNote(tables, CONTROL_THREAD, other.number, NOTE_RESUME, 0, 0, 0);
   }

@@ -22,7 +22,7 @@ import {
 import { QUEUE_STATE, QUEUE_STRIDE } from "../../src/tables/generated/queue.ts";
 import { SERVER_SERVED, SERVER_WEIGHT } from "../../src/tables/generated/server.ts";
 import { deliver, finishClient, finishLink, readClient, settle } from "./actions.ts";
-import { bury, freeRemoved, respawn, setState, startAdded } from "./control-actions.ts";
+import { bury, respawn, setState } from "./control-actions.ts";
 import type { SimClient, SimLink } from "./far.ts";
 import type { SimWorker } from "./sim-worker.ts";
 import { require } from "./violation.ts";
@@ -46,8 +46,7 @@ export function endRun(world: World, stepsMax: number): void {
   for (let i = 0; i < STEPS_MAX && idle < IDLE_LEAPS_MAX; i++) {
     world.stepCount++;
     if (world.stepCount > stepsMax) return;
-    startAdded(world);
-    freeRemoved(world);
+    world.lookAtBell();
     if (deliver(world) || actAll(world)) {
       // A worker's own ticking is no progress.
       if (!world.isTimerEvent) idle = 0;
@@ -70,8 +69,7 @@ function putRight(world: World): void {
   }
   for (let i = 0; i < 10_000 && world.workers.some((worker) => worker.messages.length > 0); i++) {
     deliver(world);
-    startAdded(world);
-    freeRemoved(world);
+    world.lookAtBell();
     world.settleStep();
   }
   for (const server of world.servers) {
@@ -150,6 +148,7 @@ function requireOver(world: World): void {
     require(!world.isStopping || worker.hasStopped, "a worker tells that it has stopped");
   }
   requireZeros(world);
+  requireFreed(world);
   requireCounters(world);
 }
 
@@ -173,6 +172,22 @@ function requireClientOver(world: World, client: SimClient): void {
   }
   if (!link.hasReset && !link.hasClosed && !link.sawReset) {
     require(link.receivedBytes === client.sentPayload, "all bytes reach the server", detail);
+  }
+}
+
+/** What was removed is freed: rows, references, grace periods. */
+function requireFreed({ control, shop, removals }: World): void {
+  const { model, serverRows, proxyRows } = shop;
+  require(control.references.total === 0, "every reference is given back", () =>
+    `${control.references.total} are held`);
+  require(control.grace.pending === 0, "every grace period ends", () =>
+    `${control.grace.pending} do not`);
+  require(serverRows.count === model.serverByRow.size, "rows of removed servers are freed", () =>
+    `${serverRows.count} rows, ${model.serverByRow.size} servers`);
+  require(proxyRows.count === model.proxies.length, "rows of removed backends are freed", () =>
+    `${proxyRows.count} rows, ${model.proxies.length} proxies`);
+  for (const { rows, row, generation } of removals) {
+    require(rows.generation(row) > generation, "the generation of a freed row moves on");
   }
 }
 

@@ -136,6 +136,20 @@ export class Invariants {
     const told = words[worker.number * WORKER_STRIDE + WORKER_STREAMS];
     require(told === live, "a worker tells how many streams it has");
     this.checkWheel(worker);
+    this.checkViews(worker);
+  }
+
+  /** After the grace period nobody knows what was removed, so only then may its row be freed. */
+  private checkViews({ engine }: SimWorker): void {
+    const { serverRows, proxyRows } = this.world.shop;
+    for (const { row, generation, name } of engine.allServers()) {
+      const isFreed = serverRows.generation(row) !== generation;
+      require(!isFreed, "no worker knows a server whose row is freed", () => name);
+    }
+    for (const { row, generation, name } of engine.proxies.values()) {
+      const isFreed = proxyRows.generation(row) !== generation;
+      require(!isFreed, "no worker knows a proxy whose row is freed", () => name);
+    }
   }
 
   private checkStream(worker: SimWorker, stream: Stream, hasTimer: boolean): void {

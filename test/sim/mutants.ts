@@ -203,4 +203,38 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "  if (side === FRONT) {\n    if (taken > 1e9 &&",
     caughtBy: /a timeout is not early/,
   },
+  {
+    name: "a deleted server takes no reference on its backend",
+    file: "control/life/servers.ts",
+    find:
+      "  grace.after(sequence, () => {\n" +
+      "    purgeServer(control, server);\n" +
+      "    references.give(reference);\n",
+    replace:
+      "  references.give(reference);\n" +
+      "  grace.after(sequence, () => {\n" +
+      "    purgeServer(control, server);\n",
+    caughtBy: /no backend is removed while a deleted server of it is not purged/,
+  },
+  {
+    name: "the purge of a server gives no reference back",
+    file: "control/life/servers.ts",
+    find: "    references.give(reference);\n",
+    replace: "",
+    caughtBy: /every reference is given back/,
+  },
+  {
+    name: "a server's row is freed before all workers have forgotten it",
+    file: "control/life/servers.ts",
+    find: "  grace.after(sequence, () => {\n    purgeServer(control, server);\n",
+    replace: "  purgeServer(control, server);\n  grace.after(sequence, () => {\n",
+    caughtBy: /no worker knows a server whose row is freed/,
+  },
+  {
+    name: "a server is chosen before all workers know it",
+    file: "balance/tier.ts",
+    find: " &&\n    (lb.servers[serverRow + SERVER_FLAGS]! & SERVER_FLAG_NEW) === 0",
+    replace: "",
+    caughtBy: /a chosen server is known to the worker/,
+  },
 ];

@@ -30,6 +30,9 @@ export const ACTIONS = [
   "serverLimit",
   "serverAdd",
   "serverRemove",
+  "backendAdd",
+  "backendRemove",
+  "publish",
   "shutdown",
   "pauseListener",
   "resumeListener",
@@ -79,6 +82,8 @@ export type ProxyOptions = {
   retries: number;
   redispatch: number;
   forcesServer: boolean;
+  /** The first frontend sends its clients to the backend that control adds, while there is one. */
+  usesAdded: boolean;
   abortonclose: boolean;
   nolinger: boolean;
   allbackups: boolean;
@@ -138,6 +143,9 @@ const WEIGHTS: Record<Action, number> = {
   serverLimit: 4,
   serverAdd: 2,
   serverRemove: 3,
+  backendAdd: 2,
+  backendRemove: 3,
+  publish: 3,
   shutdown: 2,
   pauseListener: 2,
   resumeListener: 4,
@@ -279,6 +287,7 @@ function drawProxy(choices: Choices): ProxyOptions {
     retries: choices.pick([0, 1, 3]),
     redispatch: choices.pick([0, -1, 1, 2]),
     forcesServer: choices.chance(0.1),
+    usesAdded: choices.chance(0.5),
     abortonclose: choices.chance(0.3),
     nolinger: choices.chance(0.1),
     allbackups: choices.chance(0.3),

@@ -34,6 +34,7 @@ export const PLAIN_PROXY: ProxyOptions = {
   retries: 0,
   redispatch: 0,
   forcesServer: false,
+  usesAdded: false,
   abortonclose: false,
   nolinger: false,
   allbackups: false,

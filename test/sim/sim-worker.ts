@@ -132,7 +132,10 @@ export class SimWorker {
       random32: () => world.choices.next(),
       hasDescriptor: () => world.hasDescriptor(),
       cpuMicros: () => 0,
-      ringControl: () => world.inside(this, "ringControl"),
+      ringControl: () => {
+        world.hasRung = true;
+        world.inside(this, "ringControl");
+      },
       notice: (text) => world.trace(() => `w${number} notice ${text}`),
       configure: () => {},
       fault: (where, text) => {

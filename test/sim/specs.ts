@@ -1,4 +1,5 @@
 /** The plan of a simulation: the specs that a configuration with these options would give. */
+import type { LogFormat } from "../../src/tables/expression.ts";
 import { TIME_UNSET } from "../../src/tables/spec.ts";
 import type {
   BalanceSpec,
@@ -35,7 +36,7 @@ export function makePlan(options: SimOptions): Plan {
     last.defaultBackend = { name: first.name, origin: ORIGIN };
   }
   const sluice = { logLevel: "error", logFormat: "off" } as const;
-  return { version: 1, global: {} as GlobalSpec, sluice, proxies, pages: [] };
+  return { version: 1, global: {} as GlobalSpec, sluice, proxies, pages: [], savedServers: [] };
 }
 
 /** A `listen` section, or a frontend. */
@@ -67,6 +68,7 @@ export function makeProxySpec(
       redispatchInterval: options.redispatch,
       persist: false,
       contstats: false,
+      socketStats: false,
       independantStreams: false,
       transparent: false,
       srcPortTransparent: false,
@@ -78,7 +80,9 @@ export function makeProxySpec(
     maxconn: options.maxconn,
     backlog: 0,
     rateLimitSessions: options.rateLimit,
-    useBackends: [],
+    // Backends that control adds take the traffic while they are there and published.
+    useBackends:
+      options.usesAdded && index === 0 ? [{ backend: addedBackend(), origin: ORIGIN }] : [],
     servers,
     useServers:
       options.forcesServer && servers.length > 0
@@ -89,6 +93,14 @@ export function makeProxySpec(
     fullconn: options.fullconn,
     origin: ORIGIN,
   };
+}
+
+/** Name of the backend that control adds and removes. */
+export const ADDED_BACKEND = "added";
+
+function addedBackend(): { kind: "dynamic"; format: LogFormat } {
+  const parts = [{ kind: "text" as const, text: ADDED_BACKEND }];
+  return { kind: "dynamic", format: { text: ADDED_BACKEND, parts } };
 }
 
 function makeBalance(options: ProxyOptions): BalanceSpec {

@@ -14,8 +14,13 @@ import { Endpoint } from "../../src/conduit/sockaddr.ts";
 import type { DialTarget } from "../../src/conduit/tcp/dial.ts";
 import { buildPlan, makeWorkshop } from "../../src/control/build.ts";
 import type { Workshop } from "../../src/control/build.ts";
+import type { LifeControl } from "../../src/control/control.ts";
+import { Events } from "../../src/control/events.ts";
+import { Grace } from "../../src/control/life/grace.ts";
+import { References } from "../../src/control/life/references.ts";
 import type { ServerObject } from "../../src/control/model.ts";
 import { MutationLog } from "../../src/control/mutation-log.ts";
+import type { RowAllocator } from "../../src/control/rows.ts";
 import { runFor } from "../../src/data/owner.ts";
 import { Stream } from "../../src/data/stream.ts";
 import { WORKER_STATE_RUNNING } from "../../src/tables/generated/enums.ts";
@@ -28,6 +33,8 @@ import { QUEUE_STATE, QUEUE_STREAM } from "../../src/tables/generated/queue.ts";
 import { WORKER_STATE, WORKER_STRIDE } from "../../src/tables/generated/worker.ts";
 import { CONTROL_THREAD, NOTE_GRANT } from "../../src/tables/inbox.ts";
 import { packMutations } from "../../src/tables/mutations.ts";
+import type { MutationRecord } from "../../src/tables/mutations.ts";
+import type { Plan } from "../../src/tables/spec.ts";
 import { reserveTables, Tables } from "../../src/tables/tables.ts";
 import { SimClock } from "../support/sim-clock.ts";
 import { SimConduit, SimTcpConduit } from "../support/sim-conduit.ts";
@@ -43,7 +50,7 @@ import { harvestRecords } from "./outcomes.ts";
 import { SimWorker } from "./sim-worker.ts";
 import type { Backlog } from "./sim-worker.ts";
 import { makePlan } from "./specs.ts";
-import { require } from "./violation.ts";
+import { require, Violation } from "./violation.ts";
 
 /** A thread dies in the middle of what it does. */
 export class WorkerLost extends Error {
@@ -70,6 +77,9 @@ const OWN_ADDRESS = new Endpoint();
 parseIp("127.0.0.1", OWN_ADDRESS.ip);
 OWN_ADDRESS.family = 4;
 OWN_ADDRESS.port = 8000;
+
+/** A row that was freed, or will be. */
+export type Removal = { rows: RowAllocator; row: number; generation: number; backendRow: number };
 
 export class World {
   readonly options: SimOptions;
@@ -98,9 +108,13 @@ export class World {
   isDraining = false;
   isStopping = false;
   hasShutDown = false;
-  /** Servers that wait for all workers to know them, and rows that wait for all to forget them. */
-  readonly pendingStart: { server: SimServer; sequence: number }[] = [];
-  readonly pendingFree: { row: number; sequence: number }[] = [];
+  /** What the functions of control work on. */
+  readonly control: LifeControl;
+  /** Rows of removed servers and backends, with the generation that they had. */
+  readonly removals: Removal[] = [];
+  /** A worker has rung control's bell. */
+  hasRung = false;
+  private willFlush: (() => void) | null = null;
   /** The event of this step was a timer. */
   isTimerEvent = false;
 
@@ -112,7 +126,7 @@ export class World {
     this.traced = traced;
     const blocks = reserveTables({
       workers: options.workers,
-      proxies: options.proxies.length,
+      proxies: options.proxies.length + 3,
       listeners: options.proxies.length,
       servers: SERVERS_ROOM,
       queueEntries: options.queueEntries,
@@ -124,14 +138,18 @@ export class World {
     process[PROCESS_MAXCONN] = options.processMaxconn;
     process[PROCESS_MAXCONNRATE] = options.processRate;
     process[PROCESS_WORKER_COUNT] = options.workers;
-    this.mutationLog = new MutationLog(this.tables, (records) => {
+    const send = (records: MutationRecord[]): void => {
       const batch = packMutations(records);
       for (const worker of this.workers) {
         if (worker.isRunning) worker.messages.push({ type: "mutations", batch });
       }
+    };
+    this.mutationLog = new MutationLog(this.tables, send, (run) => {
+      this.willFlush = run;
     });
     const plan = makePlan(options);
     this.shop = makeWorkshop(plan, this.tables, this.lb, this.mutationLog, null, options.workers);
+    this.control = this.makeControl(plan);
     buildPlan(this.shop);
     for (const object of this.shop.model.serverByRow.values()) this.addServer(object);
     for (let number = 1; number <= options.workers; number++) {
@@ -142,6 +160,41 @@ export class World {
     this.mutationLog.flush();
     this.invariants = new Invariants(this);
     for (const worker of this.workers) while (worker.messages.length > 0) this.turn(worker);
+  }
+
+  private makeControl(plan: Plan): LifeControl {
+    const { tables, shop } = this;
+    const nobody = (): never => {
+      throw new Violation("control asks workers only for people");
+    };
+    return {
+      plan,
+      tables,
+      shop,
+      model: shop.model,
+      grace: new Grace(tables, () => {
+        this.hasRung = true;
+      }),
+      references: new References(tables),
+      events: new Events(),
+      describeErrno: String,
+      pool: { serving: () => [], ask: nobody, shutdown: nobody },
+      pump: { drain: () => 0 },
+      checks: { remove: () => {} },
+      runtime: { forget: () => {} },
+    };
+  }
+
+  /** The turn of control's loop: what was put off, then what workers have rung for. */
+  lookAtBell(): void {
+    const flush = this.willFlush;
+    this.willFlush = null;
+    flush?.();
+    // Now and then it comes late.
+    if (!this.hasRung || (!this.isDraining && this.choices.chance(0.3))) return;
+    this.hasRung = false;
+    this.control.grace.check();
+    this.control.events.tell({ kind: "idle" });
   }
 
   addServer(object: ServerObject): void {

@@ -4,12 +4,13 @@
  */
 import type { Command } from "../command.ts";
 import { CONNECTION_COMMANDS } from "./connection.ts";
+import { LIFE_COMMANDS } from "./life.ts";
 import { SESSION_COMMANDS } from "./sessions.ts";
 
 let joined: readonly Command[] | undefined;
 
 /** Every command, in no particular order. Joined at the first call: tables may refer to it. */
 export function allCommands(): readonly Command[] {
-  joined ??= [...CONNECTION_COMMANDS, ...SESSION_COMMANDS];
+  joined ??= [...CONNECTION_COMMANDS, ...LIFE_COMMANDS, ...SESSION_COMMANDS];
   return joined;
 }

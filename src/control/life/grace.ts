@@ -4,6 +4,7 @@
  * the process row), so nothing polls. Main thread.
  */
 import { assert } from "../../base/assert.ts";
+import { onNextTurn } from "../../base/clock.ts";
 import { WORKER_STATE_RUNNING, WORKER_STATE_STARTING } from "../../tables/generated/enums.ts";
 import { PROCESS_GRACE_WANTED, PROCESS_WORKER_COUNT } from "../../tables/generated/process.ts";
 import {
@@ -17,11 +18,14 @@ type Waiter = { sequence: number; run: () => void };
 
 export class Grace {
   readonly #tables: Tables;
+  readonly #nextTurn: (run: () => void) => void;
   /** In the order of their sequence numbers. */
   #waiters: Waiter[] = [];
 
-  constructor(tables: Tables) {
+  /** @param nextTurn runs a callback in the next turn of the event loop */
+  constructor(tables: Tables, nextTurn: (run: () => void) => void = onNextTurn) {
     this.#tables = tables;
+    this.#nextTurn = nextTurn;
   }
 
   /** Runs `run` when all workers are past `sequence`; never in the caller's turn. */
@@ -30,6 +34,8 @@ export class Grace {
     assert(last === undefined || last.sequence <= sequence, "Grace: mutations come in order");
     this.#waiters.push({ sequence, run });
     Atomics.store(this.#tables.process.words, PROCESS_GRACE_WANTED, 1);
+    // Without any worker nobody rings.
+    if (this.#passed() === Infinity) this.#nextTurn(() => this.check());
   }
 
   /** Waiting for a grace period now. */

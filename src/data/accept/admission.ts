@@ -11,11 +11,13 @@
 import { assert } from "../../base/assert.ts";
 import { FRONT } from "../../conduit/conduit.ts";
 import type { Conduit } from "../../conduit/conduit.ts";
+import { LISTENER_STATE_CLOSED } from "../../tables/generated/enums.ts";
 import {
   LISTENER_CURRENT,
   LISTENER_CURRENT_MAX,
   LISTENER_FULL,
   LISTENER_MAXCONN,
+  LISTENER_STATE,
 } from "../../tables/generated/listener.ts";
 import {
   PROCESS_CONN_SECOND,
@@ -184,10 +186,13 @@ export function releaseFront(engine: Engine, listener: ListenerView): void {
   const { row } = listener;
   const proxyRow = listener.proxy.row;
   countConnectionEnd(engine, listener);
-  giveBack(engine, listeners, row + LISTENER_CURRENT, row + LISTENER_FULL, proxyRow, row);
+  // Read first: a row that is closed is control's again once nobody counts in it.
+  const isClosed = Atomics.load(listeners, row + LISTENER_STATE) === LISTENER_STATE_CLOSED;
   const front = proxyRow + PROXY_FRONT_CURRENT;
   giveBack(engine, proxies, front, proxyRow + PROXY_FRONT_FULL, proxyRow, 0);
+  giveBack(engine, listeners, row + LISTENER_CURRENT, row + LISTENER_FULL, proxyRow, row);
   giveBack(engine, process, PROCESS_CURRENT, PROCESS_FULL, 0, 0);
+  if (isClosed) engine.environment.ringControl();
 }
 
 /** One less under a limit; `a` and `b` of NOTE_RESUME go to all workers if it was marked full. */

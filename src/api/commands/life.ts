@@ -1,0 +1,388 @@
+/** Commands that make and remove objects, wait for them, and explain who holds them. */
+import type { Json } from "../../base/json.ts";
+import { Refusal } from "../../base/refusals.ts";
+import type { Holder } from "../../base/refusals.ts";
+import { parseTime } from "../../config/numbers.ts";
+import type { Made } from "../../config/runtime.ts";
+import type { Control } from "../../control/control.ts";
+import type { Change, DraftProxy, DraftServer } from "../../control/draft.ts";
+import { drainAndDelete } from "../../control/life/drain.ts";
+import type { DrainSteps } from "../../control/life/drain.ts";
+import { describeHolders } from "../../control/life/explain.ts";
+import { holderClause } from "../../control/life/holders.ts";
+import { prepareAddBinds, prepareDelBind } from "../../control/life/listeners.ts";
+import {
+  prepareAddProxy,
+  prepareDelBackend,
+  prepareDelFrontend,
+  preparePublish,
+} from "../../control/life/proxies.ts";
+import { prepareAddServer, prepareDelServer } from "../../control/life/servers.ts";
+import { lookAtBackend, lookAtServer, waitPlain, waitRemovable } from "../../control/life/wait.ts";
+import type { WaitEnd, WaitLook } from "../../control/life/wait.ts";
+import type { ListenerObject, ProxyObject, ServerObject } from "../../control/model.ts";
+import { adminAfter, setAdmin } from "../../control/server-state.ts";
+import type { AdminMode } from "../../control/server-state.ts";
+import { SERVER_ADMIN_STATE } from "../../tables/generated/server.ts";
+import type { Call, ChangeCommand, Command, Reply } from "../command.ts";
+import { message, output } from "../command.ts";
+import {
+  backendOf,
+  draftBackend,
+  draftFrontend,
+  draftServer,
+  frontendOf,
+  serverOf,
+} from "../find.ts";
+
+/** Units of `wait` and `after-drain`: milliseconds unless said. */
+function delayOf(text: string): number {
+  const time = parseTime(text);
+  if (!time.ok) throw new Refusal("BAD_ARGUMENT", "Invalid duration.");
+  return time.value;
+}
+
+/** A spec made from words, or the refusal with what was wrong. */
+function specOf<T>(call: Call, made: Made<T>): T {
+  if (!made.ok) throw new Refusal("BAD_ARGUMENT", made.message);
+  for (const text of made.warnings) call.control.say("warning", text);
+  return made.spec;
+}
+
+function usage(text: string): Refusal {
+  return new Refusal("BAD_ARGUMENT", `Usage: ${text}.`);
+}
+
+/** The first word, which names what the command is about. */
+function target(call: Call, text: string): string {
+  const name = call.args[0];
+  if (name === undefined || name === "") throw new Refusal("BAD_ARGUMENT", text);
+  return name;
+}
+
+// ── servers ──
+
+function splitNew(text: string): { backend: string; server: string } {
+  const at = text.indexOf("/");
+  if (at < 0) throw new Refusal("BAD_ARGUMENT", "Require 'backend/server'.");
+  return { backend: text.slice(0, at), server: text.slice(at + 1) };
+}
+
+const addServer: ChangeCommand = {
+  name: "add server",
+  usage: "<backend>/<server> <addr>[:<port>] [<keyword>…] | help",
+  summary: "adds a server, in maintenance",
+  level: "admin",
+  prepare(call, draft) {
+    const { control, args } = call;
+    const { backend, server } = splitNew(target(call, "Require 'backend/server'."));
+    const proxy = draftBackend(draft, backend);
+    const made = control.runtime.makeServer(proxy.spec.name, server, args.slice(1));
+    return prepareAddServer(control, draft, proxy, specOf(call, made));
+  },
+  touches: (call) => [splitNew(call.args[0] ?? "/").backend],
+};
+
+const delServer: ChangeCommand = {
+  name: "del server",
+  usage: "<backend>/<server> [after-drain <delay> [then-kill]]",
+  summary: "removes a server that is in maintenance and serves nobody",
+  level: "admin",
+  prepare(call, draft) {
+    const { control, args } = call;
+    const entry = draftServer(draft, target(call, "Require 'backend/server'."));
+    if (args.length === 1) return prepareDelServer(control, entry);
+    return prepareDrain(call, entry);
+  },
+  touches: (call) => [call.args[0] ?? ""],
+};
+
+/** The whole sequence, with progress: only by itself, not within a transaction. */
+function prepareDrain(call: Call, entry: DraftServer): Change {
+  const [, word, delay, last] = call.args;
+  const isRight = word === "after-drain" && delay !== undefined && call.args.length <= 4;
+  if (!isRight || (last !== undefined && last !== "then-kill")) {
+    throw usage("del server <backend>/<server> [after-drain <delay> [then-kill]]");
+  }
+  const delayMs = delayOf(delay);
+  if (entry.object === undefined) throw new Refusal("WRONG_STATE", "The server is not made yet.");
+  const server = entry.object;
+  const kills = last === "then-kill";
+  const name = `${server.backend.spec.name}/${server.spec.name}`;
+  return {
+    effect: `drains ${name} for up to ${delayMs} ms${kills ? ", ends what is left" : ""}, removes it`,
+    apply: () => {
+      const order = { server, delayMs, kills, gone: call.gone };
+      return { text: "", pieces: drainAndDelete(call.control, drainSteps(call.control), order) };
+    },
+  };
+}
+
+function drainSteps({ keeper, tables }: Control): DrainSteps {
+  const set = (server: ServerObject, mode: AdminMode): void => {
+    const admin = tables.servers.words[server.row + SERVER_ADMIN_STATE]!;
+    setAdmin(keeper, server, adminAfter(admin, mode));
+  };
+  return {
+    drain: (server) => set(server, "drain"),
+    maintain: (server) => set(server, "maint"),
+  };
+}
+
+// ── backends and frontends ──
+
+const addBackend: ChangeCommand = {
+  name: "add backend",
+  usage: "<name> from <defaults> [mode <mode>] [guid <guid>]",
+  summary: "adds a backend, which takes no traffic until it is published",
+  level: "admin",
+  prepare(call, draft) {
+    const { control, args } = call;
+    const name = target(call, "Require backend name.");
+    const [, from, defaults, ...words] = args;
+    if (from !== "from" || defaults === undefined) {
+      throw usage("add backend <name> from <defproxy>");
+    }
+    const spec = specOf(call, control.runtime.makeBackend(name, defaults, words));
+    return prepareAddProxy(control, draft, spec);
+  },
+};
+
+const addFrontend: ChangeCommand = {
+  name: "add frontend",
+  usage:
+    "<name> from <defaults> [mode <mode>] [guid <guid>] [default_backend <name>] [maxconn <n>]",
+  summary: "adds a frontend without listeners",
+  level: "admin",
+  prepare(call, draft) {
+    const { control, args } = call;
+    const name = target(call, "Require frontend name.");
+    const [, from, defaults, ...words] = args;
+    if (from !== "from" || defaults === undefined) {
+      throw usage("add frontend <name> from <defproxy>");
+    }
+    const spec = specOf(call, control.runtime.makeFrontend(name, defaults, words));
+    return prepareAddProxy(control, draft, spec);
+  },
+};
+
+/** A command about one backend of the draft. */
+function backendCommand(
+  name: string,
+  summary: string,
+  level: Command["level"],
+  prepare: (control: Control, entry: DraftProxy) => Change,
+): ChangeCommand {
+  return {
+    name,
+    usage: "<backend>",
+    summary,
+    level,
+    prepare(call, draft) {
+      if (call.args.length !== 1) throw usage(`${name} <name>`);
+      return prepare(
+        call.control,
+        draftBackend(draft, target(call, "A backend name is expected.")),
+      );
+    },
+    touches: (call) => [call.args[0] ?? ""],
+  };
+}
+
+const delBackend = backendCommand(
+  "del backend",
+  "removes an unpublished backend without servers and streams",
+  "admin",
+  prepareDelBackend,
+);
+
+const publish = backendCommand(
+  "publish backend",
+  "has rules that name the backend send it traffic",
+  "operator",
+  (control, entry) => preparePublish(control, entry, true),
+);
+
+const unpublish = backendCommand(
+  "unpublish backend",
+  "has rules that name the backend fall through",
+  "operator",
+  (control, entry) => preparePublish(control, entry, false),
+);
+
+const delFrontend: ChangeCommand = {
+  name: "del frontend",
+  usage: "<frontend>",
+  summary: "removes a frontend without listeners and sessions",
+  level: "admin",
+  prepare(call, draft) {
+    if (call.args.length !== 1) throw usage("del frontend <name>");
+    return prepareDelFrontend(
+      call.control,
+      draftFrontend(draft, target(call, "A frontend name is expected.")),
+    );
+  },
+  touches: (call) => [`frontend:${call.args[0] ?? ""}`],
+};
+
+// ── listeners ──
+
+const addBind: ChangeCommand = {
+  name: "add bind",
+  usage: "<frontend> <address>[,…] [<bind keyword>…]",
+  summary: "listens on further addresses",
+  level: "admin",
+  prepare(call, draft) {
+    const { control, args } = call;
+    const entry = draftFrontend(draft, target(call, "A frontend name is expected."));
+    if (args.length < 2) throw usage("add bind <frontend> <address>[,…] [<bind keyword>…]");
+    const made = control.runtime.makeBinds(entry.spec.name, args.slice(1));
+    return prepareAddBinds(control, entry, specOf(call, made));
+  },
+  touches: (call) => [`frontend:${call.args[0] ?? ""}`],
+};
+
+const delBind: ChangeCommand = {
+  name: "del bind",
+  usage: "<frontend>/<listener>",
+  summary: "stops listening; connections that are there go on",
+  level: "admin",
+  prepare(call) {
+    if (call.args.length !== 1) throw usage("del bind <frontend>/<listener>");
+    return prepareDelBind(call.control, listenerOf(call.control, call.args[0] ?? ""));
+  },
+};
+
+/** `<frontend>/<name>`, `<frontend>/#<id>` or `<frontend>/<address as written>`. */
+function listenerOf(control: Control, text: string): ListenerObject {
+  const at = text.indexOf("/");
+  if (at < 0) throw new Refusal("BAD_ARGUMENT", "Require 'frontend/listener'.");
+  const frontend = frontendOf(control.model, text.slice(0, at));
+  const wanted = text.slice(at + 1);
+  const found = frontend.listeners.find(
+    ({ spec }) => spec.name === wanted || `#${spec.id}` === wanted || spec.text === wanted,
+  );
+  if (found !== undefined) return found;
+  const names = frontend.listeners.map(({ spec }) => spec.name ?? `#${spec.id}`).join(", ");
+  throw new Refusal("NO_LISTENER", `No such listener; ${frontend.spec.name} has: ${names}.`);
+}
+
+// ── waiting and explaining ──
+
+const WAIT_USAGE = `Usage: wait {-h|<duration>} [condition [args...]]
+  - '-h' displays this help
+  - <duration> is the longest time to wait, in milliseconds or with one of the units
+    'us', 'ms', 's', 'm', 'h', 'd'.
+  - <condition> ends the wait early:
+    - <none> : nothing does.
+    - srv-removable <px>/<sv> : the server can be removed.
+    - be-removable <px> : the backend can be removed.`;
+
+const wait: Command = {
+  name: "wait",
+  usage: "{-h|<delay>} [srv-removable <backend>/<server> | be-removable <backend>]",
+  summary: "waits for a time, or until an object can be removed",
+  level: "user",
+  endsAt: "half-close",
+  async run(call) {
+    const { args, gone } = call;
+    if (args.length === 0) {
+      throw new Refusal("BAD_ARGUMENT", "Expects a duration in milliseconds.");
+    }
+    if (args[0] === "-h" || args[1] === "-h") return message("info", WAIT_USAGE);
+    const delayMs = delayOf(args[0] ?? "");
+    if (args.length === 1) {
+      const isOver = await waitPlain(delayMs, gone);
+      return isOver ? output("") : message("error", "Interrupted. ");
+    }
+    return waitReply(await waitRemovable(call.control, delayMs, gone, condition(call)));
+  },
+};
+
+function condition({ control, args }: Call): () => WaitLook {
+  const [, word, name] = args;
+  if (word === "srv-removable") {
+    if (name === undefined) {
+      throw new Refusal("BAD_ARGUMENT", "Missing server name (<backend>/<server>).");
+    }
+    if (!name.includes("/") && !name.startsWith("@")) {
+      throw new Refusal("BAD_ARGUMENT", "Require 'backend/server'.");
+    }
+    return () => lookAtServer(control, () => serverOf(control.model, name));
+  }
+  if (word === "be-removable") {
+    if (name === undefined) throw new Refusal("BAD_ARGUMENT", "Missing backend name.");
+    return () => lookAtBackend(control, () => backendOf(control.model, name));
+  }
+  throw new Refusal("BAD_ARGUMENT", WAIT_USAGE);
+}
+
+function waitReply(end: WaitEnd): Reply {
+  if (end.kind === "done") return message("info", "Done.");
+  const words = { expired: "Wait delay expired.", interrupted: "Interrupted.", failed: "Failed." };
+  const clause = end.held.length === 0 ? "" : ` Held by: ${holderClause(end.held)}.`;
+  const code = { expired: "TIMEOUT", interrupted: "INTERRUPTED", failed: "WRONG_STATE" } as const;
+  throw new Refusal(code[end.kind], `${words[end.kind]} ${end.reason}${clause}`, end.held);
+}
+
+const whyServer: Command = {
+  name: "why server",
+  usage: "<backend>/<server>",
+  summary: "lists what keeps a server from being removed, and what clears it",
+  level: "operator",
+  run: (call) =>
+    explain(call, serverOf(call.control.model, target(call, "Require 'backend/server'."))),
+};
+
+const whyBackend: Command = {
+  name: "why backend",
+  usage: "<backend>",
+  summary: "lists what keeps a backend from being removed, and what clears it",
+  level: "operator",
+  run: (call) =>
+    explain(call, backendOf(call.control.model, target(call, "A backend name is expected."))),
+};
+
+const showServer: Command = {
+  ...whyServer,
+  name: "show server",
+  summary: "shows a server's settings and who holds it",
+  run: (call) =>
+    explain(call, serverOf(call.control.model, target(call, "Require 'backend/server'."))),
+};
+
+/** The answer of `why …`, and of `show backend <name>`. */
+export async function explain(call: Call, object: ProxyObject | ServerObject): Promise<Reply> {
+  const found = await describeHolders(call.control, object);
+  const head = `${found.name} (version ${object.version}, generation ${object.generation}): `;
+  if (found.holders.length === 0) {
+    return output(`${head}nothing holds it, it can be removed\n`, toJson(found));
+  }
+  const lines = found.holders.map(({ text, clear }) => {
+    return `  - ${text}${clear === undefined ? "" : `\n      cleared by: ${clear}`}\n`;
+  });
+  return output(`${head}held by\n${lines.join("")}`, toJson(found));
+}
+
+const toJson = (found: { name: string; holders: readonly Holder[] }): Json => ({
+  name: found.name,
+  holders: found.holders.map((holder) => ({ ...holder })),
+});
+
+/** Everything of this file. */
+export const LIFE_COMMANDS: readonly Command[] = [
+  addServer,
+  delServer,
+  addBackend,
+  delBackend,
+  publish,
+  unpublish,
+  addFrontend,
+  delFrontend,
+  addBind,
+  delBind,
+  wait,
+  whyServer,
+  whyBackend,
+  showServer,
+];

@@ -1,0 +1,136 @@
+/**
+ * Listeners that come and go at run time, by the same rules as servers.
+ *
+ *   add:  socket bound ─▶ row ─▶ mutation ─▶ workers accept
+ *   del:  mutation: workers stop accepting ─▶ all have ─▶ sockets closed ─▶ its connections end
+ *         ─▶ row freed
+ */
+import { rmSync } from "node:fs";
+
+import { Refusal } from "../../base/refusals.ts";
+import { LISTENER_STATE_CLOSED } from "../../tables/generated/enums.ts";
+import { FRONT_COUNT_STRIDE } from "../../tables/generated/front-count.ts";
+import {
+  LISTENER_CURRENT,
+  LISTENER_STATE,
+  LISTENER_STRIDE,
+} from "../../tables/generated/listener.ts";
+import type { BindSpec } from "../../tables/spec.ts";
+import { addListener } from "../build.ts";
+import type { LifeControl } from "../control.ts";
+import type { Change, DraftProxy } from "../draft.ts";
+import { removeGuid } from "../guids.ts";
+import type { ListenerObject, ProxyObject } from "../model.ts";
+
+/** Checks that binds can be added to a frontend; they are bound when it is applied. */
+export function prepareAddBinds(
+  control: LifeControl,
+  entry: DraftProxy,
+  specs: readonly BindSpec[],
+): Change {
+  const taken = new Set(entry.object?.listeners.map(({ spec }) => spec.name));
+  for (const { name } of specs) {
+    if (name !== undefined && taken.has(name)) {
+      throw new Refusal("EXISTS", `Already exists a listener with the name '${name}'.`);
+    }
+  }
+  const made: ListenerObject[] = [];
+  const takeBack = (): void => {
+    for (const listener of made.splice(0)) removeListener(control, listener);
+  };
+  return {
+    effect: `binds ${specs.map(({ text }) => text).join(", ")} for ${entry.spec.name}`,
+    apply: () => {
+      try {
+        for (const spec of specs) made.push(makeListener(control, entry.object!, spec));
+      } catch (error) {
+        takeBack();
+        throw error;
+      }
+      return { text: `New listener${specs.length === 1 ? "" : "s"} registered.` };
+    },
+    undo: takeBack,
+  };
+}
+
+/** Binds an address of a frontend that runs. @throws Refusal SYSTEM with the reason */
+export function makeListener(
+  control: LifeControl,
+  frontend: ProxyObject,
+  spec: BindSpec,
+): ListenerObject {
+  const { shop, events } = control;
+  const id = spec.id === 0 ? freeListenerId(frontend) : spec.id;
+  const errno = addListener(shop, frontend, { ...spec, id }, true);
+  if (errno !== 0) {
+    const why = control.describeErrno(errno);
+    throw new Refusal("SYSTEM", `cannot bind socket (${why}) for [${spec.text}].`);
+  }
+  const listener = frontend.listeners.at(-1)!;
+  shop.log.flushSoon();
+  events.changed("listener-added", listener, `${frontend.spec.name}: ${spec.text} bound`);
+  return listener;
+}
+
+function freeListenerId(frontend: ProxyObject): number {
+  const used = new Set(frontend.listeners.map(({ spec }) => spec.id));
+  let id = 1;
+  while (used.has(id)) id++;
+  return id;
+}
+
+/** Checks that a bind can be removed: always, its connections go on. */
+export function prepareDelBind(control: LifeControl, listener: ListenerObject): Change {
+  return {
+    effect: `stops listening on ${listener.spec.text}`,
+    apply: () => {
+      if (!control.model.listenerByRow.has(listener.row)) {
+        throw new Refusal("NO_LISTENER", "No such listener.");
+      }
+      removeListener(control, listener);
+      return { text: "Listener deleted." };
+    },
+  };
+}
+
+/** Stops listening; connections that were accepted go on. */
+export function removeListener(control: LifeControl, listener: ListenerObject): void {
+  const { shop, model, tables, grace, events } = control;
+  const { row, frontend } = listener;
+  Atomics.store(tables.listeners.words, row + LISTENER_STATE, LISTENER_STATE_CLOSED);
+  model.removeListener(listener);
+  removeGuid(shop, listener);
+  const sequence = shop.log.append({ kind: "listener.close", row });
+  grace.after(sequence, () => {
+    for (const fd of new Set(listener.fds)) if (fd >= 0) shop.native?.close(fd);
+    listener.fds = [];
+    const { address } = listener.spec;
+    if (address.family === "unix") rmSync(address.path, { force: true });
+    freeWhenIdle(control, row);
+  });
+  shop.log.flushSoon();
+  events.changed(
+    "listener-removed",
+    listener,
+    `${frontend.spec.name}: ${listener.spec.text} closed`,
+  );
+}
+
+/** Frees the row when the last connection that was accepted there has ended. */
+function freeWhenIdle(control: LifeControl, row: number): void {
+  if (freeRow(control, row)) return;
+  const stop = control.events.listen(({ kind }) => {
+    if (kind !== "idle" && kind !== "worker-lost") return;
+    if (freeRow(control, row)) stop();
+  });
+}
+
+function freeRow({ shop, tables }: LifeControl, row: number): boolean {
+  if (Atomics.load(tables.listeners.words, row + LISTENER_CURRENT) !== 0) return false;
+  const index = row / LISTENER_STRIDE;
+  for (const { listenerFront } of tables.perWorker) {
+    listenerFront.words.fill(0, index * FRONT_COUNT_STRIDE, (index + 1) * FRONT_COUNT_STRIDE);
+  }
+  shop.listenerRows.give(row);
+  return true;
+}

@@ -1,0 +1,260 @@
+/**
+ * Backends and frontends that come and go at run time, and backends that take traffic or not.
+ *
+ *   add:  row ─▶ mutation; a backend begins unpublished
+ *   del:  nothing holds it ─▶ out of the model ─▶ mutation ─▶ all workers have forgotten it ─▶ purge
+ */
+import { removeBackend } from "../../balance/control.ts";
+import { assert } from "../../base/assert.ts";
+import { SluiceError } from "../../base/errors.ts";
+import { Refusal } from "../../base/refusals.ts";
+import type { Holder } from "../../base/refusals.ts";
+import { BACK_COUNT_STRIDE } from "../../tables/generated/back-count.ts";
+import {
+  PROXY_FLAG_PUBLISHED,
+  PROXY_STATE_DISABLED,
+  PROXY_STATE_FREE,
+} from "../../tables/generated/enums.ts";
+import { FRONT_COUNT_STRIDE } from "../../tables/generated/front-count.ts";
+import {
+  PROXY_BACK_CURRENT,
+  PROXY_FLAGS,
+  PROXY_FRONT_CURRENT,
+  PROXY_REFERENCES,
+  PROXY_STATE,
+  PROXY_STRIDE,
+  PROXY_WATCHED,
+} from "../../tables/generated/proxy.ts";
+import type { ProxySpec } from "../../tables/spec.ts";
+import { addProxy } from "../build.ts";
+import type { LifeControl } from "../control.ts";
+import type { Change, Draft, DraftProxy } from "../draft.ts";
+import { claimGuid, removeGuid } from "../guids.ts";
+import type { ProxyObject } from "../model.ts";
+import { withStreamAges } from "./explain.ts";
+import { backendHolders, frontendHolders, holderClause } from "./holders.ts";
+import { isDynamicAlgorithm } from "./servers.ts";
+
+/** Checks that a backend or frontend can be added, and enters it. @throws Refusal */
+export function prepareAddProxy(control: LifeControl, draft: Draft, spec: ProxySpec): Change {
+  const other =
+    (spec.hasBack ? draft.findBackend(spec.name) : undefined) ??
+    draft.findFrontend(spec.name) ??
+    draft.findBackend(spec.name);
+  if (other !== undefined) {
+    const { section, name } = other.spec;
+    throw new Refusal("EXISTS", `name is already used by other proxy '${section} ${name}'.`);
+  }
+  claimGuid(control.shop, draft, spec.guid);
+  const entry = draft.addProxy(spec);
+  const word = spec.hasFront ? "frontend" : "backend";
+  const title = spec.hasFront ? "Frontend" : "backend";
+  return {
+    effect: `adds ${word} ${spec.name}`,
+    apply: () => {
+      const complete = { ...spec, id: spec.id === 0 ? freeProxyId(control) : spec.id };
+      entry.spec = complete;
+      entry.object = makeProxy(control, complete);
+      const isStatic = spec.hasBack && !isDynamicAlgorithm(entry);
+      const reason = "its load balancing algorithm is static";
+      const tail = isStatic ? ` (no support for dynamic servers: ${reason})` : "";
+      return { text: `New ${title} registered${tail}.` };
+    },
+    undo: () => {
+      if (entry.object !== undefined) removeProxy(control, entry.object);
+    },
+  };
+}
+
+function freeProxyId({ model, plan }: LifeControl): number {
+  const pages = new Set(plan.pages.map(({ id }) => id));
+  let id = 1;
+  while (model.proxyById.has(id) || pages.has(id)) id++;
+  return id;
+}
+
+/** Makes a proxy of a running process. @throws Refusal TOO_MANY */
+export function makeProxy(control: LifeControl, spec: ProxySpec): ProxyObject {
+  const { shop, events } = control;
+  let proxy: ProxyObject;
+  try {
+    proxy = addProxy(shop, { ...spec, binds: [], servers: [] }, true);
+  } catch (error) {
+    if (error instanceof SluiceError) throw new Refusal("TOO_MANY", error.message);
+    throw error;
+  }
+  shop.log.flushSoon();
+  const kind = spec.hasFront ? "frontend-added" : "backend-added";
+  events.changed(kind, proxy, `${spec.name} added`);
+  return proxy;
+}
+
+/** `publish backend`, `unpublish backend`: whether rules that name it send it traffic. */
+export function preparePublish(
+  control: LifeControl,
+  entry: DraftProxy,
+  isPublished: boolean,
+): Change {
+  const { name } = entry.spec;
+  const { proxies } = control.tables;
+  const isDisabled =
+    entry.object !== undefined &&
+    proxies.words[entry.object.row + PROXY_STATE] === PROXY_STATE_DISABLED;
+  if (isDisabled) throw new Refusal("WRONG_STATE", "No effect on a disabled backend.");
+  const was = entry.isPublished;
+  entry.isPublished = isPublished;
+  const set = (value: boolean): void => {
+    const { row } = entry.object!;
+    if (value) Atomics.or(proxies.words, row + PROXY_FLAGS, PROXY_FLAG_PUBLISHED);
+    else Atomics.and(proxies.words, row + PROXY_FLAGS, ~PROXY_FLAG_PUBLISHED);
+    const text = `${name} ${value ? "published" : "unpublished"}`;
+    control.events.changed("backend-changed", entry.object!, text);
+  };
+  return {
+    effect: `${isPublished ? "publishes" : "unpublishes"} backend ${name}`,
+    apply: () => {
+      set(isPublished);
+      return { text: `Backend ${isPublished ? "published" : "unpublished"}.` };
+    },
+    undo: () => set(was),
+  };
+}
+
+/** Checks that a backend can be removed (manual 9.3, `del backend`). @throws Refusal */
+export function prepareDelBackend(control: LifeControl, entry: DraftProxy): Change {
+  const { spec } = entry;
+  refuseBackend(control, entry);
+  entry.isDeleted = true;
+  return {
+    effect: `removes backend ${spec.name}`,
+    apply: () => {
+      // What this transaction has already taken away is gone by now.
+      refuseBackend(control, entry);
+      removeProxy(control, entry.object!);
+      return { text: "Backend deleted." };
+    },
+  };
+}
+
+const WORDS: readonly [Holder["kind"], string][] = [
+  ["configuration", "Cannot delete a listen section."],
+  [
+    "rule",
+    "This proxy cannot be removed at runtime due to other configuration elements pointing to it.",
+  ],
+  ["quic", "Cannot remove a backend in which a QUIC server is or was used."],
+  ["state", "Backend must be unpublished prior to its deletion."],
+  ["server", "Only a backend without server can be deleted."],
+  ["stream", "Backend still has attached streams on it."],
+  ["purge", "Backend is still referenced."],
+  ["session", "Backend is still referenced."],
+];
+
+/** @throws Refusal for the first kind of holder that HAProxy would name */
+function refuseBackend(control: LifeControl, entry: DraftProxy): void {
+  const holders = entry.object === undefined ? [] : backendHolders(control, entry.object);
+  for (const [kind, text] of WORDS) {
+    const found = holders.filter((holder) => holder.kind === kind);
+    if (found.length === 0) continue;
+    // A transaction may have taken its publication away before; a server that it deletes holds
+    // the backend until all workers have forgotten it.
+    if (kind === "state" && !entry.isPublished) continue;
+    const code =
+      kind === "configuration" || kind === "rule" || kind === "quic"
+        ? "CONFIGURED"
+        : kind === "state"
+          ? "WRONG_STATE"
+          : "IN_USE";
+    const refusal = new Refusal(code, `${text} Held by: ${holderClause(found)}.`, found);
+    const row = entry.object?.row;
+    if (row !== undefined) {
+      refusal.elaborate = () => withStreamAges(control, refusal, "backend", row, text);
+    }
+    throw refusal;
+  }
+}
+
+/** Takes a proxy without servers, listeners and streams out for good. */
+export function removeProxy(control: LifeControl, proxy: ProxyObject): void {
+  const { shop, model, tables, grace, events, references, runtime } = control;
+  const { row, spec } = proxy;
+  const { words } = tables.proxies;
+  assert(references.holders(proxy).length === 0, "removeProxy: nobody refers to it");
+  Atomics.store(words, row + PROXY_STATE, PROXY_STATE_FREE);
+  Atomics.store(words, row + PROXY_WATCHED, 1);
+  model.removeProxy(proxy);
+  removeGuid(shop, proxy);
+  if (proxy.isDynamic) runtime.forget(spec.name);
+  const sequence = shop.log.append({ kind: "proxy.remove", row });
+  grace.after(sequence, () => purgeWhenIdle(control, proxy));
+  shop.log.flushSoon();
+  const kind = spec.hasFront ? "frontend-removed" : "backend-removed";
+  events.changed(kind, proxy, `${spec.name} removed`);
+}
+
+/**
+ * All workers have forgotten it. A stream that was routed just before the mutation may still be on
+ * it: then its end is waited for, and nothing is freed.
+ */
+function purgeWhenIdle(control: LifeControl, proxy: ProxyObject): void {
+  const { events } = control;
+  if (purgeProxy(control, proxy)) return;
+  const stop = events.listen(({ kind }) => {
+    if (kind !== "idle" && kind !== "worker-lost") return;
+    if (purgeProxy(control, proxy)) stop();
+  });
+}
+
+/** Frees the row if no stream is on it. @returns whether it is freed */
+function purgeProxy(control: LifeControl, proxy: ProxyObject): boolean {
+  const { shop, tables, events } = control;
+  const { row, spec } = proxy;
+  const { words } = tables.proxies;
+  const isUsed =
+    Atomics.load(words, row + PROXY_BACK_CURRENT) !== 0 ||
+    Atomics.load(words, row + PROXY_FRONT_CURRENT) !== 0;
+  if (isUsed) return false;
+  assert(words[row + PROXY_REFERENCES] === 0, "purgeProxy: nobody refers to it");
+  if (spec.hasBack) removeBackend(shop.lb, row);
+  const index = row / PROXY_STRIDE;
+  for (const { proxyBack, proxyFront } of tables.perWorker) {
+    proxyBack.words.fill(0, index * BACK_COUNT_STRIDE, (index + 1) * BACK_COUNT_STRIDE);
+    proxyFront.words.fill(0, index * FRONT_COUNT_STRIDE, (index + 1) * FRONT_COUNT_STRIDE);
+  }
+  shop.proxyRows.give(row);
+  const kind = spec.hasBack ? "backend-purged" : "frontend-removed";
+  events.tell({ kind, proxy, text: spec.name });
+  return true;
+}
+
+/** Checks that a frontend can be removed: no listeners, no sessions. @throws Refusal */
+export function prepareDelFrontend(control: LifeControl, entry: DraftProxy): Change {
+  const { spec, object } = entry;
+  if (spec.hasBack) throw new Refusal("CONFIGURED", "Cannot delete a listen section.");
+  if (object !== undefined) refuseFrontend(control, object);
+  entry.isDeleted = true;
+  return {
+    effect: `removes frontend ${spec.name}`,
+    apply: () => {
+      refuseFrontend(control, entry.object!);
+      removeProxy(control, entry.object!);
+      return { text: "Frontend deleted." };
+    },
+  };
+}
+
+function refuseFrontend(control: LifeControl, proxy: ProxyObject): void {
+  if (proxy.listeners.length > 0) {
+    const holders = proxy.listeners.map(({ spec }): Holder => ({
+      kind: "listener",
+      text: `listener ${spec.name ?? `#${spec.id}`} on ${spec.text}`,
+      clear: `del bind ${proxy.spec.name}/${spec.name ?? `#${spec.id}`}`,
+    }));
+    const text = `Only a frontend without listener can be deleted. Held by: ${holderClause(holders)}.`;
+    throw new Refusal("IN_USE", text, holders);
+  }
+  const holders = frontendHolders(control, proxy);
+  if (holders.length === 0) return;
+  const text = `Frontend still has sessions on it. Held by: ${holderClause(holders)}.`;
+  throw new Refusal("IN_USE", text, holders);
+}

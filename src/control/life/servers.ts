@@ -1,0 +1,245 @@
+/**
+ * Servers that come and go at run time.
+ *
+ *   add:  row, balancing (not chosen yet) ─▶ mutation ─▶ all workers know it ─▶ may be chosen
+ *   del:  nobody on it, off the backend's list ─▶ reference on the backend ─▶ mutation
+ *         ─▶ all workers have forgotten it ─▶ purge: row freed ─▶ reference given back
+ *
+ * The first founding rule is the order of the last line: a backend outlives the purge of each
+ * server that `del server` took from it. Servers freed otherwise take no reference.
+ */
+import { unlinkServer } from "../../balance/control.ts";
+import { refreshServer } from "../../balance/refresh.ts";
+import { assert } from "../../base/assert.ts";
+import { SluiceError } from "../../base/errors.ts";
+import { Refusal } from "../../base/refusals.ts";
+import { BACK_COUNT_STRIDE } from "../../tables/generated/back-count.ts";
+import {
+  SERVER_ADMIN_CONFIG_MAINT,
+  SERVER_ADMIN_FORCED_MAINT,
+  SERVER_ADMIN_INHERITED_MAINT,
+  SERVER_ADMIN_RESOLUTION_MAINT,
+  SERVER_FLAG_NEW,
+  SERVER_STATE_FREE,
+} from "../../tables/generated/enums.ts";
+import {
+  SERVER_FLAGS,
+  SERVER_SERVED,
+  SERVER_STATE,
+  SERVER_STRIDE,
+} from "../../tables/generated/server.ts";
+import type { ServerSpec } from "../../tables/spec.ts";
+import { addServer } from "../build.ts";
+import type { LifeControl } from "../control.ts";
+import type { Change, Draft, DraftProxy, DraftServer } from "../draft.ts";
+import { claimGuid, removeGuid } from "../guids.ts";
+import type { ServerObject } from "../model.ts";
+import { withStreamAges } from "./explain.ts";
+import { holderClause, serverHolders } from "./holders.ts";
+
+/** Everything but drain. */
+const ADMIN_MAINT =
+  SERVER_ADMIN_FORCED_MAINT |
+  SERVER_ADMIN_INHERITED_MAINT |
+  SERVER_ADMIN_CONFIG_MAINT |
+  SERVER_ADMIN_RESOLUTION_MAINT;
+
+/** Most rounds of log records read before a server's name is forgotten. */
+const DRAIN_ROUNDS_MAX = 64;
+
+/** Does the backend's algorithm take servers at run time (manual 9.3, `add server`)? */
+export function isDynamicAlgorithm({ spec: { balance } }: DraftProxy): boolean {
+  switch (balance.algorithm) {
+    case "static-rr":
+      return false;
+    case "source":
+    case "hash":
+      return balance.hashType === "consistent";
+    case "roundrobin":
+    case "leastconn":
+    case "first":
+    case "random":
+      return true;
+  }
+}
+
+/**
+ * Checks that a server can be added, and enters it into the draft.
+ * @param spec made from words; an id of 0 is given out here
+ * @throws Refusal
+ */
+export function prepareAddServer(
+  control: LifeControl,
+  draft: Draft,
+  proxy: DraftProxy,
+  spec: ServerSpec,
+): Change {
+  if (!isDynamicAlgorithm(proxy)) {
+    const text = "Backend must use a dynamic load balancing to support dynamic servers.";
+    throw new Refusal("NOT_DYNAMIC", text);
+  }
+  if (draft.findServer(proxy, spec.name) !== undefined) {
+    throw new Refusal("EXISTS", "Already exists a server with the same name in backend.");
+  }
+  claimGuid(control.shop, draft, spec.guid);
+  const complete = { ...spec, id: serverId(proxy, spec) };
+  const entry = draft.addServer(proxy, complete, SERVER_ADMIN_FORCED_MAINT);
+  const name = `${proxy.spec.name}/${spec.name}`;
+  return {
+    effect: `adds server ${name}, in maintenance`,
+    apply: () => {
+      entry.object = makeServer(control, proxy, entry.spec);
+      return { text: "New server registered." };
+    },
+    undo: () => {
+      if (entry.object !== undefined) removeServer(control, entry.object);
+    },
+  };
+}
+
+/** The id that was asked for, or the lowest free one. @throws Refusal EXISTS */
+function serverId(proxy: DraftProxy, spec: ServerSpec): number {
+  const used = new Map<number, string>();
+  for (const { spec: other } of proxy.object?.servers ?? []) used.set(other.id, other.name);
+  for (const { spec: other, isDeleted } of proxy.servers.values()) {
+    if (!isDeleted) used.set(other.id, other.name);
+    else if (used.get(other.id) === other.name) used.delete(other.id);
+  }
+  if (spec.id === 0) {
+    let id = 1;
+    while (used.has(id)) id++;
+    return id;
+  }
+  const holder = used.get(spec.id);
+  if (holder === undefined) return spec.id;
+  throw new Refusal("EXISTS", `'id' : custom id ${spec.id} already used by server '${holder}'.`);
+}
+
+/** Makes a server of a backend that runs, in maintenance. @throws Refusal TOO_MANY */
+export function makeServer(
+  control: LifeControl,
+  proxy: DraftProxy,
+  spec: ServerSpec,
+): ServerObject {
+  const { shop, tables, grace, events } = control;
+  assert(proxy.object !== undefined, "makeServer: its backend has been made");
+  const backend = proxy.object;
+  let server: ServerObject;
+  try {
+    server = addServer(shop, backend, spec, true);
+  } catch (error) {
+    if (error instanceof SluiceError) throw new Refusal("TOO_MANY", error.message);
+    throw error;
+  }
+  // Until every worker knows it none may be told to use it.
+  const { generation, row } = server;
+  grace.after(shop.log.sequence, () => {
+    if (shop.serverRows.generation(row) !== generation) return;
+    Atomics.and(tables.servers.words, row + SERVER_FLAGS, ~SERVER_FLAG_NEW);
+    refreshServer(shop.lb, backend.row, row);
+  });
+  shop.log.flushSoon();
+  events.changed("server-added", server, `${backend.spec.name}/${spec.name} added`);
+  return server;
+}
+
+/**
+ * Checks that a server can be removed (manual 9.3, `del server`), and takes it out of the draft.
+ * @throws Refusal that lists the holders
+ */
+export function prepareDelServer(control: LifeControl, entry: DraftServer): Change {
+  const { proxy, spec, object } = entry;
+  const name = `${proxy.spec.name}/${spec.name}`;
+  if (object !== undefined) refuseHeld(control, object, entry.admin);
+  else if (!isInMaintenance(entry.admin)) throw notInMaintenance();
+  entry.isDeleted = true;
+  return {
+    effect: `removes server ${name}`,
+    apply: () => {
+      removeServer(control, entry.object!);
+      return { text: "Server deleted." };
+    },
+  };
+}
+
+const notInMaintenance = (): Refusal =>
+  new Refusal("WRONG_STATE", "Only servers in maintenance mode can be deleted.");
+
+/** @throws Refusal, in the order in which HAProxy looks */
+function refuseHeld(control: LifeControl, server: ServerObject, admin: number): void {
+  const holders = serverHolders(control, server);
+  const namers = holders.filter(({ kind }) => kind === "rule" || kind === "track");
+  if (namers.length > 0) {
+    const text =
+      "This server cannot be removed at runtime due to other configuration elements pointing to it.";
+    throw new Refusal("CONFIGURED", `${text} Held by: ${holderClause(namers)}.`, namers);
+  }
+  if (!isInMaintenance(admin)) throw notInMaintenance();
+  const users = holders.filter(({ kind }) => kind === "stream" || kind === "queue");
+  if (users.length > 0) throw stillUsed(control, server, users);
+}
+
+function stillUsed(
+  control: LifeControl,
+  { row }: ServerObject,
+  users: ReturnType<typeof serverHolders>,
+): Refusal {
+  const text = "Server still has connections attached to it, cannot remove it.";
+  const refusal = new Refusal("IN_USE", `${text} Held by: ${holderClause(users)}.`, users);
+  refusal.elaborate = () => withStreamAges(control, refusal, "server", row, text);
+  return refusal;
+}
+
+/**
+ * Takes a server out for good. Nobody is on it; it is in maintenance, so nobody comes either.
+ * @throws Refusal IN_USE when a stream came to it after all
+ */
+export function removeServer(control: LifeControl, server: ServerObject): void {
+  const { shop, model, references, grace, events, checks, tables } = control;
+  const { backend, row } = server;
+  if (!unlinkServer(shop.lb, backend.row, row)) {
+    throw stillUsed(control, server, serverHolders(control, server));
+  }
+  // Records of the streams that were on it name it by its row: they are read while it has a name.
+  forgetRecords(control);
+  checks.remove(server);
+  Atomics.store(tables.servers.words, row + SERVER_STATE, SERVER_STATE_FREE);
+  const name = server.spec.name;
+  const reference = references.take(backend, {
+    kind: "purge",
+    text: `1 deleted server not yet purged: ${name}`,
+  });
+  model.removeServer(server);
+  removeGuid(shop, server);
+  const sequence = shop.log.append({ kind: "server.unlink", row });
+  grace.after(sequence, () => {
+    purgeServer(control, server);
+    references.give(reference);
+    events.tell({ kind: "server-purged", proxy: backend, text: `${backend.spec.name}/${name}` });
+  });
+  shop.log.flushSoon();
+  events.changed("server-removed", server, `${backend.spec.name}/${name} removed`);
+}
+
+/** All workers have forgotten the server: its row is free for another. */
+function purgeServer({ shop, tables }: LifeControl, server: ServerObject): void {
+  const { row } = server;
+  assert(tables.servers.words[row + SERVER_SERVED] === 0, "purgeServer: no stream knows it");
+  const index = row / SERVER_STRIDE;
+  for (const { serverBack } of tables.perWorker) {
+    serverBack.words.fill(0, index * BACK_COUNT_STRIDE, (index + 1) * BACK_COUNT_STRIDE);
+  }
+  shop.serverRows.give(row);
+}
+
+/** Reads the log records that are there. */
+function forgetRecords({ pump }: LifeControl): void {
+  for (let round = 0; round < DRAIN_ROUNDS_MAX && pump.drain() > 0; round++) {
+    // Each round takes what came meanwhile.
+  }
+}
+
+/** Is a server with these administrative bits in maintenance? Drain alone is none. */
+export function isInMaintenance(admin: number): boolean {
+  return (admin & ADMIN_MAINT) !== 0;
+}
