@@ -69,6 +69,7 @@ export class Assembler {
     return {
       name: draft.name,
       id,
+      ...(draft.id === undefined ? {} : { isIdForced: true }),
       ...(draft.guid === undefined ? {} : { guid: draft.guid }),
       ...(draft.description === undefined ? {} : { description: draft.description }),
       hasFront: front,
@@ -171,6 +172,7 @@ export class Assembler {
       ...limitsOf(settings),
       name: server.name,
       id,
+      ...(server.id === undefined ? {} : { isIdForced: true }),
       ...(server.guid === undefined ? {} : { guid: server.guid }),
       ...(address === undefined ? {} : { address }),
       ...(server.address.kind === "name" ? { hostName: server.address.name } : {}),

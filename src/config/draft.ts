@@ -221,6 +221,7 @@ export function newProxySettings(): ProxySettings {
       redispatchInterval: 0,
       persist: false,
       contstats: false,
+      socketStats: false,
       independantStreams: false,
       transparent: false,
       srcPortTransparent: false,

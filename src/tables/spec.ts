@@ -136,6 +136,8 @@ export type ServerSpec = {
   name: string;
   /** Numeric id (`puid`), unique in the backend, > 0. */
   id: number;
+  /** The configuration says the id. */
+  isIdForced?: boolean;
   guid?: string;
   /** Undefined: known by name only and not resolved (`init-addr none`): starts in maintenance. */
   address?: Address;
@@ -205,6 +207,8 @@ export type ProxySpec = {
   name: string;
   /** Numeric id (`uuid`/`iid`), unique among proxies, > 0. */
   id: number;
+  /** The configuration says the id. */
+  isIdForced?: boolean;
   guid?: string;
   description?: string;
   /** `listen` has both. */
@@ -236,6 +240,8 @@ export type ProxySpec = {
     redispatchInterval: number;
     persist: boolean;
     contstats: boolean;
+    /** `show stat` has a line for each listener. */
+    socketStats: boolean;
     independantStreams: boolean;
     transparent: boolean;
     srcPortTransparent: boolean;

@@ -69,6 +69,7 @@ export function makeProxySpec(
       persist: false,
       contstats: false,
       socketStats: false,
+      socketStats: false,
       independantStreams: false,
       transparent: false,
       srcPortTransparent: false,

@@ -119,6 +119,13 @@ const INVERTIBLE: readonly Row[] = [
     "Tries another server after failed connections.",
     parseRedispatch,
   ],
+  [
+    "DFL",
+    "socket-stats",
+    "",
+    "Shows the statistics of each listener too.",
+    optionInto("socketStats", "front"),
+  ],
   ["DLB", "srvtcpka", "", "Sends keep-alive probes to servers.", keepalive(false, true)],
   ["DFLB", "tcpka", "", "Sends keep-alive probes on both sides.", keepalive(true, true)],
 ];
@@ -183,7 +190,6 @@ const HTTP_OPTIONS: readonly (readonly [letters: string, ...ShortRow])[] = [
   ["DFL", "idle-close-on-response", "", "Idle HTTP connections at a soft stop."],
   ["DFLB", "originalto", "[except <net>] [header <name>]", "Adds the X-Original-To header."],
   ["DLB", "prefer-last-server", "", "Stays with the server of the last request."],
-  ["DFL", "socket-stats", "", "Statistics of each listener: always counted."],
   ["DFLB", "splice-auto", "", "Moving data inside the kernel: the relay decides."],
   ["DFLB", "splice-request", "", "Moving data inside the kernel: the relay decides."],
   ["DFLB", "splice-response", "", "Moving data inside the kernel: the relay decides."],

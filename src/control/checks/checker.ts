@@ -199,6 +199,17 @@ export class Checker<T> {
     return this.#entries.get(key)?.health;
   }
 
+  /** Is a check of the server under way? */
+  isProbing(key: T): boolean {
+    return this.#entries.get(key)?.probe !== undefined;
+  }
+
+  /** Counts failed checks from zero again (`clear counters`). */
+  clearFailures(key: T): void {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) entry.record.failures = 0;
+  }
+
   /** What was counted of a server; undefined when it is not checked. */
   recordOf(key: T): Readonly<CheckRecord> | undefined {
     return this.#entries.get(key)?.record;

@@ -52,6 +52,9 @@ import type { Stream } from "../stream.ts";
 import type { ListenerView, ProxyView, ServerView } from "../views.ts";
 import { CAUSE_CLIENT, CAUSE_SERVER, PHASE_DATA } from "./causes.ts";
 
+/** What a new value leaves of the sum before it (management manual 9.1: the last 1024). */
+const KEPT = 1 - 1 / 1024;
+
 function addFront(engine: Engine, listener: ListenerView, field: number, value: number): void {
   const proxies = engine.shard.proxyFront.floats;
   const listeners = engine.shard.listenerFront.floats;
@@ -196,13 +199,25 @@ export function countStreamEnd(stream: Stream, cause: number, phase: number): vo
   const queueMs = stream.assignedAtMs - stream.acceptedAtMs;
   const connectMs = stream.connectedAtMs - stream.assignedAtMs;
   const totalMs = stream.engine.clock.nowMs() - stream.acceptedAtMs;
-  addBack(stream, BACK_COUNT_QUEUE_TIME_SUM, queueMs);
-  addBack(stream, BACK_COUNT_CONNECT_TIME_SUM, connectMs);
-  addBack(stream, BACK_COUNT_TOTAL_TIME_SUM, totalMs);
-  addBack(stream, BACK_COUNT_TIMED_STREAMS, 1);
+  averageBack(stream, BACK_COUNT_QUEUE_TIME_SUM, queueMs);
+  averageBack(stream, BACK_COUNT_CONNECT_TIME_SUM, connectMs);
+  averageBack(stream, BACK_COUNT_TOTAL_TIME_SUM, totalMs);
+  averageBack(stream, BACK_COUNT_TIMED_STREAMS, 1);
   raiseBack(stream, BACK_COUNT_QUEUE_TIME_MAX, queueMs);
   raiseBack(stream, BACK_COUNT_CONNECT_TIME_MAX, connectMs);
   raiseBack(stream, BACK_COUNT_TOTAL_TIME_MAX, totalMs);
+}
+
+/** Adds to a sum that forgets: over the last thousand streams or so, not over all that ever were. */
+function averageBack(stream: Stream, field: number, value: number): void {
+  const { engine, backend, server } = stream;
+  const proxies = engine.shard.proxyBack.floats;
+  const at = (backend!.backCount + field) >> 1;
+  proxies[at] = proxies[at]! * KEPT + value;
+  if (server === null) return;
+  const servers = engine.shard.serverBack.floats;
+  const own = (server.backCount + field) >> 1;
+  servers[own] = servers[own]! * KEPT + value;
 }
 
 function raiseBack(stream: Stream, field: number, value: number): void {

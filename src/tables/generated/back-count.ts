@@ -107,7 +107,7 @@ export function backCountServerAborts(table: Float64Array, row: number): number 
 }
 
 /**
- * Sum of queue times over ended streams.
+ * Sum of queue times; each ended stream fades those before by 1/1024.
  * Unit: ms. Writer: the worker that owns the shard, plain.
  */
 export const BACK_COUNT_QUEUE_TIME_SUM = 20;
@@ -117,7 +117,7 @@ export function backCountQueueTimeSum(table: Float64Array, row: number): number 
 }
 
 /**
- * Sum of connect times.
+ * Sum of connect times, fading too.
  * Unit: ms. Writer: the worker that owns the shard, plain.
  */
 export const BACK_COUNT_CONNECT_TIME_SUM = 22;
@@ -127,7 +127,7 @@ export function backCountConnectTimeSum(table: Float64Array, row: number): numbe
 }
 
 /**
- * Sum of total times.
+ * Sum of total times, fading too.
  * Unit: ms. Writer: the worker that owns the shard, plain.
  */
 export const BACK_COUNT_TOTAL_TIME_SUM = 24;
@@ -137,7 +137,7 @@ export function backCountTotalTimeSum(table: Float64Array, row: number): number 
 }
 
 /**
- * Streams in the three sums.
+ * Streams in the three sums, fading too.
  * Unit: streams. Writer: the worker that owns the shard, plain.
  */
 export const BACK_COUNT_TIMED_STREAMS = 26;

@@ -1,0 +1,103 @@
+/**
+ * Statistics in words: the state of a server, a backend, a listener, the names of algorithms and
+ * check results, addresses. As HAProxy prints them, since tools read them. Pure.
+ */
+import {
+  SERVER_ADMIN_INHERITED_MAINT,
+  SERVER_ADMIN_RESOLUTION_MAINT,
+  SERVER_FLAG_STOPPING,
+  SERVER_STATE_DOWN,
+} from "../../tables/generated/enums.ts";
+import type { Address, BalanceSpec, CheckSpec } from "../../tables/spec.ts";
+import type { CheckCode } from "../checks/result.ts";
+import { CHECK_REASONS } from "../checks/result.ts";
+import { ADMIN_DRAIN, ADMIN_MAINT } from "../state-notices.ts";
+
+/** What decides a server's status. */
+export type StatusFacts = {
+  /** SERVER_ADMIN_* bits. */
+  admin: number;
+  /** SERVER_STATE_*. */
+  state: number;
+  /** SERVER_FLAG_* bits. */
+  flags: number;
+  /** Checks that are in force, of the server or of the one that it tracks; undefined = none. */
+  check: Pick<CheckSpec, "rise" | "fall"> | undefined;
+  /** Their counter. */
+  health: number;
+  /** `backend/server` at the end of the chain of tracked servers. */
+  via: string;
+};
+
+/** `status` of a server. */
+export function serverStatus({ admin, state, flags, check, health, via }: StatusFacts): string {
+  if ((admin & ADMIN_MAINT) !== 0) {
+    if ((admin & SERVER_ADMIN_INHERITED_MAINT) !== 0) return `MAINT (via ${via})`;
+    return (admin & SERVER_ADMIN_RESOLUTION_MAINT) !== 0 ? "MAINT (resolution)" : "MAINT";
+  }
+  if (state === SERVER_STATE_DOWN) {
+    if (check === undefined || health <= 0) return "DOWN";
+    return `DOWN ${health}/${check.rise}`;
+  }
+  if ((admin & ADMIN_DRAIN) !== 0) return "DRAIN";
+  const isFull = check === undefined || health >= check.rise + check.fall - 1;
+  const progress = isFull ? "" : ` ${health - check.rise + 1}/${check.fall}`;
+  if ((flags & SERVER_FLAG_STOPPING) !== 0) return `NOLB${progress}`;
+  return check === undefined ? "no check" : `UP${progress}`;
+}
+
+/** Numbers of check results in `show servers state`; 1 = there was none yet. */
+export const CHECK_NUMBERS: Record<CheckCode, number> = {
+  HANA: 4,
+  SOCKERR: 5,
+  L4OK: 6,
+  L4TOUT: 7,
+  L4CON: 8,
+};
+
+/** `check_desc` of a result; undefined = there was none yet. */
+export function checkMeaning(code: CheckCode | undefined): string {
+  return code === undefined ? "Initializing" : CHECK_REASONS[code];
+}
+
+/** `algo` of a backend. */
+export function algorithmName({ algorithm }: BalanceSpec): string {
+  return algorithm;
+}
+
+/** `addr` of a server or listener. */
+export function addressText(address: Address | undefined): string | undefined {
+  if (address === undefined) return undefined;
+  switch (address.family) {
+    case "ipv4":
+      return `${address.host}:${address.port}`;
+    case "ipv6":
+      return `[${address.host}]:${address.port}`;
+    case "unix":
+    case "abns":
+      return "unix";
+    case "fd":
+      return `fd@${address.fd}`;
+  }
+}
+
+/** `proto` of a listener. */
+export function protocolName(address: Address): string {
+  switch (address.family) {
+    case "ipv4":
+      return "tcpv4";
+    case "ipv6":
+      return "tcpv6";
+    case "unix":
+      return "unix_stream";
+    case "abns":
+      return "abns_stream";
+    case "fd":
+      return "tcpv4";
+  }
+}
+
+/** Text in CSV: in quotes when it holds a quote, a comma or a line end. */
+export function csvText(text: string): string {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""').replace(/[\r\n]+/g, " ")}"` : text;
+}
