@@ -272,13 +272,8 @@ export type ProxySpec = {
   fullconn: number;
   /** Default of `source` for servers of this backend. */
   source?: SourceSpec;
-  /** State file to read at the start, `load-server-state-from-file`; undefined = none. */
-  serverStateFile?: ServerStateFileSpec;
   origin: Origin;
 };
-
-/** `global`: the process's file. `local`: one of the backend's own, as a full path. */
-export type ServerStateFileSpec = { kind: "global" } | { kind: "local"; path: string };
 
 /** A rule on requests to a page, in file order: the first that ends the look decides. */
 export type PageRuleSpec = {
@@ -428,6 +423,26 @@ export type SluiceSpec = {
   stateFile?: string;
 };
 
+/**
+ * What a server begins with beside its spec: read from a server state file and already weighed
+ * against the configuration (addresses and ports are in the spec).
+ */
+export type SavedServerSpec = {
+  backend: string;
+  server: string;
+  /** Put into maintenance or drained by an operator. */
+  isForcedMaint: boolean;
+  isForcedDrain: boolean;
+  /** What checks, or an operator in their place, said last. */
+  health: "up" | "down" | "stopping";
+  /** `disable health`. */
+  areChecksOff: boolean;
+  /** Undefined: the configuration's. */
+  weight?: number;
+  /** Since its state last changed. */
+  sinceChangeSeconds: number;
+};
+
 export type Plan = {
   version: 1;
   global: GlobalSpec;
@@ -435,4 +450,6 @@ export type Plan = {
   proxies: ProxySpec[];
   /** Statistics and monitor pages; not among `proxies`. */
   pages: PageSpec[];
+  /** What state files say about servers of `proxies` (`load-server-state-from-file`). */
+  savedServers: SavedServerSpec[];
 };

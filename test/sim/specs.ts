@@ -69,7 +69,6 @@ export function makeProxySpec(
       persist: false,
       contstats: false,
       socketStats: false,
-      socketStats: false,
       independantStreams: false,
       transparent: false,
       srcPortTransparent: false,

@@ -33,7 +33,7 @@ function build(options: Partial<ProxyOptions>, servers = 4): Workshop {
     global: {} as never,
     sluice,
     proxies,
-    pages: [],
+    pages: [], savedServers: [],
   };
   const log = new MutationLog(tables, (records) => sent.push(...records));
   const shop = makeWorkshop(plan, tables, lb, log, null, 2);

@@ -25,6 +25,7 @@ function decide(
     sluice: { logLevel: "info", logFormat: "off" },
     proxies: [],
     pages: [],
+    savedServers: [],
   };
   const raise = (wanted: number): number => {
     raised.push(wanted);
