@@ -161,7 +161,7 @@ export class Session {
   async #command(raw: RawCommand, isLast: boolean): Promise<void> {
     if (raw.words.length > 0 || raw.problem !== undefined) {
       const call = new RunningCall(this.#control, this.asker, raw, (endsAt) =>
-        this.#isLeft(endsAt),
+        this.#isLeft(endsAt, isLast),
       );
       this.#call = call;
       let running = runCommand(call, raw);
@@ -181,8 +181,9 @@ export class Session {
   }
 
   /** True when a command that `endsAt` ends need not begin to wait. */
-  #isLeft(endsAt: EndsAt): boolean {
-    const hasInput = this.#reader.pendingBytes > 0;
+  #isLeft(endsAt: EndsAt, isLast: boolean): boolean {
+    // What stands behind it on its own line waits too: `wait 10s; show activity`.
+    const hasInput = !isLast || this.#reader.pendingBytes > 0;
     return hasInput ? endsAt === "any-input" : this.#hasInputEnded;
   }
 
