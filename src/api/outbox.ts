@@ -24,8 +24,6 @@ export class Outbox {
   #drained: (() => void) | undefined;
   /** The client is gone: everything is dropped from now on. */
   isBroken = false;
-  /** Bytes written so far, to see progress. */
-  written = 0;
 
   constructor(wire: Wire) {
     this.#wire = wire;
@@ -60,7 +58,6 @@ export class Outbox {
         this.isBroken = true;
         return;
       }
-      this.written += taken;
       offset += taken;
       if (offset < bytes.length) await this.#waitDrained();
     }

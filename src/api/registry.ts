@@ -25,24 +25,29 @@ const ALWAYS = [
   helpLine("quit", "disconnect"),
 ];
 
-let index: Map<string, Command> | undefined;
+type IndexEntry = { command: Command; count: number };
+
+/** By name; made at the first look-up. */
+let index: Map<string, IndexEntry> | undefined;
 let wordsMax = 0;
 
 /** The command whose name is the longest that the words begin with. */
 export function findCommand(words: readonly string[]): FoundCommand | undefined {
   index ??= makeIndex();
   for (let count = Math.min(wordsMax, words.length); count > 0; count--) {
-    const command = index.get(count === 1 ? words[0]! : words.slice(0, count).join(" "));
-    if (command !== undefined) return { command, args: words.slice(count) };
+    const entry = index.get(count === 1 ? words[0]! : words.slice(0, count).join(" "));
+    // A word may hold a blank of its own: it is no two words.
+    if (entry?.count === count) return { command: entry.command, args: words.slice(count) };
   }
   return undefined;
 }
 
-function makeIndex(): Map<string, Command> {
-  const made = new Map<string, Command>();
+function makeIndex(): Map<string, IndexEntry> {
+  const made = new Map<string, IndexEntry>();
   for (const command of allCommands()) {
-    made.set(command.name, command);
-    wordsMax = Math.max(wordsMax, command.name.split(" ").length);
+    const count = command.name.split(" ").length;
+    made.set(command.name, { command, count });
+    wordsMax = Math.max(wordsMax, count);
   }
   return made;
 }

@@ -56,7 +56,6 @@ export class Session {
   #activeMs: number;
   #idleTimer: Ticker | undefined;
   #idleLimitMs = 0;
-  #writtenSeen = 0;
   #isEnded = false;
 
   constructor(control: Control, asker: Asker, wire: Wire, host: SessionHost) {
@@ -149,6 +148,7 @@ export class Session {
   }
 
   #waitForInput(): Promise<void> {
+    this.#activeMs = this.#host.clock.nowMs();
     return new Promise((resolve) => {
       this.#moreInput = resolve;
       if (!this.#isPaused) return;
@@ -293,11 +293,8 @@ export class Session {
     this.#idleLimitMs = limitMs;
     if (limitMs <= 0 || this.#isOver) return;
     const now = this.#host.clock.nowMs();
-    const { written, isWaiting } = this.#outbox;
     // While a command runs, the client is not the one that is waited for.
-    const isWorking = this.#moreInput === undefined && !isWaiting;
-    if (isWorking || written !== this.#writtenSeen) this.#activeMs = now;
-    this.#writtenSeen = written;
+    if (this.#moreInput === undefined && !this.#outbox.isWaiting) this.#activeMs = now;
     const leftMs = this.#activeMs + limitMs - now;
     if (leftMs <= 0) this.vanished();
     else this.#idleTimer = this.#host.startTimer(leftMs, () => this.#watchIdle());
