@@ -23,6 +23,8 @@ export type AssemblerOptions = {
   resolved: Resolved;
   /** `-dr`: servers whose name has no answer start without an address. */
   ignoresResolution: boolean;
+  /** Addresses that servers had before the last start (`init-addr last`); left out, none. */
+  lastAddress?: (backend: string, server: string) => { family: 4 | 6; host: string } | undefined;
 };
 
 /** Makes specs. Problems go to the report of the context; with alerts there no spec may be used. */
@@ -196,6 +198,11 @@ export class Assembler {
     const port = written.portMode === "fixed" ? written.portLow : 0;
     for (const method of server.settings.initAddresses) {
       if (method.kind === "none") return undefined;
+      if (method.kind === "last") {
+        const last = this.#options.lastAddress?.(backend, server.name);
+        if (last === undefined) continue;
+        return { family: last.family === 4 ? "ipv4" : "ipv6", host: last.host, port };
+      }
       if (method.kind === "ip") {
         const family = method.family === 4 ? "ipv4" : "ipv6";
         return { family, host: method.host, port };

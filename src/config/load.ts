@@ -25,6 +25,7 @@ import { resolveNames } from "./resolve.ts";
 import type { LookupAddress } from "./resolve.ts";
 import { makeRuntimeConfig } from "./runtime.ts";
 import type { RuntimeConfig } from "./runtime.ts";
+import { applySavedStates, readSavedStates, savedAddress } from "./saved-states.ts";
 import { SectionReader } from "./sections.ts";
 
 /** What a load takes in. */
@@ -86,11 +87,14 @@ export async function loadConfiguration(input: LoadInput): Promise<LoadResult> {
   context.reportInert();
   const names = collectNames(context);
   const resolved = await resolveNames(names, system.lookup, system.lookupDeadline);
+  const states = readSavedStates(context, system.files);
   const plan = assemblePlan(context, {
     resolved,
+    lastAddress: (backend, server) => savedAddress(states, backend, server),
     ignoresResolution: input.overrides.ignoresResolution === true,
     sluice: sluiceSpec(flags),
   });
+  applySavedStates(context, states, plan);
   const { messages } = report;
   if (report.hasAlerts()) return { plan: null, runtime: null, messages };
   return { plan, runtime: makeRuntimeConfig({ context, resolved, plan }), messages };

@@ -29,6 +29,7 @@ import type { RecordHandler } from "./log-pump.ts";
 import type { ListenerObject, Model } from "./model.ts";
 import { MutationLog } from "./mutation-log.ts";
 import { replayOf } from "./replay.ts";
+import { restoreServers } from "./state/server-state-file.ts";
 import { WorkerPool } from "./workers.ts";
 
 /** What the process around it provides. */
@@ -89,6 +90,7 @@ export async function startServing(plan: Plan, hooks: ServeHooks): Promise<Servi
   const globals = globalsOf(plan);
   log.append({ kind: "globals", globals });
   const failures = buildPlan(shop);
+  restoreServers(shop);
   if (failures.length > 0) {
     releaseBound(shop);
     throw new BindError(failures);

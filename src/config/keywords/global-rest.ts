@@ -118,7 +118,6 @@ const COMING = undone<GlobalParser>("coming", GLOBAL, "3.1", [
   ["set-var", "<name> <expression>", "Sets a variable of the process."],
   ["set-var-fmt", "<name> <format>", "Sets a variable of the process."],
   ["shm-stats-file", "<file>", "Counters shared with other processes."],
-  ["stats-file", "<file>", "Counters to begin with."],
 ]);
 
 const DEBUGGING = [

@@ -32,7 +32,8 @@ type TextKey =
   | "node"
   | "logTag"
   | "serverStateFile"
-  | "serverStateBase";
+  | "serverStateBase"
+  | "statsFile";
 
 function integer(key: NonNullable<NumberKey>, min: number, max = INTEGER_MAX): GlobalParser {
   return (line) => {
@@ -271,6 +272,12 @@ export const GLOBAL_DONE: readonly Keyword<GlobalParser>[] = [
       text("serverStateFile", "one argument: a file path"),
     ],
     ["setenv", "<name> <value>", "Sets a variable.", setVariable(true)],
+    [
+      "stats-file",
+      "<path>",
+      "Counters to begin with, as `dump stats-file` writes them.",
+      text("statsFile", "one argument: a file path"),
+    ],
     ["stats maxconn", "<number>", "Most connections of the runtime socket.", parseStats],
     [
       "stats socket",

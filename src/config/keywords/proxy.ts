@@ -169,6 +169,24 @@ const parseRedispatch: ProxyParser = (_, proxy) => {
   proxy.settings.options.redispatchInterval = -1;
 };
 
+const STATE_SOURCES = ["global", "local", "none"] as const;
+
+const parseLoadState: ProxyParser = (line, proxy) => {
+  const word = line.args[0] ?? "";
+  const source = STATE_SOURCES.find((name) => name === word);
+  if (source === undefined) {
+    alertLine(line, `'${line.keyword}' expects 'global', 'local' or 'none'. Got '${word}'`);
+  } else if (hasArgs(line, 1, 1, "one argument") && hasSide(line, proxy, "back")) {
+    proxy.settings.serverStateFrom = source;
+  }
+};
+
+const parseStateFileName: ProxyParser = (line, proxy) => {
+  if (!hasArgs(line, 0, 1, "at most a file name") || !hasSide(line, proxy, "back")) return;
+  const name = line.args[0] ?? "";
+  proxy.settings.serverStateFileName = name === "use-backend-name" ? "" : name;
+};
+
 type Row = readonly [letters: string, name: string, args: string, effect: string, ProxyParser];
 
 const ROWS: readonly Row[] = [
@@ -298,6 +316,13 @@ const ROWS: readonly Row[] = [
     onSide("back", parseHashType),
   ],
   ["FLB", "id", "<number>", "Number of the proxy in statistics.", parseId],
+  [
+    "DLB",
+    "load-server-state-from-file",
+    "{global|local|none}",
+    "Loads server states at the start.",
+    parseLoadState,
+  ],
   ["DFL", "log-format", "<format>", "Log format of streams.", parseLogFormatLine],
   ["DFLB", "log-tag", "<text>", "Tag of syslog headers.", parseLogTag],
   [
@@ -335,6 +360,13 @@ const ROWS: readonly Row[] = [
     "<name> <address>[:[<port>]] [options]",
     "Adds a server.",
     needsBack(parseServerLine),
+  ],
+  [
+    "DLB",
+    "server-state-file-name",
+    "[use-backend-name|<file>]",
+    "Name of the backend's state file.",
+    parseStateFileName,
   ],
   [
     "LB",

@@ -1,0 +1,184 @@
+/**
+ * One line of a server state file against the server that the configuration has now: what of it
+ * applies (HAProxy manual 4.2, `load-server-state-from-file`). Where the configuration was changed
+ * since, the configuration counts; what was changed at run time stays otherwise. Pure.
+ */
+import { formatIp, IpAddress, parseIp } from "../base/address.ts";
+import type { Address, SavedServerSpec, ServerSpec } from "../tables/spec.ts";
+import type { SavedLine } from "./state-file.ts";
+
+/** Bits of `srv_admin_state`. */
+const FORCED_MAINT = 1;
+const CONFIG_MAINT = 4;
+const FORCED_DRAIN = 8;
+/** The name was set at run time. */
+const NAME_SET = 0x40;
+/** Recomputed at the start: inherited states, name resolution, names set at run time. */
+const RECOMPUTED = 0x02 | 0x10 | 0x20 | NAME_SET;
+/** Combinations that a server can be in. */
+const ADMIN_STATES: ReadonlySet<number> = new Set([
+  0,
+  FORCED_MAINT,
+  CONFIG_MAINT,
+  FORCED_MAINT | CONFIG_MAINT,
+  FORCED_DRAIN,
+  FORCED_DRAIN | CONFIG_MAINT,
+]);
+
+/** Values of `srv_op_state`. */
+const STOPPED = 0;
+const STOPPING = 3;
+
+/** Bits of `srv_check_state`. */
+const CHECK_CONFIGURED = 2;
+const CHECK_ENABLED = 4;
+const CHECK_STATE_MAX = 0x1f;
+
+const WEIGHT_MAX = 256;
+const PORT_MAX = 65535;
+const CHECK_STATUS_MAX = 31;
+const CHECK_RESULT_MAX = 4;
+const HOST_NAME_MAX = 254;
+
+/** What a line does to a server. `spec` is the server's own where nothing in it changes. */
+export type Applied = { spec: ServerSpec; saved: SavedServerSpec; warnings: string[] };
+
+/**
+ * Applies a line.
+ * @param backend name of the server's backend
+ * @returns or the fields that are no valid values, as HAProxy lists them: `, invalid … value '…'`
+ */
+export function applySavedLine(
+  backend: string,
+  spec: ServerSpec,
+  line: SavedLine,
+): Applied | string {
+  const values = readValues(line);
+  if (typeof values === "string") return values;
+  const { opState, admin, uweight, iweight, sinceSeconds, checkState } = values;
+  const isConfigured = spec.disabled;
+  const wasConfigured = (admin & CONFIG_MAINT) !== 0;
+  const wasForced = (admin & FORCED_MAINT) !== 0;
+  // `disabled` came or went: the configuration says. It stayed: what was asked at run time counts.
+  const isMaint = isConfigured === wasConfigured ? wasForced : isConfigured;
+  const drains = (admin & FORCED_DRAIN) !== 0 && (iweight > 0 || spec.weight === 0);
+  const checked = (checkState & CHECK_CONFIGURED) !== 0 && (checkState & CHECK_ENABLED) === 0;
+  const isStopping = opState === STOPPING && spec.check.fall > 1;
+  const isDown = opState === STOPPED || (opState === STOPPING && !isStopping);
+  const isOut = wasForced || wasConfigured;
+  return {
+    ...withAddresses(backend, spec, line),
+    saved: {
+      backend,
+      server: spec.name,
+      isForcedMaint: isMaint && !drains,
+      isForcedDrain: drains,
+      // Maintenance shows as down: what the server was before is not in the file.
+      health: isDown && !isOut ? "down" : isStopping ? "stopping" : "up",
+      areChecksOff: checked && spec.check.enabled,
+      ...(iweight === spec.weight ? { weight: uweight } : {}),
+      sinceChangeSeconds: sinceSeconds,
+    },
+  };
+}
+
+type Values = {
+  opState: number;
+  admin: number;
+  uweight: number;
+  iweight: number;
+  sinceSeconds: number;
+  checkState: number;
+};
+
+/** The numbers of a line, or what is wrong with all of them together. */
+function readValues(line: SavedLine): Values | string {
+  let problems = "";
+  const wrong = (field: string, text: string): number => {
+    problems += `, invalid ${field} value '${text}'`;
+    return 0;
+  };
+  const number = (field: string, text: string, max: number): number => {
+    const value = /^\d{1,15}$/u.test(text) ? Number(text) : Number.NaN;
+    return value <= max ? value : wrong(field, text);
+  };
+  const opState = number("srv_op_state", line.srv_op_state, STOPPING);
+  const adminText = line.srv_admin_state;
+  const bits = /^\d{1,9}$/u.test(adminText) ? Number(adminText) & ~RECOMPUTED : -1;
+  const admin = ADMIN_STATES.has(bits) ? bits : wrong("srv_admin_state", adminText);
+  const uweight = number("srv_uweight", line.srv_uweight.replace(/%$/u, ""), WEIGHT_MAX);
+  const iweight = number("srv_iweight", line.srv_iweight, WEIGHT_MAX);
+  const since = line.srv_time_since_last_change;
+  const sinceSeconds = number("srv_last_time_change", since, Number.MAX_SAFE_INTEGER);
+  number("srv_check_status", line.srv_check_status, CHECK_STATUS_MAX);
+  number("srv_check_result", line.srv_check_result, CHECK_RESULT_MAX);
+  number("srv_check_health", line.srv_check_health, Number.MAX_SAFE_INTEGER);
+  const checkState = number("srv_check_state", line.srv_check_state, CHECK_STATE_MAX);
+  number("srv_agent_state", line.srv_agent_state, CHECK_STATE_MAX);
+  number("bk_f_forced_id", line.bk_f_forced_id, 1);
+  number("srv_f_forced_id", line.srv_f_forced_id, 1);
+  if (!isFqdn(line.srv_fqdn)) wrong("srv_fqdn", line.srv_fqdn);
+  if (line.srv_port !== "-") number("srv_port", line.srv_port, PORT_MAX);
+  if (problems !== "") return problems;
+  return { opState, admin, uweight, iweight, sinceSeconds, checkState };
+}
+
+function isFqdn(text: string): boolean {
+  return text === "-" || (text.length <= HOST_NAME_MAX && /^[A-Za-z0-9._-]+$/u.test(text));
+}
+
+/** Ports, and the address of checks, as they were changed at run time. */
+function withAddresses(
+  backend: string,
+  spec: ServerSpec,
+  line: SavedLine,
+): { spec: ServerSpec; warnings: string[] } {
+  const named = withName(spec, line);
+  const address = withPort(named, Number(line.srv_port));
+  const moved = address === undefined ? named : { ...named, address };
+  const port = /^\d{1,5}$/u.test(line.srv_check_port) ? Number(line.srv_check_port) : 0;
+  const target = checkTarget(line.srv_check_addr, port);
+  if ((port === 0 || port > PORT_MAX) && target === undefined) return { spec: moved, warnings: [] };
+  if (!spec.check.enabled) {
+    const what = `server-state partially applied for server '${backend}/${spec.name}'`;
+    return { spec: moved, warnings: [`${what}, health checks are not enabled on this server`] };
+  }
+  const check = { ...spec.check };
+  if (port > 0 && port <= PORT_MAX) check.port = port;
+  if (target !== undefined) check.address = target;
+  return { spec: { ...moved, check }, warnings: [] };
+}
+
+/** A name that was set at run time goes on, with the address that it stood for. */
+function withName(spec: ServerSpec, line: SavedLine): ServerSpec {
+  const name = line.srv_fqdn;
+  const isSet = (Number(line.srv_admin_state) & NAME_SET) !== 0 && name !== "-";
+  if (!isSet || spec.hostName === undefined || spec.hostName === name) return spec;
+  const { address: _old, ...rest } = spec;
+  const last = lastAddress(line);
+  if (last === undefined) return { ...rest, hostName: name };
+  const port = spec.address !== undefined && "port" in spec.address ? spec.address.port : 0;
+  const family = last.family === 4 ? "ipv4" : "ipv6";
+  return { ...rest, hostName: name, address: { family, host: last.host, port } };
+}
+
+/** The server's address with another port, where it has one of its own. */
+function withPort(spec: ServerSpec, port: number): Address | undefined {
+  const { address, portMode } = spec;
+  if (address?.family !== "ipv4" && address?.family !== "ipv6") return undefined;
+  if (portMode !== "fixed" || !(port > 0) || port === address.port) return undefined;
+  return { ...address, port };
+}
+
+function checkTarget(host: string, port: number): Address | undefined {
+  const ip = new IpAddress();
+  if (host === "-" || !parseIp(host, ip) || ip.family === 0) return undefined;
+  return { family: ip.family === 4 ? "ipv4" : "ipv6", host: formatIp(ip), port };
+}
+
+/** The address that a server had last (`init-addr last`); undefined when the line has none. */
+export function lastAddress(line: SavedLine): { family: 4 | 6; host: string } | undefined {
+  const ip = new IpAddress();
+  if (!parseIp(line.srv_addr, ip) || ip.family === 0) return undefined;
+  return { family: ip.family, host: formatIp(ip) };
+}
