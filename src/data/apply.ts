@@ -41,6 +41,9 @@ function applyOne(engine: Engine, mutation: Mutation): void {
     case "server.link":
       linkServer(engine, mutation);
       return;
+    case "server.change":
+      changeServer(engine, mutation);
+      return;
     case "server.unlink":
       unlinkServer(engine, mutation.row);
       return;
@@ -95,6 +98,16 @@ function linkServer(engine: Engine, mutation: Mutation & { kind: "server.link" }
   const view = new ServerView(row, generation, backend, server, engine.globals);
   engine.setServer(row, view);
   if (!backend.serversByName.has(server.name)) backend.serversByName.set(server.name, view);
+  backend.useServers = null;
+}
+
+function changeServer(engine: Engine, mutation: Mutation & { kind: "server.change" }): void {
+  const view = engine.server(mutation.row);
+  if (view === undefined) return;
+  const { backend } = view;
+  if (backend.serversByName.get(view.name) === view) backend.serversByName.delete(view.name);
+  view.change(mutation.server, engine.globals);
+  if (!backend.serversByName.has(view.name)) backend.serversByName.set(view.name, view);
   backend.useServers = null;
 }
 

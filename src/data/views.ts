@@ -127,7 +127,7 @@ export class ServerView {
   readonly row: number;
   readonly generation: number;
   readonly backend: ProxyView;
-  readonly spec: ServerSpec;
+  spec: ServerSpec;
   readonly backCount: number;
   /** Null: no address is known. */
   target: DialTarget | null;
@@ -150,6 +150,13 @@ export class ServerView {
     this.spec = spec;
     this.backCount = (row / SERVER_STRIDE) * BACK_COUNT_STRIDE;
     this.target = makeTarget(spec, backend, globals);
+  }
+
+  /** Another spec for the connections that begin from now on. */
+  change(spec: ServerSpec, globals: WorkerGlobals): void {
+    this.spec = spec;
+    this.target = makeTarget(spec, this.backend, globals);
+    this.targetsByPort = null;
   }
 
   get name(): string {

@@ -37,6 +37,8 @@ export type Mutation =
   | { kind: "listener.pause"; row: number }
   | { kind: "listener.resume"; row: number }
   | { kind: "listener.close"; row: number }
+  /** Another address, name or the like from now on; streams that are connected stay as they are. */
+  | { kind: "server.change"; row: number; server: ServerSpec }
   | { kind: "server.unlink"; row: number }
   | { kind: "proxy.remove"; row: number }
   /** Soft stop: listeners close, streams end by themselves. */

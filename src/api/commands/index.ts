@@ -4,13 +4,23 @@
  */
 import type { Command } from "../command.ts";
 import { CONNECTION_COMMANDS } from "./connection.ts";
+import { GLOBAL_COMMANDS } from "./globals.ts";
 import { LIFE_COMMANDS } from "./life.ts";
+import { PROXY_COMMANDS } from "./proxy.ts";
+import { SERVER_COMMANDS } from "./server.ts";
 import { SESSION_COMMANDS } from "./sessions.ts";
 
 let joined: readonly Command[] | undefined;
 
 /** Every command, in no particular order. Joined at the first call: tables may refer to it. */
 export function allCommands(): readonly Command[] {
-  joined ??= [...CONNECTION_COMMANDS, ...LIFE_COMMANDS, ...SESSION_COMMANDS];
+  joined ??= [
+    ...CONNECTION_COMMANDS,
+    ...GLOBAL_COMMANDS,
+    ...LIFE_COMMANDS,
+    ...PROXY_COMMANDS,
+    ...SERVER_COMMANDS,
+    ...SESSION_COMMANDS,
+  ];
   return joined;
 }

@@ -199,11 +199,11 @@ export function proxyStopped(name: string, front: number, back: number): Notice 
 }
 
 /** `disable frontend`. */
-export function frontendPaused(name: string): Notice {
-  return { level: LEVEL_WARNING, text: `Paused frontend ${name}.` };
+export function frontendPaused(name: string, section: ProxySection = "frontend"): Notice {
+  return { level: LEVEL_WARNING, text: `Paused ${sectionWord(section)} ${name}.` };
 }
 
 /** `enable frontend`. */
-export function frontendResumed(name: string): Notice {
-  return { level: LEVEL_WARNING, text: `Resumed frontend ${name}.` };
+export function frontendResumed(name: string, section: ProxySection = "frontend"): Notice {
+  return { level: LEVEL_WARNING, text: `Resumed ${sectionWord(section)} ${name}.` };
 }

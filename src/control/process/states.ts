@@ -57,12 +57,14 @@ function describeProxy(tables: Tables, { row, spec, servers }: ProxyObject): str
 
 /** What a soft stop says of each proxy, with the connections that it has seen. */
 export function describeStopped(model: Model): { proxy: ProxyObject; notice: Notice }[] {
-  return model.proxies.map((proxy) => {
-    const index = proxy.row / proxyRow.PROXY_STRIDE;
-    const front = acceptedOf(model.tables, index);
-    const back = sessionsOf(model.tables, "proxyBack", index);
-    return { proxy, notice: proxyStopped(proxy.spec.name, front, back) };
-  });
+  return model.proxies.map((proxy) => ({ proxy, notice: stoppedNotice(model.tables, proxy) }));
+}
+
+/** What is said of a proxy that has stopped, with the connections that it has seen. */
+export function stoppedNotice(tables: Tables, { row, spec }: ProxyObject): Notice {
+  const index = row / proxyRow.PROXY_STRIDE;
+  const front = acceptedOf(tables, index);
+  return proxyStopped(spec.name, front, sessionsOf(tables, "proxyBack", index));
 }
 
 /** What a hard stop says of each proxy that still has connections. */

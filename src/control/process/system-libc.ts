@@ -1,6 +1,7 @@
 /**
  * The few calls of the C library that the runtime does not offer: chroot, descriptors of standard
- * streams, sentences of errors. Loaded at the first use, on the main thread, before a chroot.
+ * streams, listening and not, sentences of errors. Loaded at the first use, on the main thread,
+ * before a chroot.
  */
 import { openLibc } from "../libc.ts";
 
@@ -8,6 +9,8 @@ const SYMBOLS = {
   chroot: { args: ["cstring"], returns: "i32" },
   dup2: { args: ["i32", "i32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
+  listen: { args: ["i32", "i32"], returns: "i32" },
+  shutdown: { args: ["i32", "i32"], returns: "i32" },
   strerror: { args: ["i32"], returns: "cstring" },
 } as const;
 
@@ -16,6 +19,9 @@ export type Libc = {
   chroot(path: string): number;
   dup2(from: number, to: number): number;
   close(fd: number): number;
+  listen(fd: number, backlog: number): number;
+  /** @param how 0 = no more reading: a listening socket refuses, and its port is free */
+  shutdown(fd: number, how: number): number;
   /** The system's sentence for an error number. */
   strerror(errno: number): string;
 };
@@ -34,6 +40,8 @@ function load(): Libc {
     chroot: (path) => symbols.chroot(Buffer.from(`${path}\0`)),
     dup2: (from, to) => symbols.dup2(from, to),
     close: (fd) => symbols.close(fd),
+    listen: (fd, backlog) => symbols.listen(fd, backlog),
+    shutdown: (fd, how) => symbols.shutdown(fd, how),
     strerror: (errno) => String(symbols.strerror(errno)),
   };
 }

@@ -1,0 +1,282 @@
+/**
+ * Addresses of a server and of its check on an operator's request: connections that stand stay
+ * where they are, those that begin go to the new address. Any family may follow any other, where
+ * HAProxy keeps to IP.
+ */
+import { formatIp, IpAddress, parseIp } from "../../base/address.ts";
+import { Refusal } from "../../base/refusals.ts";
+import { parseAddress } from "../../config/address.ts";
+import { SERVER_ADMIN_RESOLUTION_MAINT } from "../../tables/generated/enums.ts";
+import type { Address, ServerSpec } from "../../tables/spec.ts";
+import { LEVEL_NOTICE } from "../../wire/syslog.ts";
+import { refreshCheck } from "../checks/start.ts";
+import type { Change, ChangeResult, DraftServer } from "../draft.ts";
+import type { ServerObject } from "../model.ts";
+import { readState, restoreState, saveState, setAdmin } from "../server-state.ts";
+import type { SavedState } from "../server-state.ts";
+import { changed, draftName, madeServer, serverName, unchanged } from "./change.ts";
+import type { ServerControl } from "./change.ts";
+import { resolveHost } from "./resolve.ts";
+
+const PORT_MAX = 65_535;
+/** Who changed it, in HAProxy's sentences. */
+const UPDATER = " by 'stats socket command'";
+
+/** Where a server is reached. */
+type Place = Pick<ServerSpec, "address" | "portMode" | "portOffset">;
+type Port = { portMode: ServerSpec["portMode"]; portOffset: number; port: number };
+
+/**
+ * `set server … addr <address> [port <port>]`.
+ * @param portWord `N`, `+N` or `-N`; undefined = as it is
+ * @throws Refusal
+ */
+export function prepareAddress(
+  control: ServerControl,
+  entry: DraftServer,
+  addressWord: string,
+  portWord: string | undefined,
+): Change {
+  const old = placeOf(entry.spec);
+  const place = readPlace(entry.spec, addressWord, portWord);
+  const text = describeMove(old, place, portWord !== undefined);
+  entry.spec = { ...entry.spec, ...place };
+  return {
+    effect: `moves ${draftName(entry)} to ${hostOf(place.address)} port ${portText(place)}`,
+    ...moveChange(control, entry, place, text),
+  };
+}
+
+/** Puts a server at another place, and back. */
+function moveChange(
+  control: ServerControl,
+  entry: DraftServer,
+  place: Place,
+  text: string,
+): Pick<Change, "undo"> & { apply(): ChangeResult } {
+  let before: { spec: ServerSpec; state: SavedState } | undefined;
+  return {
+    apply: () => {
+      const server = madeServer(control, entry);
+      if (isSame(placeOf(server.spec), place)) return unchanged(server, text);
+      before = { spec: server.spec, state: saveState(control.keeper, server) };
+      changeSpec(control, server, { ...server.spec, ...place });
+      const { admin } = readState(control.tables, server);
+      setAdmin(control.keeper, server, admin & ~SERVER_ADMIN_RESOLUTION_MAINT);
+      const said = `${serverName(server)}: ${text}.`;
+      control.keeper.tell(server.backend, { level: LEVEL_NOTICE, text: said });
+      return changed(control, "server-changed", server, said, text);
+    },
+    undo: () => {
+      const server = madeServer(control, entry);
+      if (before === undefined) return;
+      changeSpec(control, server, { ...server.spec, ...placeOf(before.spec) });
+      restoreState(control.keeper, server, before.state);
+      changed(control, "server-changed", server, `${serverName(server)}: address undone`);
+    },
+  };
+}
+
+/** Gives a server another spec: workers and checks take it from now on. */
+export function changeSpec(control: ServerControl, server: ServerObject, spec: ServerSpec): void {
+  server.spec = spec;
+  control.shop.log.append({ kind: "server.change", row: server.row, server: spec });
+  control.shop.log.flushSoon();
+  refreshCheck(control.checks, control.tables.servers.words, server);
+}
+
+function placeOf({ address, portMode, portOffset }: ServerSpec): Place {
+  return { ...(address === undefined ? {} : { address }), portMode, portOffset };
+}
+
+function isSame(left: Place, right: Place): boolean {
+  return hostOf(left.address) === hostOf(right.address) && portText(left) === portText(right);
+}
+
+function readPlace(spec: ServerSpec, addressWord: string, portWord: string | undefined): Place {
+  const address = readAddress(addressWord);
+  if (address.family !== "ipv4" && address.family !== "ipv6") {
+    if (portWord === undefined) return { address, portMode: "fixed", portOffset: 0 };
+    throw new Refusal("BAD_ARGUMENT", `'${addressWord}' has no port${UPDATER}`);
+  }
+  const { portMode, portOffset, port } = readPort(spec, portWord);
+  return { address: { ...address, port }, portMode, portOffset };
+}
+
+/** An address without a port; names are not looked up. @throws Refusal */
+function readAddress(word: string): Exclude<Address, { family: "fd" }> {
+  const ip = new IpAddress();
+  if (parseIp(word, ip) && ip.family !== 0) {
+    return { family: ip.family === 4 ? "ipv4" : "ipv6", host: formatIp(ip), port: 0 };
+  }
+  const rules = { port: "none", range: false, offset: false, transports: ["stream"] } as const;
+  const parsed = parseAddress(word, { ...rules, variables: () => undefined });
+  if (parsed.ok) {
+    const { value } = parsed;
+    if (value.kind === "unix") return { family: "unix", path: value.path };
+    if (value.kind === "abns") return { family: "abns", name: value.name };
+  }
+  throw new Refusal("BAD_ARGUMENT", `Invalid addr '${word}'${UPDATER}`);
+}
+
+/** @throws Refusal */
+function readPort(spec: ServerSpec, word: string | undefined): Port {
+  const { address, portMode, portOffset } = spec;
+  if (word === undefined) {
+    if (address === undefined || "port" in address) {
+      return { portMode, portOffset, port: address?.port ?? 0 };
+    }
+    throw new Refusal("BAD_ARGUMENT", `a port is needed beside an IP address${UPDATER}`);
+  }
+  const [, sign, digits] = /^([+-]?)(\d{1,7})$/u.exec(word) ?? [];
+  if (digits === undefined) {
+    throw new Refusal("BAD_ARGUMENT", `problem converting port '${word}' to an int${UPDATER}`);
+  }
+  const value = Number(digits);
+  if (value > PORT_MAX) {
+    throw new Refusal("BAD_ARGUMENT", `port '${word}' is out of range${UPDATER}`);
+  }
+  if (sign === "") return { portMode: "fixed", portOffset: 0, port: value };
+  if (spec.check.enabled && spec.check.port === 0) {
+    const because = "it is incompatible with current health check port configuration";
+    const how = "(use 'port' statement from the 'server' directive.";
+    const text = `can't change <port> to port map because ${because} ${how}${UPDATER}`;
+    throw new Refusal("WRONG_STATE", text);
+  }
+  if (value === 0) return { portMode: "client", portOffset: 0, port: 0 };
+  return { portMode: "offset", portOffset: sign === "-" ? -value : value, port: 0 };
+}
+
+/** HAProxy's answer: `IP changed from 'a' to 'b', port changed from '1' to '2' by '…'`. */
+function describeMove(old: Place, place: Place, hasPort: boolean): string {
+  const [from, to] = [hostOf(old.address), hostOf(place.address)];
+  const ip = from === to ? "no need to change the addr" : `IP changed from '${from}' to '${to}'`;
+  const [oldPort, newPort] = [portText(old), portText(place)];
+  const port = !hasPort
+    ? ""
+    : oldPort === newPort
+      ? ", no need to change the port"
+      : `, port changed from '${oldPort}' to '${newPort}'`;
+  return `${ip}${port}${UPDATER}`;
+}
+
+/** The address without its port; "-" = none is known. */
+export function hostOf(address: Address | undefined): string {
+  switch (address?.family) {
+    case undefined:
+      return "-";
+    case "ipv4":
+    case "ipv6":
+      return address.host;
+    case "unix":
+      return address.path;
+    case "abns":
+      return `abns@${address.name}`;
+    case "fd":
+      return `fd@${address.fd}`;
+  }
+}
+
+function portText({ address, portMode, portOffset }: Place): string {
+  if (portMode === "client") return "+0";
+  if (portMode === "offset") return portOffset < 0 ? `${portOffset}` : `+${portOffset}`;
+  return address !== undefined && "port" in address ? `${address.port}` : "0";
+}
+
+/**
+ * `set server … check-addr <address> [port <port>]`, `check-port <port>`.
+ * @param words of either; undefined = as it is
+ * @throws Refusal
+ */
+export function prepareCheckPlace(
+  control: ServerControl,
+  entry: DraftServer,
+  words: { address?: string; port?: string },
+): Change {
+  if (!entry.spec.check.enabled) {
+    throw new Refusal("WRONG_STATE", "health checks are not enabled on this server");
+  }
+  const place: { address?: Address; port?: number } = {};
+  if (words.address !== undefined) place.address = readCheckAddress(words.address);
+  if (words.port !== undefined) place.port = readCheckPort(entry.spec, words.port);
+  entry.spec = { ...entry.spec, check: { ...entry.spec.check, ...place } };
+  let before: ServerSpec["check"] | undefined;
+  return {
+    effect: `changes where the check of ${draftName(entry)} goes`,
+    apply: () => {
+      const server = madeServer(control, entry);
+      before = server.spec.check;
+      changeSpec(control, server, { ...server.spec, check: { ...before, ...place } });
+      return changed(control, "server-changed", server, `${serverName(server)} check address`);
+    },
+    undo: () => {
+      const server = madeServer(control, entry);
+      if (before === undefined) return;
+      changeSpec(control, server, { ...server.spec, check: before });
+      changed(control, "server-changed", server, `${serverName(server)} check address undone`);
+    },
+  };
+}
+
+function readCheckAddress(word: string): Address {
+  const ip = new IpAddress();
+  if (!parseIp(word, ip) || ip.family === 0) {
+    throw new Refusal("BAD_ARGUMENT", `invalid addr '${word}'`);
+  }
+  return { family: ip.family === 4 ? "ipv4" : "ipv6", host: formatIp(ip), port: 0 };
+}
+
+/** A port of its own, 0 = the server's, where it has one. */
+function readCheckPort(spec: ServerSpec, word: string): number {
+  if (!/^[+-]?\d{1,9}$/u.test(word)) {
+    throw new Refusal("BAD_ARGUMENT", "provided port is not an integer");
+  }
+  const port = Number(word);
+  if (port < 0 || port > PORT_MAX) throw new Refusal("BAD_ARGUMENT", "provided port is invalid");
+  if (port === 0 && spec.portMode !== "fixed") {
+    throw new Refusal("WRONG_STATE", "the server has no port of its own to check");
+  }
+  return port;
+}
+
+/** Letters, digits, dots, dashes, underscores; as long as a name may be. */
+const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/u;
+
+/**
+ * `set server … fqdn`: for a server that was configured by name, the new name is looked up once.
+ * @throws Refusal; while it is applied, when the name has no address
+ */
+export function prepareHostName(control: ServerControl, entry: DraftServer, name: string): Change {
+  const { hostName } = entry.spec;
+  if (hostName === undefined) {
+    const text = "set server <b>/<s> fqdn failed because no resolution is configured.";
+    throw new Refusal("WRONG_STATE", text);
+  }
+  if (!HOST_NAME.test(name)) throw new Refusal("BAD_ARGUMENT", `Invalid FQDN '${name}'.`);
+  let move: ReturnType<typeof moveChange> | undefined;
+  let before: string | undefined;
+  const setName = (server: ServerObject, to: string): void => {
+    changeSpec(control, server, { ...server.spec, hostName: to });
+  };
+  return {
+    effect: `looks ${name} up and moves ${draftName(entry)} there`,
+    apply: async () => {
+      const host = await resolveHost(name, 0);
+      const server = madeServer(control, entry);
+      if (host === undefined) throw new Refusal("SYSTEM", `could not resolve '${name}'.`);
+      const place = readPlace(server.spec, host, undefined);
+      const text =
+        `${serverName(server)} changed its FQDN from ${server.spec.hostName ?? "(null)"} ` +
+        `to ${name}${UPDATER}`;
+      before = server.spec.hostName;
+      setName(server, name);
+      move = moveChange(control, entry, place, describeMove(placeOf(server.spec), place, false));
+      move.apply();
+      return changed(control, "server-changed", server, text, text);
+    },
+    undo: async () => {
+      await move?.undo?.();
+      if (before !== undefined) setName(madeServer(control, entry), before);
+    },
+  };
+}
