@@ -3,12 +3,12 @@
  * `transaction.ts` has the commands whose first word changes how the others are run.
  */
 import { describeError } from "../base/assert.ts";
-import type { Json } from "../base/json.ts";
 import { Refusal } from "../base/refusals.ts";
 import type { RefusalCode } from "../base/refusals.ts";
 import type { Control } from "../control/control.ts";
 import { Draft } from "../control/draft.ts";
-import { message, SEVERITY } from "./command.ts";
+import type { ChangeResult } from "../control/draft.ts";
+import { message, pieces, SEVERITY } from "./command.ts";
 import type { Asker, Call, Command, EndsAt, Reply } from "./command.ts";
 import type { RawCommand } from "./lines.ts";
 import { denial, findCommand, unknownText } from "./registry.ts";
@@ -135,8 +135,9 @@ export function runFound(call: Call, command: Command): Reply | Promise<Reply> {
   return made instanceof Promise ? made.then(changed) : changed(made);
 }
 
-function changed(result: { text: string; data?: Json }): Reply {
+function changed(result: ChangeResult): Reply {
   const { text, data } = result;
+  if (result.pieces !== undefined) return pieces(result.pieces);
   const reply = { kind: "message", severity: SEVERITY.info, text } as const;
   return data === undefined ? reply : { ...reply, data };
 }

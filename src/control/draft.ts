@@ -44,6 +44,8 @@ export type ChangeResult = {
 export type Change = {
   /** What it does, for a dry run: one sentence. */
   effect: string;
+  /** It takes its time and tells its progress: it cannot be part of a transaction. */
+  isLong?: boolean;
   /** Makes it. @throws Refusal when the world has moved meanwhile; then nothing has changed */
   apply(): ChangeResult | Promise<ChangeResult>;
   /** Takes it back, for a transaction that fails later; undefined = it cannot fail those after it. */

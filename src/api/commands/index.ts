@@ -9,6 +9,7 @@ import { LIFE_COMMANDS } from "./life.ts";
 import { PROXY_COMMANDS } from "./proxy.ts";
 import { SERVER_COMMANDS } from "./server.ts";
 import { SESSION_COMMANDS } from "./sessions.ts";
+import { TRANSACTION_COMMANDS } from "./transaction.ts";
 
 let joined: readonly Command[] | undefined;
 
@@ -21,6 +22,7 @@ export function allCommands(): readonly Command[] {
     ...PROXY_COMMANDS,
     ...SERVER_COMMANDS,
     ...SESSION_COMMANDS,
+    ...TRANSACTION_COMMANDS,
   ];
   return joined;
 }

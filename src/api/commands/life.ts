@@ -111,6 +111,7 @@ function prepareDrain(call: Call, entry: DraftServer): Change {
   const name = `${server.backend.spec.name}/${server.spec.name}`;
   return {
     effect: `drains ${name} for up to ${delayMs} ms${kills ? ", ends what is left" : ""}, removes it`,
+    isLong: true,
     apply: () => {
       const order = { server, delayMs, kills, gone: call.gone };
       return { text: "", pieces: drainAndDelete(call.control, drainSteps(call.control), order) };
