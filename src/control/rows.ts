@@ -12,6 +12,8 @@ export class RowAllocator {
   readonly rowsMax: number;
   private readonly free: number[] = [];
   private used = 0;
+  /** Rows ever given back: each has moved its generation on. */
+  freed = 0;
 
   /** @param generationOffset word of the record that holds its generation */
   constructor(words: Int32Array, stride: number, generationOffset: number) {
@@ -37,11 +39,17 @@ export class RowAllocator {
     this.words.fill(0, row, row + this.stride);
     Atomics.store(this.words, row + this.generationOffset, generation);
     this.free.push(row);
+    this.freed++;
   }
 
   /** Generation of a row now. */
   generation(row: number): number {
     return Atomics.load(this.words, row + this.generationOffset);
+  }
+
+  /** Rows ever taken: memory is used for them. */
+  get touched(): number {
+    return this.used;
   }
 
   /** Rows in use. */

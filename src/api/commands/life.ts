@@ -370,6 +370,30 @@ const toJson = (found: { name: string; holders: readonly Holder[] }): Json => ({
   holders: found.holders.map((holder) => ({ ...holder })),
 });
 
+const showObjects: Command = {
+  name: "show objects",
+  usage: "",
+  summary: "counts objects, the rows they use, references and grace periods under way",
+  level: "operator",
+  run({ control }) {
+    const { model, shop, references, grace } = control;
+    const tables = [
+      ["proxies", model.proxies.length, shop.proxyRows],
+      ["servers", model.serverByRow.size, shop.serverRows],
+      ["listeners", model.listenerByRow.size, shop.listenerRows],
+    ] as const;
+    const counts = tables.map(([name, objects, rows]) => ({ name, objects, rows: rows.count }));
+    const freed = tables.map(([name, , rows]) => ({ name, freed: rows.freed }));
+    const held = { references: references.total, gracePeriods: grace.pending };
+    const lines = tables.map(
+      ([name, objects, rows]) =>
+        `${name}: ${objects} objects, ${rows.count} rows of ${rows.rowsMax}, ${rows.freed} freed\n`,
+    );
+    const tail = `references: ${held.references}\ngrace periods: ${held.gracePeriods}\n`;
+    return output(lines.join("") + tail, { tables: counts, freed, ...held });
+  },
+};
+
 /** Everything of this file. */
 export const LIFE_COMMANDS: readonly Command[] = [
   addServer,
@@ -386,4 +410,5 @@ export const LIFE_COMMANDS: readonly Command[] = [
   whyServer,
   whyBackend,
   showServer,
+  showObjects,
 ];
