@@ -17,6 +17,7 @@ import { shutBySelector } from "./data/shutdown.ts";
 import { CONTROL_THREAD, ringBell, setDescriptorRinger } from "./tables/inbox.ts";
 import { unpackMutations } from "./tables/mutations.ts";
 import type { FromWorker, ToWorker, WorkerGlobals, WorkerStart } from "./tables/mutations.ts";
+import { packAnswer } from "./tables/questions.ts";
 import { Tables } from "./tables/tables.ts";
 import { makeBunSockets } from "./worker/bun-sockets.ts";
 import { makeOwnLoop } from "./worker/own-loop.ts";
@@ -82,7 +83,11 @@ parentPort!.on("message", (message: ToWorker) => {
       shutBySelector(engine, message, (count) => tell({ type: "shut", id: message.id, count }));
       return;
     case "ask":
-      tell({ type: "answer", id: message.id, answer: answerQuestion(engine, message.question) });
+      tell({
+        type: "answer",
+        id: message.id,
+        answer: packAnswer(answerQuestion(engine, message.question)),
+      });
       return;
     case "exit":
       process.exit(0);

@@ -109,17 +109,15 @@ export function streamJson(show: StreamShow, stream: StreamRecord): Json {
     backend: stream.backend === "" ? null : backendOf(show, stream),
     server: stream.server === "" ? null : anonymName(asker, stream.server),
     acceptedAt: stream.acceptedEpochMicros / 1e6,
-    ageMs: Math.round(stream.ageMs),
-    idleMs: Math.round(idleOf(stream)),
-    expiresMs: stream.expiresMs === -1 ? null : Math.round(stream.expiresMs),
+    ageMs: stream.ageMs,
+    idleMs: idleOf(stream),
+    expiresMs: stream.expiresMs === -1 ? null : stream.expiresMs,
     bytesIn: stream.bytesUp,
     bytesOut: stream.bytesDown,
     retries: stream.retries,
     redispatched: stream.wasRedispatched,
     queue:
-      stream.state === "queue"
-        ? { place: stream.queuePlace, waitedMs: Math.round(stream.queuedMs) }
-        : null,
+      stream.state === "queue" ? { place: stream.queuePlace, waitedMs: stream.queuedMs } : null,
     suspicious: stream.doubt === "" ? null : stream.doubt,
     client: sideJson(show, front),
     upstream: back === null ? null : sideJson(show, back),
@@ -196,7 +194,7 @@ function sideJson({ asker }: StreamShow, side: SideRecord): Json {
     ended: side.hasEnded,
     blocked: side.isBlocked,
     broken: side.isBroken,
-    idleMs: Math.round(side.idleMs),
-    expiresMs: side.expiresMs === -1 ? null : Math.round(side.expiresMs),
+    idleMs: side.idleMs,
+    expiresMs: side.expiresMs === -1 ? null : side.expiresMs,
   };
 }

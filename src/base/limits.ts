@@ -163,7 +163,7 @@ export const ASK_SLOTS_MAX = 8_192;
  * Streams that a worker describes in one answer.
  * @unit streams
  */
-export const ASK_STREAMS_MAX = 256;
+export const ASK_STREAMS_MAX = 128;
 /**
  * Streams that a worker shuts down on request before it looks at its sockets again.
  * @unit streams

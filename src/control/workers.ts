@@ -35,6 +35,7 @@ import type {
   ToWorker,
   WorkerStart,
 } from "../tables/mutations.ts";
+import { unpackAnswer } from "../tables/questions.ts";
 import type { Question } from "../tables/questions.ts";
 import type { Tables } from "../tables/tables.ts";
 import { ANSWER_MS, Asks } from "./ask.ts";
@@ -144,7 +145,7 @@ export class WorkerPool {
         this.answer(message.id, worker, message.count);
         return;
       case "answer":
-        this.asks.receive(message.id, message.answer);
+        this.asks.receive(message.id, unpackAnswer(message.answer));
         return;
       case "fault":
         this.events.notice("alert", `Worker ${worker}: ${message.text}`);

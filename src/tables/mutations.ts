@@ -6,7 +6,7 @@
  * grace period after which nothing can begin to use what mutation n removed. Starting up is the
  * first mutations. Records carry a version, for state files and for processes of another release.
  */
-import type { Answer, Question } from "./questions.ts";
+import type { PackedAnswer, Question } from "./questions.ts";
 import type { BindSpec, ProxySpec, ServerSpec } from "./spec.ts";
 
 /** Version of the records below; a reader refuses a newer one. */
@@ -108,7 +108,7 @@ export type ShutdownSelector =
 export type FromWorker =
   | { type: "ready"; worker: number }
   | { type: "shut"; id: number; count: number }
-  | { type: "answer"; id: number; answer: Answer }
+  | { type: "answer"; id: number; answer: PackedAnswer }
   | { type: "fault"; text: string }
   | { type: "notice"; text: string }
   | { type: "stopped" };

@@ -7,6 +7,7 @@ import type { ShutdownOutcome } from "../../src/control/workers.ts";
 import { answerQuestion } from "../../src/data/ask/answer.ts";
 import { shutBySelector } from "../../src/data/shutdown.ts";
 import type { ShutdownSelector } from "../../src/tables/mutations.ts";
+import { packAnswer, unpackAnswer } from "../../src/tables/questions.ts";
 import type { AnswerTo, Question } from "../../src/tables/questions.ts";
 import type { Rig } from "../sim/rig.ts";
 
@@ -31,7 +32,8 @@ export class RigPool {
     const found = this.#rig.world.workers[worker - 1];
     if (found === undefined || this.gone.has(worker)) return Promise.resolve({ kind: "gone" });
     if (this.silent.has(worker)) return Promise.resolve({ kind: "silent" });
-    const answer = structuredClone(answerQuestion(found.engine, question)) as AnswerTo<Q>;
+    const packed = packAnswer(answerQuestion(found.engine, structuredClone(question)));
+    const answer = unpackAnswer(structuredClone(packed)) as AnswerTo<Q>;
     return Promise.resolve({ kind: "answer", answer });
   }
 

@@ -45,14 +45,14 @@ export function describeStream(stream: Stream, now: number, isFull: boolean): St
     server: server === null ? "" : server.name,
     serverRow: server === null ? 0 : server.row,
     acceptedEpochMicros: stream.acceptedEpochMicros,
-    ageMs: now - stream.acceptedAtMs,
+    ageMs: Math.round(now - stream.acceptedAtMs),
     expiresMs: leftMs(expiryOf(stream), now),
     bytesUp: stream.bytesUp,
     bytesDown: stream.bytesDown,
     retries: stream.retries,
     wasRedispatched: stream.wasRedispatched,
     queuePlace: isQueued ? stream.serverQueueAhead + stream.backQueueAhead : 0,
-    queuedMs: isQueued ? now - queuedAtMs : 0,
+    queuedMs: isQueued ? Math.round(now - queuedAtMs) : 0,
     client: formatEndpoint(clientOf(stream)),
     doubt: doubtOf(stream, now),
     front: describeFront(stream, front, now, isFull),
@@ -63,7 +63,8 @@ export function describeStream(stream: Stream, now: number, isFull: boolean): St
 /** The few facts that tell which stream holds an object. */
 export function exampleOf(stream: Stream, now: number): StreamExample {
   const { engine, slot, generation, acceptedAtMs, bytesUp, bytesDown } = stream;
-  return { worker: engine.worker, slot, generation, ageMs: now - acceptedAtMs, bytesUp, bytesDown };
+  const ageMs = Math.round(now - acceptedAtMs);
+  return { worker: engine.worker, slot, generation, ageMs, bytesUp, bytesDown };
 }
 
 /**
@@ -104,7 +105,7 @@ function expiryOf(stream: Stream): number {
 /** Milliseconds until a deadline; -1 = there is none, so that one that has just passed is -2. */
 function leftMs(deadlineMs: number, now: number): number {
   if (deadlineMs === Infinity) return -1;
-  const left = deadlineMs - now;
+  const left = Math.round(deadlineMs - now);
   return left < 0 ? Math.min(left, -2) : left;
 }
 
@@ -123,7 +124,7 @@ function describeFront(
     hasEnded: stream.frontEnded,
     isBlocked: stream.frontBlocked,
     isBroken: stream.frontBroken,
-    idleMs: now - stream.lastFrontMs,
+    idleMs: Math.round(now - stream.lastFrontMs),
     expiresMs: inRelay ? leftMs(frontDeadline(stream), now) : -1,
   };
 }
@@ -137,7 +138,7 @@ function describeBack(stream: Stream, conduit: Conduit, now: number, isFull: boo
     hasEnded: stream.backEnded,
     isBlocked: stream.backBlocked,
     isBroken: stream.backBroken,
-    idleMs: now - stream.lastBackMs,
+    idleMs: Math.round(now - stream.lastBackMs),
     expiresMs: inRelay ? leftMs(backDeadline(stream), now) : -1,
   };
 }

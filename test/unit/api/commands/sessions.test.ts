@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 
 import { SESSION_COMMANDS } from "../../../../src/api/commands/sessions.ts";
+import { ASK_STREAMS_MAX } from "../../../../src/base/limits.ts";
 import type { Control } from "../../../../src/control/control.ts";
 import type { SimClient } from "../../../sim/far.ts";
 import { PLAIN_PROXY, PLAIN_SERVER, Rig } from "../../../sim/rig.ts";
@@ -148,7 +149,7 @@ describe("show sess", () => {
 
   test("is asked for page by page, as it is read", async () => {
     const { rig, pool, control } = make();
-    connected(rig, 300);
+    connected(rig, ASK_STREAMS_MAX + 44);
     const [showSess] = SESSION_COMMANDS;
     if (showSess === undefined || !("run" in showSess)) throw new Error("no command");
     const asker = adminAsker();
@@ -158,7 +159,7 @@ describe("show sess", () => {
     const iterator = (reply.pieces as AsyncIterable<string>)[Symbol.asyncIterator]();
     expect(pool.asked).toHaveLength(0);
     const { value } = await iterator.next();
-    expect(idsOf(value as string)).toHaveLength(256);
+    expect(idsOf(value as string)).toHaveLength(ASK_STREAMS_MAX);
     expect(pool.asked).toHaveLength(1);
     rig.wait(10);
     connected(rig, 20);
