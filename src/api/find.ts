@@ -7,7 +7,9 @@
 import { Refusal } from "../base/refusals.ts";
 import type { RefusalCode } from "../base/refusals.ts";
 import type { Draft, DraftProxy, DraftServer } from "../control/draft.ts";
-import type { ListenerObject, Model, ProxyObject, ServerObject } from "../control/model.ts";
+import { findByGuid } from "../control/guids.ts";
+import type { GuidBearer } from "../control/guids.ts";
+import type { Model, ProxyObject, ServerObject } from "../control/model.ts";
 
 /** What stands before a GUID. */
 const GUID_PREFIX = "@guid:";
@@ -16,28 +18,20 @@ const noBackend = (): Refusal => new Refusal("NO_BACKEND", "No such backend.");
 const noFrontend = (): Refusal => new Refusal("NO_FRONTEND", "No such frontend.");
 const noServer = (): Refusal => new Refusal("NO_SERVER", "No such server.");
 
-/** What bears a GUID. */
-export type GuidBearer =
-  | { kind: "proxy"; object: ProxyObject }
-  | { kind: "server"; object: ServerObject }
-  | { kind: "listener"; object: ListenerObject };
-
 /** The object that bears a GUID; undefined = none does. */
-export function findGuid(model: Model, guid: string): GuidBearer | undefined {
-  for (const proxy of model.proxies) {
-    if (proxy.spec.guid === guid) return { kind: "proxy", object: proxy };
-    for (const server of proxy.servers) {
-      if (server.spec.guid === guid) return { kind: "server", object: server };
-    }
-    for (const listener of proxy.listeners) {
-      if (listener.spec.guid === guid) return { kind: "listener", object: listener };
-    }
-  }
-  return undefined;
+function findGuid(model: Model, guid: string): GuidBearer | undefined {
+  const { guids } = model;
+  return guids === undefined ? undefined : findByGuid({ guids, model }, guid);
+}
+
+/** The server that bears a GUID. */
+function serverWith(model: Model, guid: string): ServerObject | undefined {
+  const found = findGuid(model, guid);
+  return found !== undefined && "backend" in found ? found : undefined;
 }
 
 /** The guid in `@guid:<guid>`; undefined = the word is no such form. */
-export function guidIn(word: string): string | undefined {
+function guidIn(word: string): string | undefined {
   return word.startsWith(GUID_PREFIX) ? word.slice(GUID_PREFIX.length) : undefined;
 }
 
@@ -51,7 +45,7 @@ function specialProxy(model: Model, word: string): ProxyObject | null | undefine
   const guid = guidIn(word);
   if (guid !== undefined) {
     const found = findGuid(model, guid);
-    return found?.kind === "proxy" ? found.object : null;
+    return found !== undefined && "servers" in found ? found : null;
   }
   const id = idIn(word);
   if (id === undefined) return word.startsWith("#") ? null : undefined;
@@ -112,9 +106,9 @@ export function serverOf(model: Model, path: string): ServerObject {
 /** The server of a whole word `@guid:<guid>`; undefined = the word is something else. @throws */
 function serverByGuid(model: Model, path: string): ServerObject | undefined {
   if (!path.startsWith(GUID_PREFIX) || path.includes("/")) return undefined;
-  const found = findGuid(model, path.slice(GUID_PREFIX.length));
-  if (found?.kind !== "server") throw noServer();
-  return found.object;
+  const found = serverWith(model, path.slice(GUID_PREFIX.length));
+  if (found === undefined) throw noServer();
+  return found;
 }
 
 /** The server of a backend behind `#<id>` or `@guid:`, `null` = none; undefined = a name. */
@@ -125,9 +119,8 @@ function specialServer(
 ): ServerObject | null | undefined {
   const guid = guidIn(word);
   if (guid !== undefined) {
-    const found = findGuid(model, guid);
-    const isOwn = found?.kind === "server" && found.object.backend === proxy;
-    return isOwn ? found.object : null;
+    const found = serverWith(model, guid);
+    return found?.backend === proxy ? found : null;
   }
   const id = idIn(word);
   if (id === undefined) return word.startsWith("#") ? null : undefined;

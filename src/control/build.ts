@@ -69,12 +69,15 @@ export function makeWorkshop(
   workers: number,
 ): Workshop {
   const { proxies, servers, listeners } = tables;
+  const model = new Model(plan, tables);
+  const guids = new GuidIndex(tables, CONTROL_THREAD);
+  model.guids = guids;
   return {
     tables,
-    model: new Model(plan, tables),
+    model,
     lb,
     log,
-    guids: new GuidIndex(tables, CONTROL_THREAD),
+    guids,
     native,
     workers,
     proxyRows: new RowAllocator(proxies.words, proxyRow.PROXY_STRIDE, proxyRow.PROXY_GENERATION),

@@ -17,8 +17,11 @@ import type { ListenerObject, ProxyObject, ServerObject } from "./model.ts";
 /** What may bear a GUID. */
 export type GuidBearer = ProxyObject | ServerObject | ListenerObject;
 
+/** The index, and the objects that it names. */
+type GuidSources = Pick<Workshop, "guids" | "model">;
+
 /** The object that bears a GUID. Takes the read lock. */
-export function findByGuid({ guids, model }: Workshop, guid: string): GuidBearer | undefined {
+export function findByGuid({ guids, model }: GuidSources, guid: string): GuidBearer | undefined {
   return guids.find(guid) ? bearerOf({ guids, model }) : undefined;
 }
 
@@ -28,7 +31,7 @@ export function preloadByGuid({ guids, model }: Workshop, guid: string): GuidBea
 }
 
 /** The object that the last look-up has found. */
-function bearerOf({ guids, model }: Pick<Workshop, "guids" | "model">): GuidBearer | undefined {
+function bearerOf({ guids, model }: GuidSources): GuidBearer | undefined {
   const { kind, row, generation } = guids;
   const found =
     kind === GUID_KIND_SERVER

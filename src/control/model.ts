@@ -4,6 +4,7 @@
  * workers see rows and mutations.
  */
 import { assert } from "../base/assert.ts";
+import type { GuidIndex } from "../tables/guid-index.ts";
 import type { BindSpec, Plan, ProxySpec, ServerSpec } from "../tables/spec.ts";
 import type { Tables } from "../tables/tables.ts";
 
@@ -43,6 +44,8 @@ export type ProxyObject = Versioned & {
 export class Model {
   readonly plan: Plan;
   readonly tables: Tables;
+  /** The index of GUIDs, as control sees it; it comes with the workshop. */
+  guids: GuidIndex | undefined;
   readonly proxies: ProxyObject[] = [];
   readonly proxyByRow = new Map<number, ProxyObject>();
   readonly serverByRow = new Map<number, ServerObject>();

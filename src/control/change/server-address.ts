@@ -22,6 +22,9 @@ const PORT_MAX = 65_535;
 /** Who changed it, in HAProxy's sentences. */
 const UPDATER = " by 'stats socket command'";
 
+/** What an answer begins with where only the port changes; the log leaves it out. */
+const SAME_ADDRESS = "no need to change the addr, ";
+
 /** Where a server is reached. */
 type Place = Pick<ServerSpec, "address" | "portMode" | "portOffset">;
 type Port = { portMode: ServerSpec["portMode"]; portOffset: number; port: number };
@@ -63,7 +66,7 @@ function moveChange(
       changeSpec(control, server, { ...server.spec, ...place });
       const { admin } = readState(control.tables, server);
       setAdmin(control.keeper, server, admin & ~SERVER_ADMIN_RESOLUTION_MAINT);
-      const said = `${serverName(server)}: ${text}.`;
+      const said = `${serverName(server)}: ${text.replace(SAME_ADDRESS, "")}.`;
       control.keeper.tell(server.backend, { level: LEVEL_NOTICE, text: said });
       return changed(control, "server-changed", server, said, text);
     },
