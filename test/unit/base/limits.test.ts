@@ -38,6 +38,7 @@ const RELATIONS: readonly [string, boolean][] = [
     (limits.PROXIES_MAX + limits.LISTENERS_MAX + limits.SERVERS_MAX) * 8 <=
       limits.GUID_ENTRIES_MAX * 5,
   ],
+  ["a stream's slot fits the six digits of its id", limits.DESCRIPTORS_MAX < 2 ** 24],
   ["one template fits the server table", limits.TEMPLATE_SERVERS_MAX < limits.SERVERS_MAX],
   ["a PROXY header fits one read", limits.PROXY_HEADER_BYTES_MAX <= limits.BUFSIZE_DEFAULT],
   [
