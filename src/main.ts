@@ -5,6 +5,7 @@
  *   -cc CONDITION        a condition      -c, -f, …       a check or a start; without anything
  *                                                         the demo
  */
+import { runCtl } from "./api/ctl/run.ts";
 import { runtimeApi } from "./api/start.ts";
 import { describeError } from "./base/assert.ts";
 import { BUFSIZE_DEFAULT, WORKERS_MAX } from "./base/limits.ts";
@@ -14,11 +15,11 @@ import { ConfigEnvironment } from "./config/environment.ts";
 import { FLAGS } from "./config/flags.ts";
 import { parseArguments } from "./control/process/arguments.ts";
 import { usableCpuCount } from "./control/process/cpu.ts";
-import { DEFAULT_SOCKET, runCtl } from "./control/process/ctl.ts";
 import { systemName } from "./control/process/facts.ts";
 import { Output } from "./control/process/output.ts";
 import { runStart } from "./control/process/start.ts";
 import { helpText, longVersionText, usageText, versionText } from "./control/process/texts.ts";
+import { observing } from "./control/stats/observers.ts";
 
 const CONDITION_FALSE = 1;
 const CONDITION_BROKEN = 2;
@@ -38,12 +39,11 @@ async function run(argv: readonly string[], output: Output): Promise<number> {
       return 0;
     case "condition":
       return runCondition(line.text, output);
-    case "ctl": {
-      const socket = line.socket ?? process.env["SLUICE_STATS_SOCKET"] ?? DEFAULT_SOCKET;
-      return runCtl(socket, line.command, output);
-    }
+    case "ctl":
+      return runCtl(line.words, process.env);
     case "run":
       return runStart(line.options, argv, new URL("./worker.ts", import.meta.url), output, [
+        observing,
         runtimeApi,
       ]);
   }

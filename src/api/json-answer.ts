@@ -27,9 +27,10 @@ export function jsonAnswer({ code, reply, refusal }: Outcome): string {
 }
 
 /** A change's result tells the version that its object has now. */
-function versionOf(data: Json | undefined): { version?: Json } {
+function versionOf(data: Json | undefined): { version?: number } {
   if (typeof data !== "object" || data === null || !("version" in data)) return {};
-  return { version: data["version"] };
+  const version = data["version"];
+  return typeof version === "number" ? { version } : {};
 }
 
 /** What comes before the pieces of a long answer. */

@@ -19,14 +19,17 @@ export type Wire = {
 
 export class Outbox {
   readonly #wire: Wire;
+  readonly #onWait: () => void;
   #text: string[] = [];
   #length = 0;
   #drained: (() => void) | undefined;
   /** The client is gone: everything is dropped from now on. */
   isBroken = false;
 
-  constructor(wire: Wire) {
+  /** @param onWait is called when the client begins to be waited for */
+  constructor(wire: Wire, onWait: () => void) {
     this.#wire = wire;
+    this.#onWait = onWait;
   }
 
   /** Adds text. @returns true when there is enough for a `flush` */
@@ -77,6 +80,7 @@ export class Outbox {
   }
 
   #waitDrained(): Promise<void> {
+    this.#onWait();
     return new Promise((resolve) => {
       this.#drained = resolve;
     });

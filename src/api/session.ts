@@ -63,7 +63,7 @@ export class Session {
     this.asker = asker;
     this.#wire = wire;
     this.#host = host;
-    this.#outbox = new Outbox(wire);
+    this.#outbox = new Outbox(wire, () => void (this.#activeMs = host.clock.nowMs()));
     this.#activeMs = host.clock.nowMs();
     this.#watchIdle();
     void this.#serve();

@@ -3,12 +3,16 @@
  * two tables is a mistake that a test finds.
  */
 import type { Command } from "../command.ts";
+import { COMPLETE_COMMANDS } from "./complete.ts";
 import { CONNECTION_COMMANDS } from "./connection.ts";
 import { GLOBAL_COMMANDS } from "./globals.ts";
+import { INFO_COMMANDS } from "./info.ts";
 import { LIFE_COMMANDS } from "./life.ts";
 import { PROXY_COMMANDS } from "./proxy.ts";
 import { SERVER_COMMANDS } from "./server.ts";
+import { SERVERS_STATE_COMMANDS } from "./servers-state.ts";
 import { SESSION_COMMANDS } from "./sessions.ts";
+import { STAT_COMMANDS } from "./stat.ts";
 import { TRANSACTION_COMMANDS } from "./transaction.ts";
 
 let joined: readonly Command[] | undefined;
@@ -16,12 +20,16 @@ let joined: readonly Command[] | undefined;
 /** Every command, in no particular order. Joined at the first call: tables may refer to it. */
 export function allCommands(): readonly Command[] {
   joined ??= [
+    ...COMPLETE_COMMANDS,
     ...CONNECTION_COMMANDS,
     ...GLOBAL_COMMANDS,
+    ...INFO_COMMANDS,
     ...LIFE_COMMANDS,
     ...PROXY_COMMANDS,
     ...SERVER_COMMANDS,
+    ...SERVERS_STATE_COMMANDS,
     ...SESSION_COMMANDS,
+    ...STAT_COMMANDS,
     ...TRANSACTION_COMMANDS,
   ];
   return joined;

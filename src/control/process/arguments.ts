@@ -61,7 +61,7 @@ export type CommandLine =
   | { kind: "version"; full: boolean }
   | { kind: "help" }
   | { kind: "condition"; text: string }
-  | { kind: "ctl"; socket?: string; command: string }
+  | { kind: "ctl"; words: string[] }
   | { kind: "usage"; problem: string };
 
 /** One option of the table. */
@@ -176,7 +176,7 @@ export const OPTION_RULES: readonly OptionRule[] = [
 
 /** Reads the words after the program's name. */
 export function parseArguments(argv: readonly string[]): CommandLine {
-  if (argv[0] === "ctl") return parseCtl(argv.slice(1));
+  if (argv[0] === "ctl") return { kind: "ctl", words: argv.slice(1) };
   const options = newRunOptions();
   for (let i = 0; i < argv.length; i++) {
     const word = argv[i] ?? "";
@@ -208,20 +208,6 @@ export function parseArguments(argv: readonly string[]): CommandLine {
 
 function usage(problem: string): CommandLine {
   return { kind: "usage", problem };
-}
-
-/** `ctl [-s SOCKET] COMMAND…`: several words make one command. */
-function parseCtl(words: readonly string[]): CommandLine {
-  let socket: string | undefined;
-  let at = 0;
-  if (words[0] === "-s") {
-    socket = words[1];
-    if (socket === undefined) return usage("ctl -s needs the address of a runtime socket");
-    at = 2;
-  }
-  const command = words.slice(at).join(" ");
-  if (command === "") return usage("ctl needs a command, such as: sluice ctl show info");
-  return socket === undefined ? { kind: "ctl", command } : { kind: "ctl", socket, command };
 }
 
 /** Options with nothing set. */

@@ -79,8 +79,6 @@ const REFUSED: readonly [string[], string][] = [
   [["-cc"], "-cc needs a condition"],
   [["-dK"], "-dK needs a class"],
   [["-dC12"], "-dC12 is not available"],
-  [["ctl"], "ctl needs a command"],
-  [["ctl", "-s"], "ctl -s needs the address"],
 ];
 
 describe("refused", () => {
@@ -101,11 +99,9 @@ test("other modes", () => {
   expect(parseArguments(["-vv"])).toEqual({ kind: "version", full: true });
   expect(parseArguments(["-f", "x", "--help"])).toEqual({ kind: "help" });
   expect(parseArguments(["-cc", "1"])).toEqual({ kind: "condition", text: "1" });
-  expect(parseArguments(["ctl", "show", "info"])).toEqual({ kind: "ctl", command: "show info" });
   expect(parseArguments(["ctl", "-s", "/s", "help"])).toEqual({
     kind: "ctl",
-    socket: "/s",
-    command: "help",
+    words: ["-s", "/s", "help"],
   });
 });
 

@@ -1,9 +1,9 @@
 /** Messages, privileges, addresses of runtime sockets, texts. */
 import { describe, expect, test } from "bun:test";
 
+import { parseSocketAddress } from "../../../../src/api/ctl/socket-address.ts";
 import { errorText, SluiceError } from "../../../../src/base/errors.ts";
 import { FLAGS } from "../../../../src/config/flags.ts";
-import { parseSocketAddress } from "../../../../src/control/process/ctl.ts";
 import { sharedLibraries } from "../../../../src/control/process/dumps.ts";
 import { formatLine, Output } from "../../../../src/control/process/output.ts";
 import { dropPrivileges } from "../../../../src/control/process/privileges.ts";
