@@ -20,6 +20,7 @@ import { Output } from "./control/process/output.ts";
 import { runStart } from "./control/process/start.ts";
 import { helpText, longVersionText, usageText, versionText } from "./control/process/texts.ts";
 import { observing } from "./control/stats/observers.ts";
+import { observing } from "./control/stats/observers.ts";
 
 const CONDITION_FALSE = 1;
 const CONDITION_BROKEN = 2;
@@ -43,6 +44,7 @@ async function run(argv: readonly string[], output: Output): Promise<number> {
       return runCtl(line.words, process.env);
     case "run":
       return runStart(line.options, argv, new URL("./worker.ts", import.meta.url), output, [
+        observing,
         observing,
         runtimeApi,
       ]);

@@ -205,3 +205,14 @@ export const API_INPUT_BYTES_MAX = 65_536;
  * @unit UTF-16 units
  */
 export const API_WRITE_LENGTH = 32_768;
+
+/**
+ * Events that `show events` can look back on, and that a reader may lag behind.
+ * @unit lines
+ */
+export const EVENT_RING_LINES = 1024;
+/**
+ * Protocol errors of one frontend that `show errors` remembers.
+ * @unit connections
+ */
+export const ERROR_RING_ENTRIES = 16;

@@ -199,6 +199,11 @@ export class Checker<T> {
     return this.#entries.get(key)?.health;
   }
 
+  /** Servers that are checked. */
+  get count(): number {
+    return this.#entries.size;
+  }
+
   /** Is a check of the server under way? */
   isProbing(key: T): boolean {
     return this.#entries.get(key)?.probe !== undefined;

@@ -52,6 +52,8 @@ export class LogHub {
   private readonly globalTargets: readonly TargetWriter[];
   private readonly standard: LogSink;
   private readonly json: JsonLog | undefined;
+  /** Told of each connection that failed before it was a stream, while the record lasts. */
+  onSessionError: ((context: RecordContext) => void) | undefined;
   private reportedAtMs = 0;
   private reported = 0;
 
@@ -76,6 +78,7 @@ export class LogHub {
     context.load(ring, row);
     const { frontend } = context;
     if (frontend === undefined) return;
+    if (context.kind() === LOG_KIND_SESSION_ERROR) this.onSessionError?.(context);
     const log = this.logOf(frontend);
     if (log.targets.length === 0) {
       this.handleUnsent(log);

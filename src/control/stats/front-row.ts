@@ -16,16 +16,10 @@ import { readRate, readRateMax } from "./rates.ts";
 import type { Statistics } from "./statistics.ts";
 import { addressText, protocolName } from "./words.ts";
 
-/** Columns that no layer-4 proxy ever counts in, by kind. */
+/** Columns that a layer-4 proxy never counts in; those of HTTP responses it has not at all. */
 const FRONT_ZEROS = [
   AT.dreq,
   AT.dresp,
-  AT.hrsp_1xx,
-  AT.hrsp_2xx,
-  AT.hrsp_3xx,
-  AT.hrsp_4xx,
-  AT.hrsp_5xx,
-  AT.hrsp_other,
   AT.req_rate,
   AT.req_rate_max,
   AT.req_tot,
@@ -45,7 +39,6 @@ const FRONT_ZEROS = [
   AT.h2req,
   AT.h3req,
 ] as const;
-/** HTTP responses: HAProxy leaves them out in mode tcp. */
 const LISTENER_ZEROS = [AT.dreq, AT.dresp, AT.dcon, AT.dses, AT.wrew, AT.eint] as const;
 
 /** Fills in a frontend. O(workers). */

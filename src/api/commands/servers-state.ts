@@ -1,0 +1,94 @@
+/**
+ * Servers and backends as lists: `show servers state` (version 1 of HAProxy's format, which server
+ * state files hold), `show servers conn`, `show backend` (management manual 9.3).
+ */
+import { Refusal } from "../../base/refusals.ts";
+import type { Model, ProxyObject, ServerObject } from "../../control/model.ts";
+import { serverConnHeader, serverConnLine } from "../../control/stats/server-conn.ts";
+import { SERVER_STATE_HEADER, serverStateLine } from "../../control/stats/server-state-line.ts";
+import { statisticsOf } from "../../control/stats/statistics.ts";
+import { output, pieces } from "../command.ts";
+import type { Call, Command, Reply } from "../command.ts";
+import { backendOf, findBackend } from "../find.ts";
+import { explain } from "./life.ts";
+
+/** Characters after which a piece goes out. */
+const PIECE_CHARACTERS = 16 * 1024;
+
+/** The commands. */
+export const SERVERS_STATE_COMMANDS: readonly Command[] = [
+  {
+    name: "show servers state",
+    usage: "[<backend>]",
+    summary: "dump volatile server information (all or for a single backend)",
+    level: "user",
+    run: (call) => {
+      const statistics = statisticsOf(call.control);
+      statistics.begin();
+      return listServers(call, SERVER_STATE_HEADER, (server) =>
+        serverStateLine(statistics, server),
+      );
+    },
+  },
+  {
+    name: "show servers conn",
+    usage: "[<backend>]",
+    summary: "dump server connections status (all or for a single backend)",
+    level: "user",
+    run: (call) => {
+      const { tables } = call.control;
+      return listServers(call, serverConnHeader(tables), (server) =>
+        serverConnLine(tables, server),
+      );
+    },
+  },
+  {
+    name: "show backend",
+    usage: "[<backend>]",
+    summary: "list backends in the current running config, or tell who holds one",
+    level: "user",
+    run: showBackend,
+  },
+];
+
+function showBackend(call: Call): Reply | Promise<Reply> {
+  const { model } = call.control;
+  const [word = ""] = call.args;
+  if (word !== "") return explain(call, backendOf(model, word));
+  const names = model.proxies.filter(({ spec }) => spec.hasBack).map(({ spec }) => spec.name);
+  return output(`# name\n${names.map((name) => `${name}\n`).join("")}`, names);
+}
+
+/** @throws Refusal when the backend named is none */
+function listServers(call: Call, header: string, line: (server: ServerObject) => string): Reply {
+  const { model } = call.control;
+  const [word] = call.args;
+  let backends = model.proxies.filter(({ spec }) => spec.hasBack);
+  if (word !== undefined && word !== "") {
+    const backend = findBackend(model, word);
+    if (backend === undefined) throw new Refusal("NO_BACKEND", "Can't find backend.");
+    backends = [backend];
+  }
+  return pieces(linesOf(model, backends, header, line));
+}
+
+/** What has gone when its turn comes is left out. */
+function* linesOf(
+  model: Model,
+  backends: readonly ProxyObject[],
+  header: string,
+  line: (server: ServerObject) => string,
+): Generator<string> {
+  let text = header;
+  for (const backend of backends) {
+    if (model.proxyByRow.get(backend.row) !== backend) continue;
+    for (const server of [...backend.servers]) {
+      if (model.serverByRow.get(server.row) !== server) continue;
+      text += line(server);
+      if (text.length < PIECE_CHARACTERS) continue;
+      yield text;
+      text = "";
+    }
+  }
+  if (text !== "") yield text;
+}

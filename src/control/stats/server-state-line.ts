@@ -1,0 +1,139 @@
+/**
+ * One line of `show servers state`: version 1 of the format that HAProxy's server state files have
+ * (management manual 9.3). Whoever writes such a file uses the same lines.
+ */
+import {
+  SERVER_ADMIN_CONFIG_MAINT,
+  SERVER_FLAG_CHECKS_OFF,
+  SERVER_FLAG_STOPPING,
+  SERVER_STATE_DOWN,
+  SERVER_STATE_MAINT,
+} from "../../tables/generated/enums.ts";
+import * as row from "../../tables/generated/server.ts";
+import type { Address } from "../../tables/spec.ts";
+import type { ServerObject } from "../model.ts";
+import { ADMIN_MAINT } from "../state-notices.ts";
+import type { Statistics } from "./statistics.ts";
+import { CHECK_NUMBERS } from "./words.ts";
+
+/** Columns of version 1, in their order. */
+export const SERVER_STATE_COLUMNS = [
+  "be_id",
+  "be_name",
+  "srv_id",
+  "srv_name",
+  "srv_addr",
+  "srv_op_state",
+  "srv_admin_state",
+  "srv_uweight",
+  "srv_iweight",
+  "srv_time_since_last_change",
+  "srv_check_status",
+  "srv_check_result",
+  "srv_check_health",
+  "srv_check_state",
+  "srv_agent_state",
+  "bk_f_forced_id",
+  "srv_f_forced_id",
+  "srv_fqdn",
+  "srv_port",
+  "srvrecord",
+  "srv_use_ssl",
+  "srv_check_port",
+  "srv_check_addr",
+  "srv_agent_addr",
+  "srv_agent_port",
+] as const;
+
+/** The two lines in front. */
+export const SERVER_STATE_HEADER = `1\n# ${SERVER_STATE_COLUMNS.join(" ")}\n`;
+
+/** Operational states (srv_op_state). */
+const OP_STOPPED = 0;
+const OP_STARTING = 1;
+const OP_RUNNING = 2;
+const OP_STOPPING = 3;
+
+/** States of a check (srv_check_state), bits. */
+const CHECK_RUNNING = 1;
+const CHECK_CONFIGURED = 2;
+const CHECK_ENABLED = 4;
+const CHECK_PAUSED = 8;
+
+/** Results of a check (srv_check_result). */
+const RESULT_UNKNOWN = 0;
+const RESULT_FAILED = 2;
+const RESULT_PASSED = 3;
+
+/** The line of a server, with its newline. `statistics.begin` has been called. */
+export function serverStateLine(statistics: Statistics, server: ServerObject): string {
+  const { tables, parts, nowMs } = statistics;
+  const { words } = tables.servers;
+  const { row: at, spec, backend } = server;
+  const changedAtMs = parts.keeper.records.get(server)?.changedAtMs ?? parts.keeper.startedAtMs;
+  const result = parts.checks.recordOf(server)?.result;
+  const { check } = spec;
+  return `${[
+    backend.spec.id,
+    backend.spec.name,
+    spec.id,
+    spec.name,
+    hostOf(spec.address),
+    operationalState(words, at),
+    words[at + row.SERVER_ADMIN_STATE]!,
+    words[at + row.SERVER_WEIGHT]!,
+    words[at + row.SERVER_CONFIG_WEIGHT]!,
+    Math.max(0, Math.floor((nowMs - changedAtMs) / 1000)),
+    result === undefined ? 1 : CHECK_NUMBERS[result.code],
+    result === undefined ? RESULT_UNKNOWN : result.code === "L4OK" ? RESULT_PASSED : RESULT_FAILED,
+    checkHealth(words, server),
+    checkState(statistics, server),
+    0,
+    backend.spec.isIdForced === true ? 1 : 0,
+    spec.isIdForced === true ? 1 : 0,
+    spec.hostName ?? "-",
+    portOf(spec.address),
+    "-",
+    0,
+    check.port,
+    check.address === undefined ? "-" : hostOf(check.address),
+    "-",
+    0,
+  ].join(" ")}\n`;
+}
+
+function operationalState(words: Int32Array, at: number): number {
+  const state = words[at + row.SERVER_STATE]!;
+  if (state === SERVER_STATE_DOWN || state === SERVER_STATE_MAINT) return OP_STOPPED;
+  if ((words[at + row.SERVER_FLAGS]! & SERVER_FLAG_STOPPING) !== 0) return OP_STOPPING;
+  return words[at + row.SERVER_THROTTLE]! === 0 ? OP_RUNNING : OP_STARTING;
+}
+
+/** The counter; of a server without checks, that of one that is up or in maintenance. */
+function checkHealth(words: Int32Array, { row: at, spec }: ServerObject): number {
+  if (spec.check.enabled) return words[at + row.SERVER_HEALTH]!;
+  return (words[at + row.SERVER_ADMIN_STATE]! & ADMIN_MAINT) !== 0 ? 0 : spec.check.rise;
+}
+
+function checkState({ tables, parts }: Statistics, server: ServerObject): number {
+  const { words } = tables.servers;
+  const admin = words[server.row + row.SERVER_ADMIN_STATE]!;
+  const isMaint = (admin & ADMIN_MAINT) !== 0;
+  const paused = isMaint ? CHECK_PAUSED : 0;
+  if (!server.spec.check.enabled) {
+    return (admin & SERVER_ADMIN_CONFIG_MAINT) !== 0 ? paused : 0;
+  }
+  const isOff = (words[server.row + row.SERVER_FLAGS]! & SERVER_FLAG_CHECKS_OFF) !== 0;
+  const running = parts.checks.isProbing(server) ? CHECK_RUNNING : 0;
+  return CHECK_CONFIGURED | (isOff ? 0 : CHECK_ENABLED) | paused | running;
+}
+
+/** Address without port; `-` where there is none, or none that a file could hold. */
+export function hostOf(address: Address | undefined): string {
+  return address?.family === "ipv4" || address?.family === "ipv6" ? address.host : "-";
+}
+
+/** Port; 0 where there is none. */
+export function portOf(address: Address | undefined): number {
+  return address?.family === "ipv4" || address?.family === "ipv6" ? address.port : 0;
+}
