@@ -7,14 +7,11 @@ import { COMPLETE_COMMANDS } from "./complete.ts";
 import { CONNECTION_COMMANDS } from "./connection.ts";
 import { GLOBAL_COMMANDS } from "./globals.ts";
 import { INFO_COMMANDS } from "./info.ts";
-import { INFO_COMMANDS } from "./info.ts";
 import { LIFE_COMMANDS } from "./life.ts";
 import { PROXY_COMMANDS } from "./proxy.ts";
 import { SERVER_COMMANDS } from "./server.ts";
 import { SERVERS_STATE_COMMANDS } from "./servers-state.ts";
-import { SERVERS_STATE_COMMANDS } from "./servers-state.ts";
 import { SESSION_COMMANDS } from "./sessions.ts";
-import { STAT_COMMANDS } from "./stat.ts";
 import { STAT_COMMANDS } from "./stat.ts";
 import { TRANSACTION_COMMANDS } from "./transaction.ts";
 
@@ -27,14 +24,11 @@ export function allCommands(): readonly Command[] {
     ...CONNECTION_COMMANDS,
     ...GLOBAL_COMMANDS,
     ...INFO_COMMANDS,
-    ...INFO_COMMANDS,
     ...LIFE_COMMANDS,
     ...PROXY_COMMANDS,
     ...SERVER_COMMANDS,
     ...SERVERS_STATE_COMMANDS,
-    ...SERVERS_STATE_COMMANDS,
     ...SESSION_COMMANDS,
-    ...STAT_COMMANDS,
     ...STAT_COMMANDS,
     ...TRANSACTION_COMMANDS,
   ];
