@@ -8,7 +8,11 @@
 #     -f /etc/sluice/haproxy.cfg
 #
 # `docker stop` ends it softly: listeners close, streams go on until they end or the engine's
-# patience does. scripts/container-check tries the final stage without a container engine.
+# patience does. Its health is asked over the runtime socket, which is in the volume:
+#
+#   docker exec CONTAINER sluice ctl show stat
+#
+# scripts/container-check tries the final stage without a container engine.
 
 FROM node:22-bookworm-slim AS build
 RUN apt-get update \
@@ -22,6 +26,8 @@ FROM scratch
 COPY --from=build /image/ /
 USER 65532:65532
 WORKDIR /
+ENV SLUICE_STATS_SOCKET=/run/sluice/sluice.sock
 VOLUME ["/run/sluice"]
+HEALTHCHECK --interval=10s --timeout=5s CMD ["/usr/bin/sluice", "ctl", "-t", "3", "show", "info"]
 STOPSIGNAL SIGUSR1
 ENTRYPOINT ["/usr/bin/sluice"]

@@ -35,6 +35,10 @@ export function startDemo(): Demo {
     `  curl ${LISTEN}                 # again and again: the servers take turns`,
     `  for i in 1 2 3 4 5 6; do curl -s ${LISTEN}; done`,
     `  printf 'GET / HTTP/1.0\\r\\n\\r\\n' | socat - TCP:${LISTEN}`,
+    `and ask it or change it while it runs, as you would HAProxy:`,
+    `  echo "show info; show stat" | socat ${SOCKET} stdio`,
+    `  sluice ctl disable server demo-servers/server1   # then curl again; enable server …`,
+    `  sluice ctl                          # a prompt; the tab key completes, help lists`,
     "Ctrl-C ends it. With a configuration of your own: sluice -f haproxy.cfg",
   ];
   return { text, greeting, stop: () => servers.forEach(({ server }) => void server.stop(true)) };
