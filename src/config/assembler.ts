@@ -5,10 +5,13 @@
 import type {
   Address,
   BindSpec,
+  GlobalSpec,
   LogTarget,
+  PageSpec,
   ProxySpec,
   ServerSpec,
   SourceSpec,
+  StatsPageSpec,
 } from "../tables/spec.ts";
 import type { ConfigAddress } from "./address.ts";
 import type { LoadContext } from "./context.ts";
@@ -16,6 +19,7 @@ import { hasBack, hasFront } from "./draft.ts";
 import type { BindDraft, LogDraft, ProxyDraft, ServerDraft, SourceDraft } from "./draft.ts";
 import { IdPool } from "./ids.ts";
 import { toAddress } from "./names.ts";
+import type { StatsDraft } from "./page-draft.ts";
 import type { Resolved } from "./resolve.ts";
 
 /** What assembling needs beside the drafts. */
@@ -100,6 +104,32 @@ export class Assembler {
       retries: settings.retries,
       fullconn: settings.fullconn,
       ...(sourceSpec === undefined ? {} : { source: sourceSpec }),
+      origin: draft.origin,
+    };
+  }
+
+  /** The spec of a section that answers about the process. @param id its number */
+  page(draft: ProxyDraft, id: number, global: GlobalSpec): PageSpec {
+    const { settings, page } = draft;
+    const { httpTimeouts, monitorUri, logTag, stats } = settings;
+    return {
+      name: draft.name,
+      id,
+      ...(draft.guid === undefined ? {} : { guid: draft.guid }),
+      ...(draft.description === undefined ? {} : { description: draft.description }),
+      section: draft.section === "frontend" ? "frontend" : "listen",
+      disabled: settings.disabled,
+      binds: this.binds(draft),
+      maxconn: settings.maxconn,
+      backlog: settings.backlog,
+      timeouts: { client: settings.timeouts.client, ...httpTimeouts },
+      logs: this.logs(settings.logs, global.logs),
+      ...(logTag === undefined ? {} : { logTag }),
+      dontlognull: settings.options.dontlognull,
+      ...(monitorUri === undefined ? {} : { monitorUri }),
+      monitorFail: page.monitorFail,
+      rules: page.rules,
+      ...(stats === undefined ? {} : { stats: statsOf(stats, draft.name, global) }),
       origin: draft.origin,
     };
   }
@@ -241,6 +271,17 @@ export class Assembler {
     const { interfaceName } = source;
     return { address, portMax, ...(interfaceName === undefined ? {} : { interfaceName }) };
   }
+}
+
+/** @param name of the page's section, which scope `.` stands for */
+function statsOf(draft: StatsDraft, name: string, global: GlobalSpec): StatsPageSpec {
+  const { hasRealm: _hasRealm, node, description, ...rest } = draft;
+  return {
+    ...rest,
+    scopes: draft.scopes.map((scope) => (scope === "." ? name : scope)),
+    ...(node.shown ? { showNode: node.text ?? global.node } : {}),
+    ...(description.shown ? { showDescription: description.text ?? global.description } : {}),
+  };
 }
 
 /** A check of the server's own port begins as its connections do. */

@@ -24,7 +24,9 @@ export function checkDrafts(context: LoadContext): void {
     checkTracking(context, proxy);
     checkUse(context, proxy);
   }
-  checkGuids(context, loaded);
+  const pages = context.proxies.filter((proxy) => proxy.skipped === "page");
+  for (const page of pages) if (!page.settings.disabled) checkPage(context, page);
+  checkGuids(context, [...loaded, ...pages]);
   checkLimits(context, loaded);
 }
 
@@ -72,6 +74,24 @@ function isUsable(context: LoadContext, proxy: ProxyDraft, word: string, target:
   const what = `${titleOf(proxy)} : '${word} ${target.name}' (a backend in 'mode ${mode}')`;
   context.coming(target.origin, what, "this rule");
   return false;
+}
+
+/** A page: what its conditions name, and what would keep it from working as meant. */
+function checkPage(context: LoadContext, proxy: ProxyDraft): void {
+  const { page, settings, origin } = proxy;
+  const { stats } = settings;
+  const rules = [...page.rules, ...(stats?.rules ?? [])];
+  const conditions = [...page.monitorFail, ...(stats?.admin ?? [])];
+  for (const condition of [...conditions, ...rules.map((rule) => rule.condition)]) {
+    for (const sample of conditionSamples(condition)) checkSample(context, proxy, sample, origin);
+  }
+  const hasLogin = stats !== undefined && (stats.users.length > 0 || stats.hasRealm);
+  if (hasLogin && stats.rules.length > 0) {
+    const text = "stats 'auth'/'realm' and 'http-request' can't be used at the same time.";
+    context.report.add("alert", origin, `${titleOf(proxy)}: ${text}`);
+  }
+  checkBinds(context, proxy);
+  checkTimeouts(context, proxy, titleOf(proxy));
 }
 
 /** Proxies and servers that samples and `use-server` name. */
@@ -155,10 +175,7 @@ function checkUse(context: LoadContext, proxy: ProxyDraft): void {
   const { settings, origin } = proxy;
   const title = titleOf(proxy);
   const isFront = hasFront(proxy.section);
-  if (isFront && proxy.binds.length === 0) {
-    const advice = "Please declare it as a backend if this was intended.";
-    report.add("warning", origin, `${title} has no 'bind' directive. ${advice}`);
-  }
+  if (isFront) checkBinds(context, proxy);
   if (isFront && settings.logFormatKind === "httplog" && settings.logFormatOrigin !== undefined) {
     const text = `'option httplog' not usable with ${title} (needs 'mode http').`;
     report.warnAt(settings.logFormatOrigin, `${text} Falling back to 'option tcplog'.`);
@@ -167,6 +184,13 @@ function checkUse(context: LoadContext, proxy: ProxyDraft): void {
     report.add("warning", origin, `log format ignored for ${title} since it has no log address.`);
   }
   checkTimeouts(context, proxy, title);
+}
+
+function checkBinds({ report }: LoadContext, proxy: ProxyDraft): void {
+  if (proxy.binds.length > 0) return;
+  const advice = "Please declare it as a backend if this was intended.";
+  const text = `${titleOf(proxy)} has no 'bind' directive. ${advice}`;
+  report.add("warning", proxy.origin, text);
 }
 
 function hasLogTarget(context: LoadContext, proxy: ProxyDraft): boolean {

@@ -14,6 +14,8 @@ import type {
   StatsSocketSpec,
 } from "../tables/spec.ts";
 import type { ConfigAddress } from "./address.ts";
+import { newPageDraft } from "./page-draft.ts";
+import type { PageDraft, StatsDraft } from "./page-draft.ts";
 
 /** Sections that make a proxy or its defaults. */
 export type ProxySection = "defaults" | "frontend" | "backend" | "listen";
@@ -116,6 +118,12 @@ export type ProxySettings = Pick<
   logTag?: string;
   defaultBackend?: { name: string; origin: Origin };
   source?: SourceDraft;
+  /** `stats …`, for pages. */
+  stats?: StatsDraft;
+  /** `monitor-uri`, for pages. */
+  monitorUri?: string;
+  /** `timeout http-request` and `timeout http-keep-alive`, for pages. */
+  httpTimeouts: { httpRequest: number; httpKeepAlive: number };
   defaultServer: ServerSettings;
   /** `default-server name NAME`, by name; replaced, never changed in place. */
   namedDefaultServers: ReadonlyMap<string, ServerSettings>;
@@ -143,10 +151,16 @@ export type ProxyDraft = {
   serversByName: Map<string, ServerDraft>;
   useBackends: ProxySpec["useBackends"];
   useServers: ProxySpec["useServers"];
+  /** The section's mode is http, which the lines before its `mode` line do not know otherwise. */
+  isHttp: boolean;
+  page: PageDraft;
   /** Of a `defaults` section and those that it took over. */
   comingWords: ComingWord[];
-  /** Why the section makes no proxy, if so: its name and number stay taken. */
-  skipped?: "statistics" | "coming";
+  /**
+   * Why the section makes no proxy, if so: its name and number stay taken. `page`: it answers about
+   * the process itself; `statistics`: so it does, in a backend that nobody can reach.
+   */
+  skipped?: "page" | "statistics" | "coming";
 };
 
 /** `log` lines and sockets of `global`, before names are looked up. */
@@ -242,6 +256,7 @@ export function newProxySettings(): ProxySettings {
     },
     retries: 3,
     fullconn: 0,
+    httpTimeouts: { httpRequest: TIME_UNSET, httpKeepAlive: TIME_UNSET },
     defaultServer: newServerSettings(),
     namedDefaultServers: new Map(),
   };
@@ -284,6 +299,8 @@ export function newProxyDraft(
     serversByName: new Map(),
     useBackends: [],
     useServers: [],
+    isHttp: false,
+    page: newPageDraft(),
     comingWords: [],
   };
 }

@@ -1,9 +1,9 @@
 /**
- * Sections that are not `mode tcp`. Those that only show statistics or answer a monitor load, and
- * are not served; those that proxy something else than TCP are refused, or skipped on request.
+ * Sections that are not `mode tcp`. Those that only show statistics, metrics or answer a monitor
+ * become pages; those that proxy something else than TCP are refused, or skipped on request.
  */
 import type { LoadContext } from "./context.ts";
-import { titleOf } from "./draft.ts";
+import { hasFront, titleOf } from "./draft.ts";
 import type { ProxyDraft } from "./draft.ts";
 import type { KeptLine } from "./sections.ts";
 
@@ -27,25 +27,34 @@ function answersItself(words: readonly string[]): boolean {
 }
 
 /**
- * Decides what becomes of a section in another mode, reports it and marks the draft. Its name and
- * number stay taken either way.
+ * Decides what becomes of a section in another mode, and marks the draft. Its name and number stay
+ * taken either way.
+ * @returns true for a page, whose lines are to be read
  */
 export function classifyHttpSection(
   context: LoadContext,
   proxy: ProxyDraft,
   lines: readonly KeptLine[],
-): void {
-  const { mode } = proxy.settings;
+): boolean {
+  const { settings } = proxy;
+  const { mode } = settings;
+  const inherits = settings.stats !== undefined || settings.monitorUri !== undefined;
   const passesOn = lines.some(({ words }) => PROXYING.has(words[0] ?? ""));
-  const isPage = mode === "http" && !passesOn && lines.some(({ words }) => answersItself(words));
-  if (isPage) {
+  const answers = inherits || lines.some(({ words }) => answersItself(words));
+  const title = titleOf(proxy);
+  if (mode === "http" && answers && !passesOn && settings.defaultBackend === undefined) {
+    if (hasFront(proxy.section)) {
+      proxy.skipped = "page";
+      proxy.isHttp = true;
+      return true;
+    }
+    // Its frontends, if it has any, are in mode http too: they are refused by name.
     proxy.skipped = "statistics";
-    const title = titleOf(proxy);
-    const text = `${title} (mode http) only shows statistics or answers a monitor`;
-    context.report.noticeAt(proxy.origin, `${text}: read, and not served in this release.`);
-    return;
+    const text = `${title} (mode http) only shows statistics: no frontend leads to it.`;
+    context.report.noticeAt(proxy.origin, text);
+    return false;
   }
   proxy.skipped = "coming";
-  const what = `${titleOf(proxy)} in 'mode ${mode}'`;
-  context.coming(proxy.origin, what, "the whole section");
+  context.coming(proxy.origin, `${title} in 'mode ${mode}'`, "the whole section");
+  return false;
 }

@@ -25,7 +25,7 @@ export function collectNames(context: LoadContext): PendingName[] {
   addLogs(context.global.logs);
   for (const socket of context.global.statsSockets) add(socket.configAddress);
   for (const proxy of context.proxies) {
-    if (proxy.skipped !== undefined) continue;
+    if (proxy.skipped !== undefined && proxy.skipped !== "page") continue;
     addLogs(proxy.settings.logs);
     add(proxy.settings.source?.address);
     for (const bind of proxy.binds) add(bind.configAddress);

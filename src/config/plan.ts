@@ -3,7 +3,7 @@
  * step of a load; pure but for the report.
  */
 import { LISTENERS_MAX } from "../base/limits.ts";
-import type { GlobalSpec, Plan, ProxySpec, SluiceSpec } from "../tables/spec.ts";
+import type { GlobalSpec, PageSpec, Plan, ProxySpec, SluiceSpec } from "../tables/spec.ts";
 import { Assembler } from "./assembler.ts";
 import type { AssemblerOptions } from "./assembler.ts";
 import type { LoadContext } from "./context.ts";
@@ -21,16 +21,18 @@ export function assemblePlan(context: LoadContext, options: AssembleOptions): Pl
   const ids = proxyIds(context);
   const global = assembleGlobal(context, assembler, options.resolved);
   const proxies: ProxySpec[] = [];
+  const pages: PageSpec[] = [];
   for (const draft of context.proxies) {
-    if (draft.skipped !== undefined) continue;
-    proxies.push(assembler.proxy(draft, ids.get(draft) ?? 0, global.logs));
+    const id = ids.get(draft) ?? 0;
+    if (draft.skipped === undefined) proxies.push(assembler.proxy(draft, id, global.logs));
+    else if (draft.skipped === "page") pages.push(assembler.page(draft, id, global));
   }
   const listeners = proxies.reduce((sum, proxy) => sum + proxy.binds.length, 0);
   if (listeners > LISTENERS_MAX) {
     const most = `more than the ${LISTENERS_MAX} that this program can hold.`;
     context.report.add("alert", undefined, `${listeners} listeners are ${most}`);
   }
-  return { version: 1, global, sluice: options.sluice, proxies, pages: [], savedServers: [] };
+  return { version: 1, global, sluice: options.sluice, proxies, pages, savedServers: [] };
 }
 
 /** Skipped sections keep their numbers, so that the others have the ones HAProxy gives. */
@@ -100,5 +102,6 @@ export function automaticFullconn(plan: Plan, backend: ProxySpec, processMaxconn
 
 /** True when some listener of the plan accepts connections. */
 export function hasListener(plan: Plan): boolean {
-  return plan.proxies.some((proxy) => !proxy.disabled && proxy.binds.length > 0);
+  const all = [...plan.proxies, ...plan.pages];
+  return all.some((proxy) => !proxy.disabled && proxy.binds.length > 0);
 }

@@ -9,7 +9,7 @@ import {
   parseCondition,
   parseLogFormat,
 } from "../expr/parse.ts";
-import type { LogFormatUse, ParseResult } from "../expr/parse.ts";
+import type { AclSources, LogFormatUse, ParseResult } from "../expr/parse.ts";
 import type { Condition, LogFormat } from "../tables/expression.ts";
 import { alertLine, hasArgs, warnLine } from "./context.ts";
 import type { Line } from "./context.ts";
@@ -57,7 +57,7 @@ export function parseAcl(line: Line, proxy: ProxyDraft): void {
     alertLine(line, `${problem}.`);
     return;
   }
-  const result = parseAclTest(words, line.context.aclSources);
+  const result = parseAclTest(words, sourcesOf(line, proxy));
   const subject = `error detected while parsing ACL '${name}'`;
   const test = takeExpression(line, result, subject, "this ACL and every rule that uses it");
   if (test === undefined) {
@@ -68,8 +68,14 @@ export function parseAcl(line: Line, proxy: ProxyDraft): void {
   proxy.acls.set(name, { tests: [...(known?.tests ?? []), test] });
 }
 
+/** Pages have requests, whose samples streams have not. */
+function sourcesOf(line: Line, proxy: ProxyDraft): AclSources {
+  const { aclSources } = line.context;
+  return proxy.isHttp ? { ...aclSources, takesRequest: true } : aclSources;
+}
+
 /** Reads `if …` or `unless …`; undefined after an error. */
-function takeCondition(
+export function takeCondition(
   line: Line,
   proxy: ProxyDraft,
   words: readonly string[],
@@ -83,7 +89,7 @@ function takeCondition(
     }
     return undefined;
   }
-  const result = parseCondition(words, proxy.acls, line.context.aclSources);
+  const result = parseCondition(words, proxy.acls, sourcesOf(line, proxy));
   const subject = `'${line.keyword} ${line.args[0] ?? ""}' : error detected while parsing`;
   return takeExpression(line, result, `${subject} ${rule} rule`, "this rule");
 }

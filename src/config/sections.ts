@@ -216,21 +216,29 @@ export class SectionReader {
   #finishProxy(proxy: ProxyDraft, lines: readonly KeptLine[]): void {
     const mode = effectiveMode(proxy, lines);
     if (proxy.section !== "defaults" && mode !== "tcp") {
-      for (const { words, origin } of lines) this.#find(PROXY_INDEX, proxy.section, words, origin);
       proxy.settings.mode = mode;
-      classifyHttpSection(this.#context, proxy, lines);
-      return;
+      if (!classifyHttpSection(this.#context, proxy, lines)) {
+        this.#checkWords(proxy, lines);
+        return;
+      }
     }
+    proxy.isHttp = mode === "http";
     if (proxy.section !== "defaults") this.#takeOverComing(proxy, lines);
     for (const { words, origin } of lines) {
       const found = this.#find(PROXY_INDEX, proxy.section, words, origin);
       if (found === undefined) continue;
       const { row, line } = found;
-      if (row.state === "done") row.parse?.(line, proxy);
+      if (proxy.skipped === "page" && isOfNoUse(row)) this.#context.inert(origin, row.name);
+      else if (row.state === "done") row.parse?.(line, proxy);
       else if (row.state === "inert") this.#context.inert(origin, row.name);
       else if (proxy.section === "defaults") proxy.comingWords.push({ ...row, origin });
       else this.#context.coming(origin, `'${row.name}'`, "it");
     }
+  }
+
+  /** Lines of sections that are left out are still checked for words that nobody knows. */
+  #checkWords(proxy: ProxyDraft, lines: readonly KeptLine[]): void {
+    for (const { words, origin } of lines) this.#find(PROXY_INDEX, proxy.section, words, origin);
   }
 
   /** Reports, once each, what a section takes over from its defaults and is not built yet. */
@@ -240,6 +248,7 @@ export class SectionReader {
     );
     for (const { name, sections, origin } of proxy.comingWords) {
       const key = `${origin.file}:${origin.line}`;
+      if (proxy.skipped === "page" && !GUARDS.test(name)) continue;
       const isReplaced = choosesCheck && /^(?:option|tcp-check|http-check) /u.test(name);
       if (isReplaced || !sections.includes(proxy.section) || this.#context.takenOver.has(key))
         continue;
@@ -314,6 +323,15 @@ export class SectionReader {
       this.#context.report.alertAt(origin, text);
     }
   }
+}
+
+/** Words not built yet that say who may reach a section, or how: pages need them too. */
+const GUARDS = /^(?:tcp-request|quic-initial|crt$|ssl-f-use|filter)/u;
+
+/** Words about traffic, which a page has none of: its requests are logged in one format. */
+function isOfNoUse({ name, state }: Pick<Keyword<unknown>, "name" | "state">): boolean {
+  if (/^(?:error-)?log-format$|^unique-id-format$/u.test(name)) return true;
+  return state === "coming" && !GUARDS.test(name);
 }
 
 /** Front words in a backend and the reverse are warned about by their parsers, not refused. */

@@ -10,17 +10,22 @@ import type { Argument, SampleExpression } from "../tables/expression.ts";
 import type { SampleContext } from "./context.ts";
 import { makeStep, type Step } from "./convert.ts";
 import { CONVERTERS } from "./converters.ts";
-import { FETCHES } from "./fetches.ts";
 import type { FetchKeyword } from "./keyword.ts";
+import { makeRequestFetch } from "./request-fetch.ts";
+import type { Occurrence } from "./request-fetch.ts";
+import { findFetch } from "./request-fetches.ts";
 import { castSample, Sample } from "./sample.ts";
 
 /** A compiled expression. The sample's type is "none" when there is nothing to fetch. */
 export type SampleFunction = (context: SampleContext) => Sample;
 
-/** Compiles an expression that `parseSample` made. */
-export function compileSample(expression: SampleExpression): SampleFunction {
+/**
+ * Compiles an expression that `parseSample` made.
+ * @param at which of several values it fetches, for whoever looks at all of them
+ */
+export function compileSample(expression: SampleExpression, at?: Occurrence): SampleFunction {
   const sample = new Sample();
-  const steps: Step[] = [makeFetch(expression)];
+  const steps: Step[] = [makeFetch(expression, at)];
   for (const { name, args } of expression.converters) {
     const keyword = CONVERTERS.get(name);
     const step = makeStep(name, args);
@@ -39,9 +44,9 @@ export function compileSample(expression: SampleExpression): SampleFunction {
 }
 
 /** The first step: fills the sample from the context. */
-function makeFetch(expression: SampleExpression): Step {
+function makeFetch(expression: SampleExpression, at: Occurrence | undefined): Step {
   const { name, args } = expression.fetch;
-  const keyword = FETCHES.get(name);
+  const keyword = findFetch(name);
   if (keyword === undefined) return unreachable("compileSample: unknown fetch");
   const { source } = keyword;
   switch (source.from) {
@@ -75,6 +80,8 @@ function makeFetch(expression: SampleExpression): Step {
       return (sample, context) =>
         setNumber(sample, keyword, context.serverInteger(source.field, backend, server));
     }
+    case "request":
+      return makeRequestFetch(source.field, args, at);
     case "own":
       return makeOwn(name, args);
   }

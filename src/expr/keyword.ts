@@ -49,6 +49,8 @@ export type FetchSource =
   /** A counter of a named, or without a name the current, frontend or backend. */
   | { from: "proxy"; field: ProxyField }
   | { from: "server"; field: ServerField }
+  /** The HTTP request that a page answers. */
+  | { from: "request"; field: RequestField }
   | { from: "own" };
 
 /** Addresses that a context can tell. `front`: of the real connection, before any PROXY header. */
@@ -129,6 +131,23 @@ export type ServerField =
   | "srv_sess_rate"
   | "srv_uweight"
   | "srv_weight";
+
+/** What a request can tell. */
+export type RequestField =
+  | "base"
+  | "header"
+  | "headerAddress"
+  | "headerCount"
+  | "headerNumber"
+  | "isHttp"
+  | "method"
+  | "parameter"
+  | "path"
+  | "pathAndQuery"
+  | "query"
+  | "url"
+  | "version"
+  | "wholeHeader";
 
 /** One sample fetch. */
 export type FetchKeyword = {

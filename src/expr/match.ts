@@ -9,6 +9,7 @@ import type { SampleContext } from "./context.ts";
 import { compileSample } from "./fetch.ts";
 import { compileNetworks } from "./match-ip.ts";
 import { compileRegex } from "./regex.ts";
+import { countValues } from "./request-fetch.ts";
 import { castSample, type Sample, sampleBytes } from "./sample.ts";
 
 /** A compiled condition, ACL or test. */
@@ -46,11 +47,28 @@ export function compileAcl(acl: BoolExpression): Test {
 }
 
 function compileTest(test: AclTest): Test {
+  const count = countValues(test.sample);
+  if (count !== undefined) return compileEach(test, count);
   const fetch = compileSample(test.sample);
   const matches = compileMethod(test);
   return (context) => {
     const sample = fetch(context);
     return sample.type !== "none" && matches(sample);
+  };
+}
+
+/** A test that any of several values may pass. */
+function compileEach(test: AclTest, count: NonNullable<ReturnType<typeof countValues>>): Test {
+  const at = { index: 1 };
+  const fetch = compileSample(test.sample, at);
+  const matches = compileMethod(test);
+  return (context) => {
+    const values = count(context.request);
+    for (at.index = 1; at.index <= values; at.index++) {
+      const sample = fetch(context);
+      if (sample.type !== "none" && matches(sample)) return true;
+    }
+    return false;
   };
 }
 

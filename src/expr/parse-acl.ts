@@ -8,6 +8,7 @@
 import type { AclTest, MatchMethod, SampleExpression, SampleType } from "../tables/expression.ts";
 import { addPattern, type PatternList } from "./parse-pattern.ts";
 import { parseSample } from "./parse-sample.ts";
+import { splitDerived } from "./request-fetches.ts";
 import { parsed, type ParseResult, refused } from "./result.ts";
 
 /** What parsing may need from outside. */
@@ -16,6 +17,8 @@ export type AclSources = {
   readFile?: (path: string) => string | undefined;
   /** Addresses of a host name in an address pattern; undefined or empty: not resolved. */
   resolve?: (name: string) => readonly string[];
+  /** The conditions are about HTTP requests: their samples may be fetched. */
+  takesRequest?: boolean;
 };
 
 const METHODS: ReadonlySet<string> = new Set([
@@ -72,14 +75,17 @@ export function parseAclTest(
   sources: AclSources = {},
 ): ParseResult<AclTest> {
   const criterion = words[0] ?? "";
-  const sample = parseSample(criterion);
+  const derived = sources.takesRequest === true ? splitDerived(criterion) : undefined;
+  const sample = parseSample(derived?.criterion ?? criterion, sources.takesRequest);
   if (!sample.ok) {
     return refused(`${sample.message} in ACL expression '${criterion}'`, sample.kind);
   }
   const flags = parseFlags(words);
   if (!flags.ok) return flags;
   const { method: asked, ignoreCase, files, ended, next } = flags.value;
-  const method = asked ?? defaultMethod(sample.value.type);
+  const own = derived?.method;
+  const method =
+    asked ?? (own !== undefined && isMethod(own) ? own : defaultMethod(sample.value.type));
   if (method === undefined) {
     const type = sample.value.type;
     return refused(

@@ -73,7 +73,7 @@ export function parseCondition(
       acl = parseAnonymous(words.slice(i + 1, close), sources);
       i = close;
     } else {
-      acl = findAcl(word, acls);
+      acl = findAcl(word, acls, sources);
     }
     if (!acl.ok) return acl;
     warnings.push(...acl.warnings);
@@ -98,12 +98,13 @@ function parseAnonymous(
 function findAcl(
   name: string,
   acls: ReadonlyMap<string, BoolExpression>,
+  sources: AclSources,
 ): ParseResult<BoolExpression> {
   const known = acls.get(name);
   if (known !== undefined) return parsed(known);
   const text = PREDEFINED.get(name);
   if (text === undefined) return refused(`no such ACL : '${name}'`);
-  return parseAnonymous(text.split(" "), {});
+  return parseAnonymous(text.split(" "), sources);
 }
 
 /** `undefined` if `name` may name an ACL, else HAProxy's sentence. Manual 7.1. */

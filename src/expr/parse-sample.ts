@@ -9,7 +9,6 @@ import { IpAddress, parseIpv4, parseIpv6 } from "../base/address.ts";
 import type { Argument, SampleExpression, SampleType } from "../tables/expression.ts";
 import { type Call, readCall, scanName } from "./call.ts";
 import { CONVERTERS } from "./converters.ts";
-import { FETCHES } from "./fetches.ts";
 import {
   ARGUMENT_TYPE_NAMES,
   type ArgumentType,
@@ -18,6 +17,7 @@ import {
   type FetchScope,
 } from "./keyword.ts";
 import { findLaterConverter, findLaterFetch, type LaterKeyword } from "./later.ts";
+import { findFetch } from "./request-fetches.ts";
 import { parsed, type ParseResult, refused } from "./result.ts";
 
 /** A proxy or server that an expression names; "" = the current one. */
@@ -33,9 +33,12 @@ export type Reference = {
 /** Old names that mean another. */
 const ALIASES: ReadonlyMap<string, string> = new Map([["so_nam", "so_name"]]);
 
-/** Parses a whole text; nothing may follow the expression. */
-export function parseSample(text: string): ParseResult<SampleExpression> {
-  const result = parseSamplePrefix(text, 0);
+/**
+ * Parses a whole text; nothing may follow the expression.
+ * @param takesRequest samples of an HTTP request may be fetched
+ */
+export function parseSample(text: string, takesRequest = false): ParseResult<SampleExpression> {
+  const result = parseSamplePrefix(text, 0, takesRequest);
   if (!result.ok) return result;
   const { sample, end } = result.value;
   if (end === text.length) return parsed(sample, result.warnings);
@@ -49,10 +52,11 @@ export function parseSample(text: string): ParseResult<SampleExpression> {
 export function parseSamplePrefix(
   text: string,
   start: number,
+  takesRequest = false,
 ): ParseResult<{ sample: SampleExpression; end: number }> {
   const scanned = text.slice(start, scanName(text, start));
   if (scanned === "") return refused("missing fetch method");
-  const keyword = FETCHES.get(ALIASES.get(scanned) ?? scanned);
+  const keyword = findFetch(ALIASES.get(scanned) ?? scanned, takesRequest);
   if (keyword === undefined) return refuseName("fetch method", scanned, findLaterFetch(scanned));
   const call = readCall(text, start);
   if (call === undefined) return refused(`fetch method '${scanned}' : expected ')'`);
@@ -201,7 +205,7 @@ function readMask6(text: string): Argument | undefined {
 
 /** The proxies and servers that an expression names, for the configuration to look up. */
 export function listReferences(sample: SampleExpression): Reference[] {
-  const keyword = FETCHES.get(sample.fetch.name);
+  const keyword = findFetch(sample.fetch.name);
   const type = keyword?.args[0];
   if (type !== "frontend" && type !== "backend" && type !== "server") return [];
   const first = sample.fetch.args[0];
@@ -215,5 +219,5 @@ export function listReferences(sample: SampleExpression): Reference[] {
 
 /** From when in a stream's life the expression can have a value. */
 export function scopeOf(sample: SampleExpression): FetchScope {
-  return FETCHES.get(sample.fetch.name)?.scope ?? "any";
+  return findFetch(sample.fetch.name)?.scope ?? "any";
 }

@@ -368,20 +368,6 @@ describe("words without effect", () => {
 });
 
 describe("sections in mode http", () => {
-  test("for statistics or a monitor load with a notice", async () => {
-    const text =
-      `${TIMEOUTS}listen stats\n bind :8404\n mode http\n stats enable\n stats ` +
-      `uri /\nfrontend m\n mode http\n bind :1\n monitor-uri /up\nlisten l\n ` +
-      `bind :2\n`;
-    const result = await loadText(text);
-    expect(linesOf(result)).toEqual([
-      "NOTICE parsing [t.cfg:5] : proxy 'stats' (mode http) only shows statistics " +
-        "or answers a monitor: read, and not served in this release.",
-      "NOTICE parsing [t.cfg:10] : frontend 'm' (mode http) only shows statistics " +
-        "or answers a monitor: read, and not served in this release.",
-    ]);
-    expect(planOf(result).proxies.map((proxy) => proxy.name)).toEqual(["l"]);
-  });
   test("that proxy are refused, or skipped with what leads to them", async () => {
     const text =
       `${TIMEOUTS} mode http\nfrontend web\n bind :80\n default_backend b\nbackend ` +
