@@ -138,10 +138,9 @@ async function serve(input: ServeInput): Promise<number> {
   catchFaults(journal);
   const signals = new Signals();
   const opened: OpenService[] = [];
-  for (const service of input.services) {
-    opened.push(await service.open(plan, (text) => output.say("warning", text)));
-  }
-  const { serving, hub } = await bindAndServe(input, journal, workers, maxconn);
+  const { serving, hub } = await openAndServe(input, opened, () =>
+    bindAndServe(input, journal, workers, maxconn),
+  );
   const { shop, pool } = serving;
   const keeper = makeKeeper({
     tables: shop.tables,
@@ -159,11 +158,12 @@ async function serve(input: ServeInput): Promise<number> {
     checks,
     runtime: input.runtime,
     startupLines: input.startupLines,
+    describeErrno: (errno) => systemLibc().strerror(errno),
     say: (severity, text) => journal.say(severity, text),
   });
   for (const service of opened) service.serve(control);
-  signals.attach(plan.global, {
   const watchdog = new Watchdog(control);
+  signals.attach(plan.global, {
     softStop: (hardStopMs) => {
       checks.stop();
       serving.softStop(hardStopMs);
@@ -193,12 +193,29 @@ async function serve(input: ServeInput): Promise<number> {
     leaveTerminal(input.readyFd);
   }
   const code = await serving.done;
-  for (const service of opened) service.close();
   watchdog.stop();
+  for (const service of opened) service.close();
   journal.close();
   signals.release();
   input.demo?.stop();
   return code;
+}
+
+/** Opens the services, then the rest; what fails leaves none of their sockets behind. */
+async function openAndServe<Served>(
+  { plan, services, output }: ServeInput,
+  opened: OpenService[],
+  begin: () => Promise<Served>,
+): Promise<Served> {
+  try {
+    for (const service of services) {
+      opened.push(await service.open(plan, (text) => output.say("warning", text)));
+    }
+    return await begin();
+  } catch (error) {
+    for (const service of opened) service.close();
+    throw error;
+  }
 }
 
 /** Without the native part, words that need it are refused by name. */
