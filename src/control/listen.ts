@@ -38,11 +38,14 @@ const TFO_QUEUE = 256;
 /** Descriptors of a bind, or why it failed: errno of bind(2) or listen(2), and the step. */
 export type BoundSockets = { fds: number[] } | { errno: number; step: string };
 
+/** What a bind takes from its section. */
+export type BindFrontend = Pick<ProxySpec, "clientKeepalive" | "backlog" | "maxconn">;
+
 /** Binds one address for `workers` workers; a worker outside the bind's set gets -1. */
 export function bindListener(
   native: Native,
   global: GlobalSpec,
-  frontend: ProxySpec,
+  frontend: BindFrontend,
   bind: BindSpec,
   workers: number,
 ): BoundSockets {
@@ -101,7 +104,7 @@ function shareDescriptor(native: Native, fd: number, wanted: boolean[]): BoundSo
   return { fds: wanted.map((yes) => (yes ? fd : -1)) };
 }
 
-function listenOptions(global: GlobalSpec, frontend: ProxySpec, bind: BindSpec): Int32Array {
+function listenOptions(global: GlobalSpec, frontend: BindFrontend, bind: BindSpec): Int32Array {
   const options = new Int32Array(OPT_COUNT);
   const keepalive = frontend.clientKeepalive;
   // Accepted sockets inherit these: nothing has to be set on each of them.
