@@ -28,11 +28,13 @@ type Meant = { stream: Stream; generation: number };
 /**
  * Ends all streams of this worker that the selector names.
  * @param done told how many there were, when the last has ended: at once, or some turns later
+ * @param perTurn the most that end in one turn of the loop
  */
 export function shutBySelector(
   engine: Engine,
   request: ToWorker & { type: "shutdown" },
   done: (count: number) => void,
+  perTurn = SHUTDOWN_STREAMS_PER_TURN,
 ): void {
   const { selector } = request;
   const meant = select(engine, selector);
@@ -40,7 +42,7 @@ export function shutBySelector(
   let at = 0;
   let count = 0;
   const endSome = (): void => {
-    const stop = Math.min(meant.length, at + SHUTDOWN_STREAMS_PER_TURN);
+    const stop = Math.min(meant.length, at + perTurn);
     for (; at < stop; at++) {
       const { stream, generation } = meant[at]!;
       if (stream.generation !== generation || stream.state === STREAM_FREE) continue;

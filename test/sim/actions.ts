@@ -3,6 +3,7 @@ import { IpAddress, parseIp } from "../../src/base/address.ts";
 import { encodeProxyV1 } from "../../src/wire/proxy-v1.ts";
 import { encodeProxyV2 } from "../../src/wire/proxy-v2.ts";
 import type { SimSocket } from "../support/sim-socket.ts";
+import { askWorker, shutOne } from "./ask-actions.ts";
 import {
   addAtRunTime,
   addBackend,
@@ -106,6 +107,10 @@ function performControl(world: World, action: Action): boolean {
       return publishOrNot(world);
     case "shutdown":
       return shutdownStreams(world);
+    case "ask":
+      return askWorker(world);
+    case "shutOne":
+      return shutOne(world);
     case "pauseListener":
       return switchListener(world, "listener.pause");
     case "resumeListener":

@@ -9,7 +9,6 @@ import { applyMutations } from "../../src/data/apply.ts";
 import { Engine } from "../../src/data/engine.ts";
 import type { Environment } from "../../src/data/engine.ts";
 import { handleNote } from "../../src/data/notes.ts";
-import { shutBySelector } from "../../src/data/shutdown.ts";
 import type { ListeningSocket } from "../../src/data/views.ts";
 import {
   WORKER_INBOX_HEAD,
@@ -21,6 +20,7 @@ import { unpackMutations } from "../../src/tables/mutations.ts";
 import type { ToWorker, WorkerGlobals } from "../../src/tables/mutations.ts";
 import type { BindSpec } from "../../src/tables/spec.ts";
 import type { SimSocket } from "../support/sim-socket.ts";
+import { readQuestion, readShutdown } from "./ask-actions.ts";
 import type { SimClient } from "./far.ts";
 import { SimLoop } from "./sim-loop.ts";
 import { require } from "./violation.ts";
@@ -259,7 +259,9 @@ export class SimWorker {
     if (message.type === "mutations") {
       applyMutations(this.engine, unpackMutations(message.batch));
     } else if (message.type === "shutdown") {
-      shutBySelector(this.engine, message, (count) => this.world.shutMany(count));
+      readShutdown(this, message);
+    } else if (message.type === "ask") {
+      readQuestion(this, message.question);
     }
   };
 

@@ -41,6 +41,7 @@ import { SimConduit, SimTcpConduit } from "../support/sim-conduit.ts";
 import type { SimEndpoints } from "../support/sim-conduit.ts";
 import type { Choices } from "../support/sim-random.ts";
 import { CONNECTED, SimSocket } from "../support/sim-socket.ts";
+import { Names } from "./ask-actions.ts";
 import { SimClient, SimLink } from "./far.ts";
 import { Invariants } from "./invariants.ts";
 import { Marks } from "./marks.ts";
@@ -98,6 +99,8 @@ export class World {
   readonly clientsBySocket = new Map<SimSocket, SimClient>();
   readonly clientsByStream = new Map<number, SimClient>();
   readonly marks = new Marks();
+  /** Streams that control has been told of. */
+  readonly names = new Names();
   readonly invariants: Invariants;
   private readonly backlogs = new Map<string, Backlog>();
   private readonly traced: string[] | null;
@@ -440,10 +443,6 @@ export class World {
     const stream = worker.engine.streams[words[entry + QUEUE_STREAM]!];
     const isStale = stream === undefined || stream === null || stream.queueEntry !== entry;
     if (isStale || words[entry + QUEUE_STATE] !== 2) this.marks.hit("stale grant");
-  }
-
-  shutMany(count: number): void {
-    if (count > 0) this.trace(() => `${count} streams shut down`);
   }
 
   /** After each step: what the step must not have broken. */
