@@ -37,14 +37,19 @@ export interface Setup {
   bulkServerPort?: number;
   /** Servers in the backend that is used; 1 unless load time is measured. */
   servers?: number;
-  /** Backends beside the one that is used. */
+  /** Backends beside the one that is used, and servers in each of them (1 unless said). */
   extraBackends?: number;
+  extraServers?: number;
+  /** Opens the runtime API. */
+  hasRuntime?: boolean;
 }
 
 /** A started contestant. Its accounts cover the whole of it, all threads and children. */
 export interface Contestant extends AsyncDisposable {
   readonly name: ContestantName;
   readonly process: Process;
+  /** Path of the runtime API, where it was wanted. */
+  readonly runtimeSocket: string;
   cpuSeconds(): number;
   residentBytes(): number;
 }
@@ -71,7 +76,9 @@ export function versionOf(name: ContestantName): string {
 export function startContestant(name: ContestantName, setup: Setup): Contestant {
   const folder = temporaryFolder();
   const path = folder.file("balancer.cfg");
-  const text = name === "nginx" ? nginxConfig(setup, folder.path) : haproxyConfig(setup);
+  const runtimeSocket = folder.file("runtime.sock");
+  const text =
+    name === "nginx" ? nginxConfig(setup, folder.path) : haproxyConfig(setup, runtimeSocket);
   writeFileSync(path, text);
   const command =
     name === "nginx"
@@ -84,6 +91,7 @@ export function startContestant(name: ContestantName, setup: Setup): Contestant 
   return {
     name,
     process: child,
+    runtimeSocket,
     cpuSeconds: () => sum(cpuSeconds),
     residentBytes: () => sum(residentBytes),
     async [Symbol.asyncDispose]() {
@@ -96,12 +104,16 @@ export function startContestant(name: ContestantName, setup: Setup): Contestant 
   };
 }
 
-function haproxyConfig(setup: Setup): string {
+function haproxyConfig(setup: Setup, runtimeSocket: string): string {
   const address = `127.0.0.1:${setup.serverPort}`;
   const servers = Array.from({ length: setup.servers ?? 1 }, (_, i) => `  server s${i} ${address}`);
+  const extraLines = Array.from(
+    { length: setup.extraServers ?? 1 },
+    (_, i) => `  server s${i} ${address}`,
+  ).join("\n");
   const extra = Array.from(
     { length: setup.extraBackends ?? 0 },
-    (_, i) => `backend extra${i}\n  server s0 ${address}`,
+    (_, i) => `backend extra${i}\n${extraLines}`,
   );
   const bulk =
     setup.bulkServerPort === undefined
@@ -113,6 +125,7 @@ function haproxyConfig(setup: Setup): string {
   return `global
   nbthread ${setup.workers}
   maxconn ${CONNECTIONS_MAX}
+${setup.hasRuntime === true ? `  stats socket ${runtimeSocket} level admin\n  stats timeout 1h` : ""}
 defaults
   mode tcp
   timeout connect 5s

@@ -60,10 +60,13 @@ async function main(): Promise<number> {
   for (const tool of ["wrk", "iperf3", "nginx"]) {
     if (Bun.which(tool) === null) fail(`the benchmarks need ${tool} (Debian package of that name)`);
   }
-  const unknown = positionals.find((name) => !WORKLOADS.some((w) => w.name === name));
+  // A name stands for those that begin with it, too: `control` for `control-show` and the like.
+  const isWanted = (name: string, workload: string): boolean =>
+    workload === name || workload.startsWith(`${name}-`);
+  const unknown = positionals.find((name) => !WORKLOADS.some((w) => isWanted(name, w.name)));
   if (unknown !== undefined) fail(`no workload '${unknown}'\n\n${HELP}`);
   const workloads = WORKLOADS.filter(
-    (w) => positionals.length === 0 || positionals.includes(w.name),
+    (w) => positionals.length === 0 || positionals.some((name) => isWanted(name, w.name)),
   );
   const contestants = chooseContestants(values.only);
   const rounds = Number(values.rounds);

@@ -8,6 +8,7 @@ import { type Contestant, type ContestantName, startContestant } from "./contest
 import type { Context, Effort, Metric, Running, Wanted, Workload } from "./workload.ts";
 import { beside } from "./workloads/beside.ts";
 import { bulk, duplex } from "./workloads/bulk.ts";
+import { controlChanges, controlShow, controlStorm } from "./workloads/control.ts";
 import { idle } from "./workloads/idle.ts";
 import { connections, requests } from "./workloads/requests.ts";
 import { loadBackends, loadServers, start } from "./workloads/start.ts";
@@ -23,6 +24,9 @@ export const WORKLOADS: readonly Workload[] = [
   start,
   loadBackends,
   loadServers,
+  controlShow,
+  controlChanges,
+  controlStorm,
 ];
 
 /** All rounds of one metric of one workload with one number of workers. */
@@ -66,6 +70,7 @@ async function runRounds(plan: RunPlan, workload: Workload, workers: number): Pr
     for (let turn = 0; turn < plan.contestants.length; turn++) {
       const contestant = plan.contestants[(turn + round) % plan.contestants.length];
       if (contestant === undefined) continue;
+      if (workload.contestants?.includes(contestant) === false) continue;
       plan.onStep?.(`${name}, ${workers} workers, round ${round + 1}: ${contestant}`);
       const values = await workload.run(contextOf(contestant, workers, plan.effort));
       for (const [i, result] of results.entries()) {

@@ -56,6 +56,8 @@ export interface Workload {
   /** A sentence for the report. */
   what: string;
   metrics: readonly Metric[];
+  /** Who can run it; all unless said. */
+  contestants?: readonly ContestantName[];
   /** One measurement: the values of `metrics`, in order. */
   run(context: Context): Promise<number[]>;
 }

@@ -23,6 +23,7 @@ describe("benchmarks, tiny", () => {
       expect(results.length).toBe(workload.metrics.length);
       for (const { metric, samples } of results) {
         for (const name of contestants) {
+          if (workload.contestants?.includes(name) === false) continue;
           expect([metric.name, name, Number.isFinite(samples[name]?.[0])]).toEqual([
             metric.name,
             name,
