@@ -1,12 +1,14 @@
 /**
  * Writes what is derived from src/tables/schema.ts: TypeScript offsets and accessors, the C header
- * and docs/tables.md. With `--check` it writes nothing and fails if a file would change.
+ * and docs/tables.md; and the script and style of the statistics page. With `--check` it writes
+ * nothing and fails if a file would change.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 import { ENUMS, LAYOUTS, LINE_WORDS } from "../src/tables/schema.ts";
 import type { Field, Layout } from "../src/tables/schema.ts";
+import { generatePageAssets } from "./page-assets.ts";
 
 const ROOT = join(import.meta.dir, "..");
 
@@ -153,10 +155,10 @@ export function generateAll(): { path: string; content: string }[] {
   return files;
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const check = process.argv.includes("--check");
   let drift = 0;
-  for (const { path, content } of generateAll()) {
+  for (const { path, content } of [...generateAll(), ...(await generatePageAssets())]) {
     const full = join(ROOT, path);
     let old = "";
     try {
@@ -166,7 +168,7 @@ function main(): void {
     }
     if (old === content) continue;
     drift++;
-    if (check) console.error(`${path} is not what scripts/generate makes of the schema`);
+    if (check) console.error(`${path} is not what scripts/generate makes of its sources`);
     else {
       mkdirSync(dirname(full), { recursive: true });
       writeFileSync(full, content);
@@ -175,4 +177,4 @@ function main(): void {
   if (check && drift > 0) process.exit(1);
 }
 
-if (import.meta.main) main();
+if (import.meta.main) await main();

@@ -20,7 +20,7 @@ import { Output } from "./control/process/output.ts";
 import { runStart } from "./control/process/start.ts";
 import { helpText, longVersionText, usageText, versionText } from "./control/process/texts.ts";
 import { observing } from "./control/stats/observers.ts";
-import { observing } from "./control/stats/observers.ts";
+import { statisticsPages } from "./page/start.ts";
 
 const CONDITION_FALSE = 1;
 const CONDITION_BROKEN = 2;
@@ -45,8 +45,8 @@ async function run(argv: readonly string[], output: Output): Promise<number> {
     case "run":
       return runStart(line.options, argv, new URL("./worker.ts", import.meta.url), output, [
         observing,
-        observing,
         runtimeApi,
+        statisticsPages,
       ]);
   }
 }

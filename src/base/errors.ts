@@ -65,6 +65,16 @@ export const ERRORS = {
       "Does the folder of the `stats socket` exist, may this user write there, is the path free " +
       "or a socket, is the address one of this machine and its port free?",
   },
+  SLC_PAGE_SOCKET: {
+    kind: "resource",
+    mayRetry: true,
+    sentence:
+      "Binding [{file}:{line}] for {kind} {name}: cannot bind socket ({reason}) for [{address}]",
+    isHaproxys: true,
+    remedy:
+      "A statistics page listens there: is another process on the address (`ss -ltnp`), is it one " +
+      "of this machine, is the port below 1024 without the right to it?",
+  },
   SLC_DESCRIPTOR_RAISE: {
     kind: "resource",
     mayRetry: false,

@@ -80,6 +80,13 @@ export const DRAWS_MAX = 256;
  */
 export const DESCRIPTORS_RESERVED = 100;
 /**
+ * Visitors of one address of a statistics page at a time: more are turned away. Each takes three
+ * descriptors.
+ * @unit connections
+ * @change maxconn of the section or of the bind line, up to this
+ */
+export const PAGE_CONNECTIONS_MAX = 100;
+/**
  * A limit of descriptors that is as good as none (`fd-hard-limit` of HAProxy).
  * @unit descriptors
  */
@@ -205,6 +212,11 @@ export const API_INPUT_BYTES_MAX = 65_536;
  * @unit UTF-16 units
  */
 export const API_WRITE_LENGTH = 32_768;
+/**
+ * Largest state file that is read: some kilobytes for each of a million servers.
+ * @unit bytes
+ */
+export const STATE_FILE_BYTES_MAX = 4_294_967_296;
 
 /**
  * Events that `show events` can look back on, and that a reader may lag behind.

@@ -18,6 +18,8 @@ import { csvText } from "./words.ts";
 export type StatFilter = {
   /** Number of the proxy. */
   iid: number;
+  /** Numbers of the only proxies; undefined = all. */
+  iids?: ReadonlySet<number>;
   /** STAT_KINDS bits. */
   kinds: number;
   /** Number of the server or listener. */
@@ -55,6 +57,7 @@ export function* statRows(
   const { model } = statistics.parts;
   for (const proxy of [...model.proxies]) {
     if (filter.iid !== -1 && proxy.spec.id !== filter.iid) continue;
+    if (filter.iids !== undefined && !filter.iids.has(proxy.spec.id)) continue;
     yield* proxyRows(statistics, proxy, filter, item);
   }
 }

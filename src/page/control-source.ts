@@ -1,0 +1,201 @@
+/**
+ * The running process as the page shows it: `Statistics` for the rows, the model for sections, the
+ * tables for figures. Main thread.
+ */
+import type { Control } from "../control/control.ts";
+import type { ProxyObject, ServerObject } from "../control/model.ts";
+import { fillBackend, fillServer } from "../control/stats/back-row.ts";
+import { AT, makeStatRow } from "../control/stats/fields.ts";
+import type { StatRow } from "../control/stats/fields.ts";
+import { fillFrontend, fillListener, listenerName } from "../control/stats/front-row.ts";
+import { observersOf } from "../control/stats/observers.ts";
+import { readRate } from "../control/stats/rates.ts";
+import { statisticsOf } from "../control/stats/statistics.ts";
+import { addressText, algorithmName } from "../control/stats/words.ts";
+import {
+  SERVER_FLAG_CHECKED,
+  SERVER_STATE_DOWN,
+  SERVER_STATE_DRAIN,
+  SERVER_STATE_MAINT,
+} from "../tables/generated/enums.ts";
+import { FRONT_COUNT_BYTES_IN, FRONT_COUNT_BYTES_OUT } from "../tables/generated/front-count.ts";
+import {
+  PROCESS_CONN_SECOND,
+  PROCESS_CURRENT,
+  PROCESS_MAXCONN,
+  PROCESS_STOPPING,
+  PROCESS_UNIQUE_COUNTER,
+} from "../tables/generated/process.ts";
+import { SERVER_FLAGS, SERVER_STATE } from "../tables/generated/server.ts";
+import type { CellValue, ProcessFacts, ProxyHead } from "./shared/fields.ts";
+import { ROW_FIELDS } from "./shared/fields.ts";
+import type { PageSource, RowSink } from "./source.ts";
+
+/** Where each field of a page's row is in a row of `show stat`. */
+const PLACES = ROW_FIELDS.map((name) => AT[name]);
+
+/** Events after which the list of sections or servers is another. */
+const LIST_EVENTS = /^(?:server|backend|frontend)-(?:added|removed)$/;
+
+/** What the page shows of a process. */
+export class ControlSource implements PageSource {
+  readonly #control: Control;
+  readonly #row: StatRow = makeStatRow();
+  readonly #values: CellValue[] = PLACES.map(() => null);
+  #version = 1;
+  readonly #leave: () => void;
+
+  constructor(control: Control) {
+    this.#control = control;
+    this.#leave = control.events.listen(({ kind }) => {
+      if (LIST_EVENTS.test(kind)) this.#version++;
+    });
+  }
+
+  /** Listens to the process no more. */
+  close(): void {
+    this.#leave();
+  }
+
+  version(): number {
+    return this.#version;
+  }
+
+  heads(): ProxyHead[] {
+    return this.#control.model.proxies.map(headOf);
+  }
+
+  head(id: number): ProxyHead | undefined {
+    const proxy = this.#control.model.proxyById.get(id);
+    return proxy === undefined ? undefined : headOf(proxy);
+  }
+
+  rows(id: number, from: number, count: number, sink: RowSink): void {
+    const proxy = this.#control.model.proxyById.get(id);
+    if (proxy === undefined) return;
+    const statistics = statisticsOf(this.#control);
+    const row = this.#row;
+    statistics.begin();
+    if (proxy.spec.hasFront) {
+      fillFrontend(statistics, proxy, row);
+      sink("frontend", 0, "FRONTEND", this.#cut(row));
+      for (const listener of from > 0 ? [] : listenersOf(proxy)) {
+        fillListener(statistics, listener, row);
+        sink("listener", listener.spec.id, listenerName(listener), this.#cut(row));
+      }
+    }
+    for (const server of proxy.servers.slice(from, from + count)) {
+      fillServer(statistics, server, row);
+      sink("server", server.spec.id, server.spec.name, this.#cut(row));
+    }
+    if (!proxy.spec.hasBack) return;
+    fillBackend(statistics, proxy, row);
+    sink("backend", 0, "BACKEND", this.#cut(row));
+  }
+
+  match(find: string, show: string): number[] {
+    const found: number[] = [];
+    for (const proxy of this.#control.model.proxies) {
+      const isNamed = find === "" || proxy.spec.name.toLowerCase().includes(find);
+      const fits = (server: ServerObject): boolean =>
+        (isNamed || isNamedLike(server, find)) && this.#isShown(server, show);
+      if (proxy.servers.some(fits)) found.push(proxy.spec.id);
+    }
+    return found;
+  }
+
+  #isShown({ row }: ServerObject, show: string): boolean {
+    const state = this.#control.tables.servers.words[row + SERVER_STATE]!;
+    switch (show) {
+      case "up":
+        return state !== SERVER_STATE_DOWN && state !== SERVER_STATE_MAINT;
+      case "trouble":
+        return (
+          state === SERVER_STATE_DOWN ||
+          state === SERVER_STATE_MAINT ||
+          state === SERVER_STATE_DRAIN
+        );
+      case "no-maint":
+        return state !== SERVER_STATE_MAINT;
+      default:
+        return true;
+    }
+  }
+
+  facts(): ProcessFacts {
+    const { tables, clock, startedAtMs } = this.#control;
+    const { words } = tables.process;
+    const now = clock.nowMs();
+    const rate = readRate(words, PROCESS_CONN_SECOND, now);
+    return {
+      uptimeSeconds: Math.floor((now - startedAtMs) / 1000),
+      connections: words[PROCESS_CURRENT]!,
+      maxconn: words[PROCESS_MAXCONN]!,
+      connectionRate: rate,
+      sessionRate: rate,
+      connectionsTotal: words[PROCESS_UNIQUE_COUNTER]! >>> 0,
+      ...this.#bytes(),
+      idlePercent: observersOf(this.#control).sampler.idlePercent(),
+      stopping: words[PROCESS_STOPPING] === 1,
+      ...this.#servers(),
+    };
+  }
+
+  /** Of all frontends. O(frontends × workers). */
+  #bytes(): { bytesInTotal: number; bytesOutTotal: number } {
+    const { shards } = statisticsOf(this.#control);
+    let bytesInTotal = 0;
+    let bytesOutTotal = 0;
+    for (const proxy of this.#control.model.proxies) {
+      if (!proxy.spec.hasFront) continue;
+      shards.readFrontend(proxy);
+      bytesInTotal += shards.front[FRONT_COUNT_BYTES_IN >> 1]!;
+      bytesOutTotal += shards.front[FRONT_COUNT_BYTES_OUT >> 1]!;
+    }
+    return { bytesInTotal, bytesOutTotal };
+  }
+
+  #servers(): Pick<ProcessFacts, "serversUp" | "serversDown" | "serversOut" | "serversUnchecked"> {
+    const { words } = this.#control.tables.servers;
+    let serversUp = 0;
+    let serversDown = 0;
+    let serversOut = 0;
+    let serversUnchecked = 0;
+    for (const row of this.#control.model.serverByRow.keys()) {
+      const state = words[row + SERVER_STATE]!;
+      if (state === SERVER_STATE_DOWN) serversDown++;
+      else if (state === SERVER_STATE_MAINT || state === SERVER_STATE_DRAIN) serversOut++;
+      else if ((words[row + SERVER_FLAGS]! & SERVER_FLAG_CHECKED) !== 0) serversUp++;
+      else serversUnchecked++;
+    }
+    return { serversUp, serversDown, serversOut, serversUnchecked };
+  }
+
+  #cut(row: StatRow): CellValue[] {
+    for (let at = 0; at < PLACES.length; at++) this.#values[at] = row[PLACES[at]!] ?? null;
+    return this.#values;
+  }
+}
+
+/** They have rows where `option socket-stats` says so, as in `show stat`. */
+function listenersOf({ spec, listeners }: ProxyObject): ProxyObject["listeners"] {
+  return spec.options.socketStats ? listeners : [];
+}
+
+function headOf({ spec, servers }: ProxyObject): ProxyHead {
+  return {
+    id: spec.id,
+    name: spec.name,
+    hasFront: spec.hasFront,
+    hasBack: spec.hasBack,
+    mode: "tcp",
+    algorithm: spec.hasBack ? algorithmName(spec.balance) : "",
+    description: spec.description ?? "",
+    serverCount: servers.length,
+  };
+}
+
+function isNamedLike({ spec }: ServerObject, find: string): boolean {
+  if (spec.name.toLowerCase().includes(find)) return true;
+  return (addressText(spec.address) ?? "").toLowerCase().includes(find);
+}
