@@ -3,11 +3,15 @@
  * two tables is a mistake that a test finds.
  */
 import type { Command } from "../command.ts";
+import { ABSENT_COMMANDS } from "./absent.ts";
 import { COMPLETE_COMMANDS } from "./complete.ts";
 import { CONNECTION_COMMANDS } from "./connection.ts";
 import { GLOBAL_COMMANDS } from "./globals.ts";
 import { INFO_COMMANDS } from "./info.ts";
 import { LIFE_COMMANDS } from "./life.ts";
+import { MACHINE_COMMANDS } from "./machine.ts";
+import { OBSERVE_COMMANDS } from "./observe.ts";
+import { PROCESS_COMMANDS } from "./process.ts";
 import { PROXY_COMMANDS } from "./proxy.ts";
 import { SERVER_COMMANDS } from "./server.ts";
 import { SERVERS_STATE_COMMANDS } from "./servers-state.ts";
@@ -20,11 +24,15 @@ let joined: readonly Command[] | undefined;
 /** Every command, in no particular order. Joined at the first call: tables may refer to it. */
 export function allCommands(): readonly Command[] {
   joined ??= [
+    ...ABSENT_COMMANDS,
     ...COMPLETE_COMMANDS,
     ...CONNECTION_COMMANDS,
     ...GLOBAL_COMMANDS,
     ...INFO_COMMANDS,
     ...LIFE_COMMANDS,
+    ...MACHINE_COMMANDS,
+    ...OBSERVE_COMMANDS,
+    ...PROCESS_COMMANDS,
     ...PROXY_COMMANDS,
     ...SERVER_COMMANDS,
     ...SERVERS_STATE_COMMANDS,

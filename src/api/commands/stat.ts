@@ -5,6 +5,7 @@
 import { Refusal } from "../../base/refusals.ts";
 import { ALL_STATS, dumpStats } from "../../control/stats/dump.ts";
 import type { StatFilter, StatFormat } from "../../control/stats/dump.ts";
+import { observersOf } from "../../control/stats/observers.ts";
 import { makeSchema } from "../../control/stats/schema-json.ts";
 import { statisticsOf } from "../../control/stats/statistics.ts";
 import { output, pieces } from "../command.ts";
@@ -138,6 +139,7 @@ function clearServer(call: Call): Reply {
 }
 
 function cleared({ control }: Call, text: string): Reply {
+  observersOf(control).activity.clear();
   control.events.tell({ kind: "counters-cleared", text });
   return DONE;
 }

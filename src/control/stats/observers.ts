@@ -6,14 +6,21 @@ import type { Control } from "../control.ts";
 import { ErrorRing } from "../error-ring.ts";
 import { EventRing } from "../event-ring.ts";
 import type { OpenService, Service } from "../process/start.ts";
+import { Activity } from "./activity.ts";
 import { Sampler } from "./sampler.ts";
 import { statisticsOf } from "./statistics.ts";
+
+/** `set profiling tasks`: CPU is always measured, `off` only does not show it. */
+export type Profile = { mode: "on" | "auto" | "off"; activity: Activity; sinceMs: number };
 
 /** The observers of one process. */
 export type Observers = {
   readonly sampler: Sampler;
   readonly events: EventRing;
   readonly errors: ErrorRing;
+  readonly activity: Activity;
+  /** CPU of the workers since `set profiling tasks on`. */
+  readonly profile: Profile;
 };
 
 const made = new WeakMap<Control, Observers>();
@@ -27,6 +34,8 @@ export function observersOf(control: Control): Observers {
       sampler: new Sampler(tables, clock.nowMs),
       events: new EventRing(events, clock, tables),
       errors: new ErrorRing(),
+      activity: new Activity(tables),
+      profile: { mode: "auto", activity: new Activity(tables), sinceMs: control.startedAtMs },
     };
     const { errors } = observers;
     hub.onSessionError = (context) => errors.add(context, clock.epochMicros());

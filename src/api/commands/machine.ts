@@ -1,0 +1,162 @@
+/**
+ * The machine and the process as the system sees them: `show dev`, `show libs`, `show fd` (HAProxy
+ * management manual 9.3). Read from /proc: after a chroot without it they say so.
+ */
+import { Refusal } from "../../base/refusals.ts";
+import type { Control } from "../../control/control.ts";
+import {
+  descriptorsOf,
+  listDescriptors,
+  listLibraries,
+  platformFacts,
+  processFacts,
+} from "../../control/process/system-facts.ts";
+import type { Descriptor } from "../../control/process/system-facts.ts";
+import { listStreams } from "../../control/streams.ts";
+import { output, pieces } from "../command.ts";
+import type { Call, Command, Reply } from "../command.ts";
+
+/** The commands. */
+export const MACHINE_COMMANDS: readonly Command[] = [
+  {
+    name: "show dev",
+    usage: "",
+    summary: "show debug info for developers",
+    level: "user",
+    run: showDev,
+  },
+  {
+    name: "show libs",
+    usage: "",
+    summary: "show loaded object files and libraries",
+    level: "operator",
+    run: () => {
+      const libraries = listLibraries();
+      if (libraries === undefined) throw noProc();
+      const lines = libraries.map(
+        ({ from, to, path }) => `${hex(from, 16)}-${hex(to, 16)} (${hex(to - from, 7)}) ${path}\n`,
+      );
+      return output(
+        lines.join(""),
+        libraries.map(({ from, to, path }) => ({ from: hex(from, 16), to: hex(to, 16), path })),
+      );
+    },
+  },
+  {
+    name: "show fd",
+    usage: "[-!plcfbs]* [<fd>]",
+    summary: "dump list of file descriptors in use or a specific one",
+    level: "user",
+    run: showFd,
+  },
+];
+
+const noProc = (): Refusal =>
+  new Refusal("SYSTEM", "The system's /proc cannot be read: the process has left it behind.");
+
+function hex(value: number, width: number): string {
+  return `0x${value.toString(16).padStart(width, "0")}`;
+}
+
+function showDev({ control }: Call): Reply {
+  const platform = platformFacts();
+  const process = processFacts(control);
+  const section = (title: string, facts: Record<string, string | number>): string =>
+    `${title}\n${Object.entries(facts)
+      .map(([name, value]) => `  ${name}: ${value}\n`)
+      .join("")}`;
+  const text = section("Platform info", platform) + section("Process info", process);
+  return output(text, { platform, process });
+}
+
+/** Kinds of descriptors that flags select. */
+const KINDS: Record<string, readonly Descriptor["kind"][]> = {
+  p: ["pipe"],
+  l: ["listener"],
+  c: ["front", "back"],
+  f: ["front"],
+  b: ["back"],
+  s: ["back"],
+};
+const ALL_KINDS: readonly Descriptor["kind"][] = ["pipe", "listener", "front", "back", "other"];
+
+/** What `show fd` is asked for. */
+type Wish = { kinds: Set<Descriptor["kind"]>; fd: number | undefined };
+
+/** @throws Refusal */
+function readWish(args: readonly string[]): Wish {
+  const wish: Wish = { kinds: new Set(ALL_KINDS), fd: undefined };
+  let isChosen = false;
+  for (const word of args) {
+    const number = /^(?:\d*\/)?(\d+)$/.exec(word)?.[1];
+    if (number !== undefined) wish.fd = Number(number);
+    else if (/^[-!plcfbs]+$/.test(word)) {
+      let isInverted = false;
+      for (const letter of word) {
+        if (letter === "-" || letter === "!") isInverted = true;
+        for (const kind of KINDS[letter] ?? []) {
+          if (isInverted) wish.kinds.delete(kind);
+          else {
+            if (!isChosen) wish.kinds.clear();
+            isChosen = true;
+            wish.kinds.add(kind);
+          }
+        }
+      }
+    } else if (!/^\d*\/$/.test(word)) {
+      throw new Refusal("BAD_ARGUMENT", `'${word}' is neither a descriptor nor any of -!plcfbs.`);
+    }
+  }
+  return wish;
+}
+
+function showFd({ control, args }: Call): Reply {
+  const wish = readWish(args);
+  if (wish.fd !== undefined) wish.kinds = new Set(ALL_KINDS);
+  const descriptors = listDescriptors();
+  if (descriptors === undefined) throw noProc();
+  return pieces(fdLines(control, descriptors, wish));
+}
+
+/** Streams say which descriptors are theirs, page by page; what nobody claims comes last. */
+async function* fdLines(
+  control: Control,
+  open: ReadonlyMap<number, string>,
+  wish: Wish,
+): AsyncGenerator<string> {
+  const known = descriptorsOf(control);
+  const show = (fd: number, { kind, owner }: Descriptor): string =>
+    wish.kinds.has(kind) && (wish.fd === undefined || wish.fd === fd)
+      ? `${String(fd).padStart(7)} : type=${kind} owner=${owner} file=${open.get(fd) ?? "?"}\n`
+      : "";
+  const seen = new Set<number>();
+  let text = "";
+  for (const [fd, descriptor] of known) {
+    seen.add(fd);
+    text += show(fd, descriptor);
+  }
+  for await (const page of listStreams(control, {}, false)) {
+    if (page.kind === "silent") {
+      text += `# worker ${page.worker} does not answer: descriptors of its streams have no owner\n`;
+      continue;
+    }
+    for (const { front, back, frontend, backend, server, worker } of page.streams) {
+      for (const [side, kind, owner] of [
+        [front, "front", `fe=${frontend}`],
+        [back, "back", `be=${backend},srv=${server}`],
+      ] as const) {
+        if (side === null || side.fd < 0) continue;
+        seen.add(side.fd);
+        text += show(side.fd, { kind, owner: `${owner},worker=${worker},peer=${side.remote}` });
+      }
+    }
+    yield text;
+    text = "";
+  }
+  for (const [fd, file] of open) {
+    if (seen.has(fd)) continue;
+    const kind = file.startsWith("pipe:") ? "pipe" : "other";
+    text += show(fd, { kind, owner: "process" });
+  }
+  yield text;
+}
