@@ -49,14 +49,46 @@ export const SERVERS_STATE_COMMANDS: readonly Command[] = [
     level: "user",
     run: showBackend,
   },
+  {
+    name: "show defaults",
+    usage: "",
+    summary: "list the defaults sections that new proxies can be made from",
+    level: "user",
+    run: ({ control: { runtime } }) => {
+      const { defaultsNames } = runtime;
+      return output(listOf("# name", defaultsNames), [...defaultsNames]);
+    },
+  },
+  {
+    name: "show default-server",
+    usage: "[<backend>]",
+    summary: "list the default-server lines that new servers can be made from",
+    level: "user",
+    run: showDefaultServers,
+  },
 ];
+
+const listOf = (head: string, names: readonly string[]): string =>
+  [head, ...names].map((name) => `${name}\n`).join("");
+
+/** `backend/name`; a backend's line without a name is `backend/`. @throws Refusal */
+function showDefaultServers(call: Call): Reply {
+  const { model, runtime } = call.control;
+  const [word = ""] = call.args;
+  const backends =
+    word === "" ? model.proxies.filter(({ spec }) => spec.hasBack) : [backendOf(model, word)];
+  const names = backends.flatMap(({ spec }) =>
+    runtime.defaultServers(spec.name).map((name) => `${spec.name}/${name}`),
+  );
+  return output(listOf("# backend/name", names), names);
+}
 
 function showBackend(call: Call): Reply | Promise<Reply> {
   const { model } = call.control;
   const [word = ""] = call.args;
   if (word !== "") return explain(call, backendOf(model, word));
   const names = model.proxies.filter(({ spec }) => spec.hasBack).map(({ spec }) => spec.name);
-  return output(`# name\n${names.map((name) => `${name}\n`).join("")}`, names);
+  return output(listOf("# name", names), names);
 }
 
 /** @throws Refusal when the backend named is none */
