@@ -39,8 +39,9 @@ type OpenPayload = { commands: RawCommand[]; pattern: string; lines: string[]; b
 /** The input of one connection. */
 export class LineReader {
   #bytes: Buffer = NOTHING;
-  /** Everything before is read. */
+  /** Everything before is read, everything from `#end` on is room. */
   #at = 0;
+  #end = 0;
   /** Everything before holds no end of the line that begins at `#at`. */
   #searched = 0;
   #payload: OpenPayload | undefined;
@@ -48,15 +49,28 @@ export class LineReader {
 
   /** Bytes that came and are not read yet. */
   get pendingBytes(): number {
-    return this.#bytes.length - this.#at;
+    return this.#end - this.#at;
   }
 
-  /** Adds what came. The bytes are kept, not copied, when nothing waits. */
+  /** Adds what came. Kept, not copied, when nothing waits; else room grows with what waits. */
   push(bytes: Buffer): void {
-    const rest = this.#bytes.subarray(this.#at);
-    this.#bytes = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);
+    const pending = this.pendingBytes;
     this.#searched -= this.#at;
+    if (pending === 0) {
+      this.#bytes = bytes;
+    } else if (this.#end + bytes.length <= this.#bytes.length) {
+      this.#searched += this.#at;
+      bytes.copy(this.#bytes, this.#end);
+      this.#end += bytes.length;
+      return;
+    } else {
+      const grown = Buffer.allocUnsafe(2 * (pending + bytes.length));
+      this.#bytes.copy(grown, 0, this.#at, this.#end);
+      bytes.copy(grown, pending);
+      this.#bytes = grown;
+    }
     this.#at = 0;
+    this.#end = pending + bytes.length;
   }
 
   /** The next line with its payload, as far as it is there. */
@@ -64,11 +78,10 @@ export class LineReader {
     for (;;) {
       if (this.#broken !== undefined) return { kind: "broken", sentence: this.#broken };
       const isInPayload = this.#payload !== undefined;
-      const end = isInPayload ? this.#bytes.indexOf(NEWLINE, this.#searched) : this.#findEnd();
-      this.#checkLength(end < 0 ? this.#bytes.length : end);
+      const end = isInPayload ? this.#findNewline() : this.#findEnd();
+      this.#checkLength(end < 0 ? this.#end : end);
       if (this.#broken !== undefined) continue;
       if (end < 0) {
-        if (isInPayload) this.#searched = this.#bytes.length;
         return { kind: "starved", isInPayload };
       }
       const text = this.#take(end);
@@ -81,14 +94,22 @@ export class LineReader {
   #findEnd(): number {
     const bytes = this.#bytes;
     let at = this.#searched;
-    for (; at < bytes.length; at++) {
+    for (; at < this.#end; at++) {
       if (bytes[at] === NEWLINE) return at;
       if (bytes[at] !== BACKSLASH) continue;
       // A backslash at the end of what is there is looked at again with what follows it.
-      if (at + 1 >= bytes.length) break;
+      if (at + 1 >= this.#end) break;
       at++;
     }
-    this.#searched = Math.min(at, bytes.length);
+    this.#searched = Math.min(at, this.#end);
+    return -1;
+  }
+
+  /** Index of the newline that ends the line of a payload, or -1. */
+  #findNewline(): number {
+    const found = this.#bytes.indexOf(NEWLINE, this.#searched);
+    if (found >= 0 && found < this.#end) return found;
+    this.#searched = this.#end;
     return -1;
   }
 
@@ -104,7 +125,7 @@ export class LineReader {
       this.#broken = `The payload is too big. A payload holds at most ${API_PAYLOAD_BYTES_MAX} bytes.`;
     }
     this.#bytes = NOTHING;
-    this.#at = this.#searched = 0;
+    this.#at = this.#searched = this.#end = 0;
     this.#payload = undefined;
   }
 

@@ -10,7 +10,7 @@
 import type { Clock, Ticker } from "../base/clock.ts";
 import { API_INPUT_BYTES_MAX } from "../base/limits.ts";
 import type { Control } from "../control/control.ts";
-import { failed, runCommand, RunningCall } from "./call.ts";
+import { failed, RunningCall } from "./call.ts";
 import type { Outcome } from "./call.ts";
 import type { Asker, EndsAt, Reply } from "./command.ts";
 import { jsonAnswer, jsonHead, jsonPiece, jsonTail } from "./json-answer.ts";
@@ -25,6 +25,8 @@ export type SessionHost = {
   clock: Clock;
   startTimer(delayMs: number, run: () => void): Ticker;
   onNextTurn(run: () => void): void;
+  /** Runs a command: `runCommand`. */
+  run(call: RunningCall, raw: RawCommand): Outcome | Promise<Outcome>;
   /** The connection is over; called once. */
   ended(session: Session): void;
 };
@@ -164,7 +166,7 @@ export class Session {
         this.#isLeft(endsAt, isLast),
       );
       this.#call = call;
-      let running = runCommand(call, raw);
+      let running = this.#host.run(call, raw);
       if (running instanceof Promise) {
         // What was said before goes out while the command takes its time.
         await this.#outbox.flush();

@@ -9,6 +9,7 @@ import type { Native } from "../conduit/native.ts";
 import type { Control } from "../control/control.ts";
 import type { OpenService, Service } from "../control/process/start.ts";
 import type { StatsSocketSpec } from "../tables/spec.ts";
+import { runCommand } from "./call.ts";
 import type { Asker } from "./command.ts";
 import { apiFacts } from "./facts.ts";
 import { openSocket } from "./listen.ts";
@@ -153,6 +154,7 @@ export class Api {
       clock: systemClock,
       startTimer,
       onNextTurn,
+      run: runCommand,
       ended: (over) => {
         this.#sessions.delete(over);
         door.count--;
