@@ -48,7 +48,7 @@ export type Change = {
   isLong?: boolean;
   /** Makes it. @throws Refusal when the world has moved meanwhile; then nothing has changed */
   apply(): ChangeResult | Promise<ChangeResult>;
-  /** Takes it back, for a transaction that fails later; undefined = it cannot fail those after it. */
+  /** Takes it back when a later change of its transaction fails; undefined = it stays made. */
   undo?(): void | Promise<void>;
 };
 

@@ -303,3 +303,56 @@ describe("on-error", () => {
     });
   }
 });
+
+describe("changes at run time", () => {
+  test("a server that comes is checked at once; suspended, not before it is resumed", () => {
+    const lab = new Lab();
+    lab.checker.add(server("a"), false);
+    lab.checker.add(server("b"), true);
+    lab.run(500);
+    expect(lab.probes).toEqual(["a@0"]);
+    lab.checker.resume("b");
+    lab.checker.resume("b");
+    lab.run(501);
+    expect(lab.probes).toEqual(["a@0", "b@500"]);
+  });
+
+  test("a result of a check that was suspended does not count", () => {
+    const lab = new Lab();
+    lab.checker.add(server("a"), false);
+    lab.run(0);
+    lab.checker.suspend("a");
+    expect(lab.cancelled).toBe(1);
+    lab.answer("a", REFUSED);
+    lab.run(60_000);
+    expect(lab.events).toEqual([]);
+    expect(lab.probes).toHaveLength(1);
+  });
+
+  test("another address: what was counted stays, the next check is soon", () => {
+    const lab = new Lab();
+    lab.checker.add(server("a"), false);
+    lab.run(0);
+    lab.answer("a", PASSED);
+    lab.checker.replace({ ...server("a"), target: server("z").target });
+    lab.checker.replace(server("unknown"));
+    lab.run(200);
+    expect(lab.probes).toEqual(["a@0", "z@200"]);
+    expect(lab.checker.healthOf("a")).toBe(4);
+    lab.answer("z", REFUSED);
+    expect(lab.events.at(-1)).toMatchObject({ key: "a", isUp: true, health: 3 });
+  });
+
+  test("a counter that an operator has set is where checks go on", () => {
+    const lab = new Lab();
+    lab.checker.add(server("a"), false);
+    lab.run(0);
+    lab.checker.setHealth("a", 0);
+    lab.run(200);
+    lab.answer("a", PASSED);
+    expect(lab.events.at(-1)).toMatchObject({ isUp: false, health: 1 });
+    lab.run(400);
+    lab.answer("a", PASSED);
+    expect(lab.events.at(-1)).toMatchObject({ isUp: true, hasChanged: true, health: 4 });
+  });
+});

@@ -1,0 +1,167 @@
+/**
+ * Control of a configuration without workers, sockets or a clock: commands run against it as a
+ * session runs them. Grace periods end when `settle` is called.
+ */
+import { runCommand, RunningCall } from "../../src/api/call.ts";
+import type { Outcome } from "../../src/api/call.ts";
+import { splitLine } from "../../src/api/lines.ts";
+import { Lb } from "../../src/balance/lb.ts";
+import { buildPlan, makeWorkshop } from "../../src/control/build.ts";
+import { Checker } from "../../src/control/checks/checker.ts";
+import type { CheckedServer } from "../../src/control/checks/checker.ts";
+import { probeTargetOf } from "../../src/control/checks/probe.ts";
+import type { ProbeTarget } from "../../src/control/checks/probe.ts";
+import type { Control } from "../../src/control/control.ts";
+import type { Notice } from "../../src/control/logs/sentences.ts";
+import { makeControl } from "../../src/control/make-control.ts";
+import type { ControlParts } from "../../src/control/make-control.ts";
+import type { ProxyObject, ServerObject } from "../../src/control/model.ts";
+import { MutationLog } from "../../src/control/mutation-log.ts";
+import { makeKeeper } from "../../src/control/server-state.ts";
+import { PROCESS_MAXCONN } from "../../src/tables/generated/process.ts";
+import { SERVER_STRIDE } from "../../src/tables/generated/server.ts";
+import type { Mutation, ShutdownSelector } from "../../src/tables/mutations.ts";
+import { reserveTables, Tables } from "../../src/tables/tables.ts";
+import { loadText, planOf } from "../unit/config/load-text.ts";
+import { adminAsker } from "./rig-control.ts";
+
+/** Connections that the process was started for. */
+export const LAB_MAXCONN = 500;
+
+/** A control and all that it tells. */
+export type ControlLab = {
+  control: Control;
+  /** `level text` of what was logged. */
+  told: string[];
+  /** Streams that were to be ended: `server 64 down`. */
+  shut: string[];
+  /** Mutations since the last look. */
+  mutations: Mutation[];
+  /** Where checks went. */
+  probes: ProbeTarget[];
+  /** Runs one command line; several commands and payloads behind `<<` as they are. */
+  run(line: string, payload?: string): Promise<Outcome>;
+  /** Its code and text. */
+  ask(line: string, payload?: string): Promise<string>;
+  server(path: string): ServerObject;
+  /** Everything that a command might change, for comparing. */
+  snapshot(): unknown;
+  /** Ends grace periods. */
+  settle(): void;
+};
+
+/** Builds a configuration in memory. @param options sockets: calls on listening descriptors */
+export async function makeControlLab(text: string): Promise<ControlLab> {
+  const loaded = await loadText(text);
+  const plan = planOf(loaded);
+  const sizes = { proxies: 32, listeners: 32, servers: 64, queueEntries: 16, arenaWords: 65_536 };
+  const tables = new Tables(reserveTables({ workers: 1, ...sizes }));
+  tables.process.words[PROCESS_MAXCONN] = LAB_MAXCONN;
+  const told: string[] = [];
+  const shut: string[] = [];
+  const mutations: Mutation[] = [];
+  const log = new MutationLog(
+    tables,
+    (records) => void mutations.push(...records.map(({ mutation }) => mutation)),
+    (run) => run(),
+  );
+  const shop = makeWorkshop(plan, tables, new Lb(tables, 0, () => 0), log, null, 1);
+  buildPlan(shop);
+  log.flush();
+  const pool = {
+    onLost: () => undefined,
+    shutdown: (selector: ShutdownSelector, cause: string) => {
+      shut.push(`${selector.kind} ${cause}`);
+      return Promise.resolve(0);
+    },
+    serving: () => [],
+  };
+  const keeper = makeKeeper({
+    tables,
+    model: shop.model,
+    lb: shop.lb,
+    pool,
+    tell: (_proxy: ProxyObject, { level, text: said }: Notice) =>
+      void told.push(`${level} ${said}`),
+    nowMs: () => 0,
+  });
+  const probes: ProbeTarget[] = [];
+  const checks = makeChecks(shop.model.serverByRow.values(), probes);
+  keeper.checks = checks;
+  const control = makeControl({
+    serving: { shop, pool, pump: { onRing: null, drain: () => 0 } },
+    keeper,
+    checks,
+    runtime: loaded.runtime,
+    hub: {},
+    startupLines: [],
+    describeErrno: (errno: number) => `errno ${errno}`,
+    say: () => undefined,
+  } as unknown as ControlParts);
+  const run = async (line: string, payload?: string): Promise<Outcome> => {
+    const raw = { ...splitLine(line).commands[0]!, ...(payload === undefined ? {} : { payload }) };
+    return await runCommand(new RunningCall(control, adminAsker(), raw), raw);
+  };
+  return {
+    control,
+    told,
+    shut,
+    mutations,
+    probes,
+    run,
+    ask: async (line, payload) => {
+      const { code, reply } = await run(line, payload);
+      const said = reply.kind === "pieces" ? "" : reply.text;
+      return code === "OK" ? said : `${code}: ${said}`;
+    },
+    server: (path) => {
+      const [backend = "", name = ""] = path.split("/");
+      return shop.model.backends.get(backend)!.serversByName.get(name)!;
+    },
+    snapshot: () => snapshotOf(control),
+    settle: () => control.grace.check(),
+  };
+}
+
+/** Checks whose probes never answer. */
+function makeChecks(servers: Iterable<ServerObject>, probes: ProbeTarget[]): Checker<ServerObject> {
+  const checks = new Checker<ServerObject>({
+    nowMs: () => 0,
+    startTimer: (_delayMs, _run) => ({ stop: () => undefined }),
+    random32: () => 0,
+    startProbe: (target) => {
+      probes.push(target);
+      return { cancel: () => undefined };
+    },
+    spreadPercent: 0,
+    maxSpreadMs: 0,
+    isWanted: () => true,
+    tell: () => undefined,
+  });
+  const checked: CheckedServer<ServerObject>[] = [];
+  for (const server of servers) {
+    const { spec, backend } = server;
+    const target = probeTargetOf(spec);
+    if (!spec.check.enabled || target === undefined) continue;
+    checked.push({ key: server, spec, timeouts: backend.spec.timeouts, target });
+  }
+  checks.addAll(checked);
+  return checks;
+}
+
+function snapshotOf({ model, tables, environment }: Control): unknown {
+  return {
+    process: [...tables.process.words],
+    proxies: [...tables.proxies.words],
+    servers: [...tables.servers.words.subarray(0, SERVER_STRIDE * 64)],
+    listeners: [...tables.listeners.words],
+    environment: [...environment],
+    objects: model.proxies.map((proxy) => ({
+      spec: structuredClone(proxy.spec),
+      version: proxy.version,
+      names: [...proxy.serversByName.keys()],
+      servers: proxy.servers.map(({ spec, version }) => ({ spec: structuredClone(spec), version })),
+      listeners: proxy.listeners.map(({ spec, version }) => ({ text: spec.text, version })),
+    })),
+  };
+}

@@ -1,0 +1,209 @@
+/** Transactions: all or nothing; dry runs; changes at a version that the caller knows. */
+import { describe, expect, test } from "bun:test";
+
+import { applyAll } from "../../../src/api/transaction.ts";
+import type { Prepared } from "../../../src/api/transaction.ts";
+import { Refusal } from "../../../src/base/refusals.ts";
+import { makeControlLab } from "../../support/control-lab.ts";
+import type { ControlLab } from "../../support/control-lab.ts";
+import { CHANGES_CONFIG } from "./changes-config.ts";
+
+const makeLab = (): Promise<ControlLab> => makeControlLab(CHANGES_CONFIG);
+
+async function resultOf(lab: ControlLab, line: string, payload?: string): Promise<unknown> {
+  const { reply } = await lab.run(line, payload);
+  return reply.kind === "pieces" ? undefined : reply.data;
+}
+
+describe("transaction", () => {
+  test("makes all changes, in order, and tells the versions", async () => {
+    const lab = await makeLab();
+    const lines = [
+      "# a new server instead of s5",
+      "add server b/new 127.0.0.1:19999 weight 3",
+      "",
+      "set weight b/new 200%; enable server b/new",
+      "set server b/s5 name old",
+      "disable server b/old",
+      "set maxconn frontend f 7",
+    ];
+    const { code, reply } = await lab.run("transaction", lines.join("\n"));
+    expect(code).toBe("OK");
+    expect(reply).toMatchObject({ text: "6 changes made." });
+    expect(await lab.ask("get weight b/new")).toBe("6 (initial 3)");
+    expect(reply.kind === "message" && reply.data).toMatchObject({
+      versions: { b: 1, "b/new": lab.server("b/new").version, "frontend:f": 2 },
+    });
+  });
+
+  test("makes none when one is refused, and says which", async () => {
+    const lab = await makeLab();
+    const before = lab.snapshot();
+    const cases: readonly (readonly [string, string])[] = [
+      [
+        "disable server b/none",
+        "NO_SERVER: Line 2, 'disable server b/none': No such server. Nothing has changed.",
+      ],
+      [
+        "show env",
+        "BAD_ARGUMENT: Line 2, 'show env': 'show env' is no command that changes objects. Nothing has changed.",
+      ],
+      [
+        "nonsense",
+        "UNKNOWN_COMMAND: Line 2, 'nonsense': Unknown command: 'nonsense', but maybe one of the following ones is a better match: Nothing has changed.",
+      ],
+      [
+        "enable server b/s1 'x",
+        "BAD_ARGUMENT: Line 2, 'enable server b/s1 x': Unterminated quote. Nothing has changed.",
+      ],
+      [
+        "set server b/s1 name x",
+        "WRONG_STATE: Line 2, 'set server b/s1 name x': Server must be in maintenance mode to be renamed (set server <b>/<s> state maint). Nothing has changed.",
+      ],
+      [
+        "del server b/s5 after-drain 1s",
+        "BAD_ARGUMENT: Line 2, 'del server b/s5 after-drain 1s': it takes its time, and cannot be part of a transaction. Nothing has changed.",
+      ],
+      [
+        "transaction",
+        "BAD_ARGUMENT: Line 2, 'transaction': 'transaction' is no command that changes objects. Nothing has changed.",
+      ],
+    ];
+    for (const [line, answer] of cases) {
+      expect(await lab.ask("transaction", `set weight b/s2 1\n${line}\nset weight b/s2 2`)).toBe(
+        answer,
+      );
+    }
+    expect(lab.snapshot()).toEqual(before);
+    expect(lab.told).toEqual([]);
+  });
+
+  test("checks each change against those before it", async () => {
+    const lab = await makeLab();
+    const lines = [
+      "disable frontend f",
+      "enable frontend f",
+      "disable server b/s3",
+      "set server b/s3 name backup",
+      "del server b/backup",
+      "add server b/s3 127.0.0.1:19999",
+    ];
+    expect(await lab.ask("transaction", lines.join("\n"))).toBe("6 changes made.");
+    expect(lab.server("b/s3").isDynamic).toBe(true);
+    expect(await lab.ask("transaction", "disable frontend f\ndisable frontend f")).toBe(
+      "WRONG_STATE: Line 2, 'disable frontend f': All sockets are already disabled. Nothing has changed.",
+    );
+  });
+
+  test("takes back what was made, the last change first, when one fails after all", async () => {
+    const lab = await makeLab();
+    const payload = [
+      "set weight b/s2 1",
+      "disable server b/s2",
+      "set server b/s1 addr ::1",
+      "set server b/s8 fqdn nobody.invalid",
+      "disable server b/s3",
+    ].join("\n");
+    expect(await lab.ask("transaction", payload)).toBe(
+      "SYSTEM: 'set server b/s8 fqdn nobody.invalid': could not resolve 'nobody.invalid'. " +
+        "3 changes before it taken back.",
+    );
+    expect(await lab.ask("get weight b/s2")).toBe("10 (initial 10)");
+    expect(lab.server("b/s1").spec.address).toMatchObject({ host: "127.0.0.1", port: 19_901 });
+    expect(lab.told.filter((text) => text.includes("b/s3"))).toEqual([]);
+    expect(lab.told.at(-1)).toContain("Server b/s2 is UP/READY");
+  });
+
+  test("says what could not be taken back", async () => {
+    const order: string[] = [];
+    const change = (name: string, rest: Partial<Prepared["change"]> = {}): Prepared => ({
+      text: name,
+      touched: [],
+      change: {
+        effect: name,
+        apply: () => {
+          order.push(name);
+          return { text: "" };
+        },
+        undo: () => void order.push(`-${name}`),
+        ...rest,
+      },
+    });
+    const fail = (): never => {
+      throw new Refusal("SYSTEM", "it fails.");
+    };
+    const { undo: _undo, ...noUndo } = change("b").change;
+    const all = [
+      change("a"),
+      { text: "b", touched: [], change: noUndo },
+      change("c", { undo: fail }),
+      change("d"),
+      change("e", { apply: fail }),
+      change("f"),
+    ];
+    await expect(applyAll(all)).rejects.toThrow(
+      "'e': it fails. 2 changes before it taken back. These stay made: 'c' (it fails.), " +
+        "'b' (it cannot be taken back).",
+    );
+    expect(order).toEqual(["a", "b", "c", "d", "-d", "-a"]);
+  });
+});
+
+describe("dry-run", () => {
+  test("says what would happen, and changes nothing", async () => {
+    const lab = await makeLab();
+    const before = lab.snapshot();
+    expect(await lab.ask("dry-run set weight b/s2 50%")).toBe("would do: gives b/s2 the weight 5");
+    const lines = "disable server b/s1\nset server b/s5 name x\nset maxconn global 9";
+    expect(await lab.ask("dry-run transaction", lines)).toBe(
+      "would do: puts b/s1 in maintenance\n" +
+        "would do: calls b/s5 x from now on\n" +
+        "would do: limits the process to 9 connections",
+    );
+    expect(await resultOf(lab, "dry-run shutdown frontend f")).toEqual({
+      commands: [
+        { command: "shutdown frontend f", effect: "closes all addresses of frontend f for good" },
+      ],
+    });
+    expect(lab.snapshot()).toEqual(before);
+  });
+
+  test("takes no payload beside a transaction", async () => {
+    const lab = await makeLab();
+    expect(await lab.ask("dry-run enable server b/s1", "x")).toBe(
+      "BAD_ARGUMENT: 'enable server b/s1' takes no payload.",
+    );
+  });
+});
+
+describe("if-version", () => {
+  test("makes a change only at the versions that were named", async () => {
+    const lab = await makeLab();
+    expect(await resultOf(lab, "if-version b/s2=1,b=1,frontend:f=1 set weight b/s2 5")).toEqual({
+      version: 2,
+      versions: { "b/s2": 2 },
+      result: { version: 2 },
+    });
+    expect(await lab.ask("if-version b/s2=1 set weight b/s2 6")).toBe(
+      "VERSION: b/s2 is at version 2, not at 1.",
+    );
+    expect(await lab.ask("get weight b/s2")).toBe("5 (initial 10)");
+    expect(await lab.ask("if-version @guid:srv:1=1 disable server b/s1")).toBe("");
+  });
+
+  test("0 stands for what is not there", async () => {
+    const lab = await makeLab();
+    const add = "add server b/new 127.0.0.1:1";
+    expect(await lab.ask(`if-version b/new=0 ${add}`)).toBe("New server registered.");
+    expect(await lab.ask(`if-version b/new=0 ${add}`)).toContain("VERSION: b/new is at version");
+  });
+
+  test("stands before a transaction too", async () => {
+    const lab = await makeLab();
+    const payload = "disable server b/s2\nset weight b/s2 1";
+    expect(await lab.ask("if-version b/s2=1 transaction", payload)).toBe("2 changes made.");
+    expect(await lab.ask("if-version b/s2=1 transaction", payload)).toBe(
+      "VERSION: b/s2 is at version 3, not at 1.",
+    );
+  });
+});
