@@ -74,11 +74,18 @@ export class RunningCall implements Call {
   }
 }
 
-/** Runs a command. Never throws. Synchronous where the command is. */
-export function runCommand(call: RunningCall, raw: RawCommand): Outcome | Promise<Outcome> {
+/**
+ * Runs a command. Never throws. Synchronous where the command is.
+ * @param work what is run: the command that the words name
+ */
+export function runCommand(
+  call: RunningCall,
+  raw: RawCommand,
+  work: () => Reply | Promise<Reply> = () => findAndRun(call),
+): Outcome | Promise<Outcome> {
   try {
     if (raw.problem !== undefined) throw new Refusal("BAD_ARGUMENT", raw.problem);
-    const reply = findAndRun(call);
+    const reply = work();
     return reply instanceof Promise
       ? reply.then(succeeded, (error: unknown) => failed(call, error))
       : succeeded(reply);

@@ -52,6 +52,8 @@ export class Session {
   #hasInputEnded = false;
   #isOver = false;
   #isPaused = false;
+  /** Bytes came that the reader has not been asked about. */
+  #hasNews = false;
   #moreInput: (() => void) | undefined;
   #turnEndMs = 0;
   /** When the client last did something, or we last worked for it. */
@@ -76,6 +78,7 @@ export class Session {
     if (this.#isOver) return;
     this.#activeMs = this.#host.clock.nowMs();
     this.#reader.push(bytes);
+    this.#hasNews = true;
     this.#call?.abortIfLeft();
     const isAhead = this.#moreInput === undefined;
     this.#wake();
@@ -127,6 +130,7 @@ export class Session {
   async #serveLines(): Promise<void> {
     let hasAnswered = false;
     while (!this.#outbox.isBroken) {
+      this.#hasNews = false;
       const read = this.#reader.next();
       if (read.kind === "line") {
         for (const [index, raw] of read.commands.entries()) {
@@ -144,6 +148,8 @@ export class Session {
       if (isOneShot && hasAnswered && this.#reader.pendingBytes === 0 && !read.isInPayload) return;
       if (read.isInPayload && hasPrompt(this.asker)) this.#outbox.put("+ ");
       await this.#outbox.flush();
+      // Something may have come while the answer went out.
+      if (this.#hasNews) continue;
       if (this.#hasInputEnded) return;
       await this.#waitForInput();
     }
