@@ -175,7 +175,7 @@ export const ASK_STREAMS_MAX = 128;
  * Streams that a worker shuts down on request before it looks at its sockets again.
  * @unit streams
  */
-export const SHUTDOWN_STREAMS_PER_TURN = 256;
+export const SHUTDOWN_STREAMS_PER_TURN = 64;
 /**
  * Entries of the GUID index, of which five in eight may be taken: every proxy, listener and server.
  * @unit entries
