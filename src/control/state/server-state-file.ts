@@ -56,7 +56,10 @@ function restoreRow(words: Int32Array, { row }: ServerObject, saved: SavedServer
 }
 
 /** Goes on counting where the old process was. After the checks have started. */
-export function restoreChecks(keeper: StateKeeper, checks: Checker<ServerObject>): void {
+export function restoreChecks(
+  keeper: Pick<StateKeeper, "tables" | "model" | "nowMs" | "records" | "startedAtMs">,
+  checks: Pick<Checker<ServerObject>, "healthOf" | "setHealth" | "suspend">,
+): void {
   for (const { server, saved } of savedServers(keeper.model)) {
     stateRecord(keeper, server).changedAtMs = keeper.nowMs() - saved.sinceChangeSeconds * 1000;
     if (checks.healthOf(server) === undefined) continue;
