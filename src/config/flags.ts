@@ -35,6 +35,8 @@ export type SluiceFlags = {
   acceptProxy?: boolean;
   pidfile?: string;
   stateFile?: string;
+  /** ms */
+  stateInterval?: number;
   skipComing?: boolean;
   loop?: "native" | "bun";
   native?: "on" | "off";
@@ -251,8 +253,19 @@ export const FLAGS: readonly Flag[] = [
     name: "SLUICE_STATE_FILE",
     type: "file",
     default: "none",
-    doc: "File that keeps the state of the process across restarts.",
+    doc:
+      "File that keeps what was changed at run time across restarts: read at the start, written " +
+      "while the process runs and at its end. See `state.md`.",
     read: (text, flags) => take(notEmpty(text), (value) => (flags.stateFile = value)),
+  },
+  {
+    name: "SLUICE_STATE_INTERVAL",
+    type: "time (`5s`, `500ms`)",
+    default: "`5s`",
+    doc:
+      "Shortest time between two writes of the state file while things change; 0 writes it only " +
+      "at the end of the process, and when `save state` asks for it.",
+    read: (text, flags) => take(parseTime(text), (value) => (flags.stateInterval = value)),
   },
   {
     name: "SLUICE_SKIP_COMING",

@@ -138,5 +138,6 @@ export function sluiceSpec(flags: SluiceFlags): SluiceSpec {
     logLevel: flags.logLevel ?? "info",
     logFormat: flags.logFormat ?? "json",
     ...(flags.stateFile === undefined ? {} : { stateFile: flags.stateFile }),
+    ...(flags.stateInterval === undefined ? {} : { stateIntervalMs: flags.stateInterval }),
   };
 }

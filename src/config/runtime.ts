@@ -51,6 +51,11 @@ export type RuntimeConfig = {
    * Whether the backend exists is not looked at.
    */
   makeFrontend(name: string, defaults: string, words: readonly string[]): Made<ProxySpec>;
+  /**
+   * A backend or frontend that a process before this one has made: what `add …` would make of the
+   * defaults section; of none, where that is gone.
+   */
+  remakeProxy(section: "backend" | "frontend", name: string, defaults: string): Made<ProxySpec>;
   /** `add bind FRONTEND ADDRESS …`: one spec an address; ids 0 = not said. Names are refused. */
   makeBinds(frontend: string, words: readonly string[]): Made<BindSpec[]>;
   /** `show default-server`: names that `from` takes in a backend; "" = the unnamed one. */
@@ -153,6 +158,19 @@ class LoadedRuntime implements RuntimeConfig {
     return made.ok ? { ...made, spec: made.spec.proxy } : made;
   }
 
+  remakeProxy(section: "backend" | "frontend", name: string, defaults: string): Made<ProxySpec> {
+    const isThere = this.#defaults.some((candidate) => candidate.name === defaults);
+    if (isThere && section === "backend") return this.makeBackend(name, defaults, ["mode", "tcp"]);
+    if (isThere) return this.makeFrontend(name, defaults, ["mode", "tcp"]);
+    const wrongName = wrongProxyName(name);
+    if (wrongName !== undefined) return refusal(`${wrongName} in '${section}' name '${name}'.`);
+    const { context } = this.#line(section, []);
+    const draft = newProxyDraft(section, name, ORIGIN, newProxySettings());
+    const spec = this.#assembler(context).proxy(draft, 0, this.#globalLogs);
+    if (section === "backend") this.#backends.set(name, draft.settings);
+    return finish(context, spec);
+  }
+
   #makeProxy(
     section: "backend" | "frontend",
     name: string,
@@ -178,7 +196,8 @@ class LoadedRuntime implements RuntimeConfig {
       const what = `'${coming.name}' of defaults section '${defaults}' (${place})`;
       return refusal(`${what} is not built yet.`);
     }
-    const proxy = this.#assembler(line.context).proxy(draft, 0, this.#globalLogs);
+    const made = this.#assembler(line.context).proxy(draft, 0, this.#globalLogs);
+    const proxy = { ...made, madeFrom: defaults };
     return finish(line.context, { proxy, settings: draft.settings });
   }
 

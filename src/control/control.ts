@@ -16,6 +16,7 @@ import type { LogPump } from "./log-pump.ts";
 import type { LogHub } from "./logs/hub.ts";
 import type { Model, ServerObject } from "./model.ts";
 import type { StateKeeper } from "./server-state.ts";
+import type { StateSaver } from "./state/saver.ts";
 import type { WorkerPool } from "./workers.ts";
 
 export type Control = {
@@ -39,6 +40,8 @@ export type Control = {
   readonly runtime: RuntimeConfig;
   /** `set env` and `show env`; the process's environment as the configuration left it. */
   readonly environment: Map<string, string>;
+  /** Writes the state file; null = there is none. */
+  readonly saver: StateSaver | null;
   /** Lines that the start printed (`show startup-logs`). */
   readonly startupLines: readonly string[];
   readonly startedAtMs: number;

@@ -13,6 +13,7 @@ import type { ServerObject } from "./model.ts";
 import type { Serving } from "./serve.ts";
 import { enterServer } from "./server-state.ts";
 import type { StateKeeper } from "./server-state.ts";
+import { restoreChecks } from "./state/server-state-file.ts";
 
 /** What the process around it provides. */
 export type ControlParts = {
@@ -21,13 +22,15 @@ export type ControlParts = {
   keeper: StateKeeper;
   checks: Checker<ServerObject>;
   runtime: RuntimeConfig;
+  saver: Control["saver"];
   startupLines: readonly string[];
+  describeErrno: Control["describeErrno"];
   say: Control["say"];
 };
 
 /** Makes the control object; once a process. */
 export function makeControl(parts: ControlParts): Control {
-  const { serving, hub, keeper, checks, runtime, startupLines, say } = parts;
+  const { serving, hub, keeper, checks, runtime, startupLines } = parts;
   const { shop, pool, pump } = serving;
   const { tables, model } = shop;
   const { plan } = model;
@@ -38,6 +41,7 @@ export function makeControl(parts: ControlParts): Control {
     grace.check();
     events.tell({ kind: "idle" });
   };
+  restoreChecks(keeper, checks);
   followServers(keeper, checks, events);
   pool.onLost = () => {
     grace.check();
@@ -59,11 +63,13 @@ export function makeControl(parts: ControlParts): Control {
     events,
     runtime,
     environment: new Map(Object.entries(plan.global.environment)),
+    saver: parts.saver,
     startupLines,
     startedAtMs: systemClock.nowMs(),
     startedEpochMs: systemClock.epochMicros() / 1000,
     maxconnHard: tables.process.words[PROCESS_MAXCONN]!,
-    say,
+    describeErrno: parts.describeErrno,
+    say: parts.say,
   };
 }
 

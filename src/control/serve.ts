@@ -41,6 +41,8 @@ export type ServeHooks = {
   /** Connections of the process, already resolved. */
   maxconn: number;
   notice(severity: "notice" | "warning" | "alert", text: string): void;
+  /** Objects are made, no worker has been started: what the process begins with besides. */
+  beforeWorkers?(shop: Workshop): void;
   /** Sockets are bound and threads are up: privileges may be dropped. May throw. */
   beforeTraffic(shop: Workshop): void;
   /** Takes the records of streams. */
@@ -95,6 +97,7 @@ export async function startServing(plan: Plan, hooks: ServeHooks): Promise<Servi
     releaseBound(shop);
     throw new BindError(failures);
   }
+  hooks.beforeWorkers?.(shop);
   // Workers that are replaced later get the whole log; the first ones get it when all is ready.
   let isOpen = false;
   const stoppedWorkers = new Set<number>();

@@ -291,7 +291,10 @@ export class GuidIndex {
   }
 }
 
-/** Frees what a worker that is gone may still hold of the lock, before its number is used again. @cold */
+/**
+ * Frees what a worker that is gone may still hold of the lock, before its number is used again.
+ * @cold
+ */
 export function buryGuidReader(tables: Tables, worker: number): void {
   const { threads } = tables.blocks.guidPlaces;
   const words = tables.workers.words;

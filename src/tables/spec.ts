@@ -210,6 +210,8 @@ export type ProxySpec = {
   /** The configuration says the id. */
   isIdForced?: boolean;
   guid?: string;
+  /** Made at run time: the `defaults` section that it began with. */
+  madeFrom?: string;
   description?: string;
   /** `listen` has both. */
   hasFront: boolean;
@@ -421,6 +423,8 @@ export type SluiceSpec = {
   /** How stream logs without a `log` line appear on standard output. */
   logFormat: "json" | "tcplog" | "off";
   stateFile?: string;
+  /** Shortest time between two writes of it; 0 = only at the end, and when asked for. */
+  stateIntervalMs?: number;
 };
 
 /**

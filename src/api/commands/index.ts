@@ -17,6 +17,7 @@ import { SERVER_COMMANDS } from "./server.ts";
 import { SERVERS_STATE_COMMANDS } from "./servers-state.ts";
 import { SESSION_COMMANDS } from "./sessions.ts";
 import { STAT_COMMANDS } from "./stat.ts";
+import { STATE_COMMANDS } from "./state.ts";
 import { TRANSACTION_COMMANDS } from "./transaction.ts";
 
 let joined: readonly Command[] | undefined;
@@ -38,6 +39,7 @@ export function allCommands(): readonly Command[] {
     ...SERVERS_STATE_COMMANDS,
     ...SESSION_COMMANDS,
     ...STAT_COMMANDS,
+    ...STATE_COMMANDS,
     ...TRANSACTION_COMMANDS,
   ];
   return joined;

@@ -37,6 +37,8 @@ import type { Output } from "./output.ts";
 import { dropPrivileges } from "./privileges.ts";
 import type { PrivilegeCalls } from "./privileges.ts";
 import { Signals } from "./signals.ts";
+import type { SignalTarget } from "./signals.ts";
+import { ProcessState } from "./state.ts";
 import { describeCut, describeStates, describeStopped } from "./states.ts";
 import { systemLibc } from "./system-libc.ts";
 
@@ -138,8 +140,11 @@ async function serve(input: ServeInput): Promise<number> {
   catchFaults(journal);
   const signals = new Signals();
   const opened: OpenService[] = [];
+  const state = new ProcessState(plan, input.runtime, (severity, text) =>
+    journal.say(severity, text),
+  );
   const { serving, hub } = await openAndServe(input, opened, () =>
-    bindAndServe(input, journal, workers, maxconn),
+    bindAndServe(input, { journal, state }, workers, maxconn),
   );
   const { shop, pool } = serving;
   const keeper = makeKeeper({
@@ -157,33 +162,15 @@ async function serve(input: ServeInput): Promise<number> {
     keeper,
     checks,
     runtime: input.runtime,
+    saver: state.saver,
     startupLines: input.startupLines,
     describeErrno: (errno) => systemLibc().strerror(errno),
     say: (severity, text) => journal.say(severity, text),
   });
+  state.begin(control, systemLibc());
   for (const service of opened) service.serve(control);
   const watchdog = new Watchdog(control);
-  signals.attach(plan.global, {
-    softStop: (hardStopMs) => {
-      checks.stop();
-      serving.softStop(hardStopMs);
-    },
-    stop: () => {
-      checks.stop();
-      serving.stop();
-    },
-    done: serving.done,
-    states: () => describeStates(shop.model),
-    sayStopped: () => {
-      for (const { proxy, notice } of describeStopped(shop.model)) {
-        journal.tell(proxy, notice);
-      }
-    },
-    sayCut: () => {
-      for (const { proxy, notice } of describeCut(shop.model)) journal.tell(proxy, notice);
-    },
-    say: (severity, text) => journal.say(severity, text),
-  });
+  signals.attach(plan.global, signalTarget({ serving, checks, state, journal }));
   for (const old of options.oldProcesses) signalAll(old, old.signal);
   for (const line of input.demo?.greeting ?? []) output.print(line);
   // From here on a start counts as done: quiet or not, what happens is told.
@@ -195,10 +182,43 @@ async function serve(input: ServeInput): Promise<number> {
   const code = await serving.done;
   watchdog.stop();
   for (const service of opened) service.close();
+  state.close();
   journal.close();
   signals.release();
   input.demo?.stop();
   return code;
+}
+
+/** What signals act on. */
+function signalTarget(parts: {
+  serving: Serving;
+  checks: Pick<Control["checks"], "stop">;
+  state: ProcessState;
+  journal: Journal;
+}): SignalTarget {
+  const { serving, checks, state, journal } = parts;
+  const { model } = serving.shop;
+  return {
+    softStop: (hardStopMs) => {
+      checks.stop();
+      serving.softStop(hardStopMs);
+    },
+    stop: () => {
+      checks.stop();
+      serving.stop();
+      // Now: the process waits for workers only so long.
+      state.close();
+    },
+    done: serving.done,
+    states: () => describeStates(model),
+    sayStopped: () => {
+      for (const { proxy, notice } of describeStopped(model)) journal.tell(proxy, notice);
+    },
+    sayCut: () => {
+      for (const { proxy, notice } of describeCut(model)) journal.tell(proxy, notice);
+    },
+    say: (severity, text) => journal.say(severity, text),
+  };
 }
 
 /** Opens the services, then the rest; what fails leaves none of their sockets behind. */
@@ -233,7 +253,7 @@ function refuseNativeNeeds(plan: Plan, output: Output): void {
 /** Brings the plan into service; while old processes hold an address, tries for two seconds. */
 async function bindAndServe(
   input: ServeInput,
-  journal: Journal,
+  { journal, state }: { journal: Journal; state: ProcessState },
   workers: number,
   maxconn: number,
 ): Promise<{ serving: Serving; hub: LogHub }> {
@@ -244,6 +264,7 @@ async function bindAndServe(
     workers,
     maxconn,
     notice: journal.say.bind(journal),
+    beforeWorkers: (shop: Serving["shop"]): void => state.restore(shop),
     beforeTraffic: (shop: Serving["shop"]): void => {
       const warn = (text: string): void => output.say("warning", text);
       hub = new LogHub({ plan, model: shop.model, clock: systemClock, random32, warn });

@@ -39,6 +39,7 @@ describe("values", () => {
     ["SLUICE_ACCEPT_PROXY", "yes", { acceptProxy: true }],
     ["SLUICE_PIDFILE", "/run/pid", { pidfile: "/run/pid" }],
     ["SLUICE_STATE_FILE", "/run/state", { stateFile: "/run/state" }],
+    ["SLUICE_STATE_INTERVAL", "250ms", { stateInterval: 250 }],
     ["SLUICE_SKIP_COMING", "1", { skipComing: true }],
     ["SLUICE_LOOP", "bun", { loop: "bun" }],
     ["SLUICE_NATIVE", "off", { native: "off" }],

@@ -1,0 +1,310 @@
+/**
+ * From the objects of a running process to the records of a state file, in two steps: `cut` looks
+ * at everything in one turn and notes what there is (specs are never changed in place, so a
+ * reference to one is a copy of it); `batchesOf` turns that into records, a piece at a time, while
+ * the process goes on. Main thread.
+ */
+import {
+  PROXY_FLAG_PUBLISHED,
+  PROXY_STATE_DISABLED,
+  PROXY_STATE_READY,
+  SERVER_ADMIN_CONFIG_MAINT,
+  SERVER_ADMIN_FORCED_DRAIN,
+  SERVER_ADMIN_FORCED_MAINT,
+  SERVER_FLAG_CHECKED,
+  SERVER_FLAG_CHECKS_OFF,
+  SERVER_FLAG_DOWN,
+  SERVER_FLAG_STOPPING,
+} from "../../tables/generated/enums.ts";
+import {
+  PROCESS_MAXCONN,
+  PROCESS_MAXCONNRATE,
+  PROCESS_MAXSESSRATE,
+} from "../../tables/generated/process.ts";
+import { PROXY_FLAGS, PROXY_FRONT_MAXCONN, PROXY_STATE } from "../../tables/generated/proxy.ts";
+import * as serverRow from "../../tables/generated/server.ts";
+import type { ServerSpec } from "../../tables/spec.ts";
+import type { Control } from "../control.ts";
+import { initialHealth } from "../health/health.ts";
+import type { ListenerObject, ProxyObject, ServerObject } from "../model.ts";
+import type { StateRecord } from "../server-state.ts";
+import type { Shards } from "../stats/shards.ts";
+import { countedOf, fieldsOf, readCounters } from "./counters.ts";
+import type { Counted } from "./counters.ts";
+import type {
+  Pair,
+  SavedAge,
+  SavedCounters,
+  SavedGlobals,
+  SavedGrave,
+  SavedHead,
+  SavedHealth,
+  SavedListener,
+  SavedProxy,
+  SavedServer,
+  Side,
+} from "./records.ts";
+import { addressKey, diffSpec } from "./specs.ts";
+import type { Batch } from "./state-format.ts";
+
+/** The part of control that a cut looks at. */
+export type CollectedControl = Pick<
+  Control,
+  "plan" | "tables" | "model" | "keeper" | "clock" | "environment" | "maxconnHard"
+>;
+
+/** Records of one batch: about a millisecond of work. */
+const BATCH_RECORDS = 200;
+
+/** Administrative bits that are a server's own. */
+export const OWN_ADMIN =
+  SERVER_ADMIN_FORCED_MAINT | SERVER_ADMIN_FORCED_DRAIN | SERVER_ADMIN_CONFIG_MAINT;
+
+/** A server as it was at the moment of the cut. */
+type ServerCut = {
+  server: ServerObject;
+  spec: ServerSpec;
+  weight: number;
+  maxconn: number;
+  minconn: number;
+  admin: number;
+  flags: number;
+  counter: number;
+  age: SavedAge | undefined;
+};
+
+/** Everything at one moment. */
+export type Cut = {
+  head: SavedHead;
+  globals: SavedGlobals;
+  graves: SavedGrave[];
+  proxies: SavedProxy[];
+  listeners: SavedListener[];
+  servers: ServerCut[];
+  counted: Counted[];
+};
+
+/** Notes what there is. O(objects), some tens of nanoseconds each. */
+export function cut(control: CollectedControl, head: SavedHead, graves: Iterable<SavedGrave>): Cut {
+  const { model, tables } = control;
+  const words = tables.servers.words;
+  const proxies: SavedProxy[] = [];
+  const listeners: SavedListener[] = [];
+  const servers: ServerCut[] = [];
+  for (const proxy of model.proxies) {
+    const saved = proxyRecord(control, proxy);
+    if (saved !== undefined) proxies.push(saved);
+    for (const listener of proxy.listeners) {
+      if (listener.isDynamic) listeners.push({ proxy: proxy.spec.name, made: listener.spec });
+    }
+    for (const server of proxy.servers) {
+      const one = cutServer(control, words, server);
+      if (one !== undefined) servers.push(one);
+    }
+  }
+  const globals = globalsRecord(control);
+  const counted = [...countedOf(model.proxies)];
+  return { head, globals, graves: [...graves], proxies, listeners, servers, counted };
+}
+
+/** What removing an object of the configuration leaves behind; undefined = nothing. */
+export function graveOf(
+  object: ProxyObject | ListenerObject | ServerObject,
+): SavedGrave | undefined {
+  if (object.isDynamic) return undefined;
+  if ("servers" in object) {
+    const { binds: _binds, servers: _servers, ...spec } = object.spec;
+    return { kind: "proxy", side: sideOf(object), spec };
+  }
+  if ("backend" in object) {
+    return { kind: "server", backend: object.backend.spec.name, spec: object.configured };
+  }
+  return { kind: "listener", proxy: object.frontend.spec.name, spec: object.spec };
+}
+
+/** The side by which a proxy is found; a `listen` section is found by both. */
+export const sideOf = ({ spec }: ProxyObject): Side => (spec.hasFront ? "front" : "back");
+
+function globalsRecord(control: CollectedControl): SavedGlobals {
+  const { plan, tables, environment } = control;
+  const { words } = tables.process;
+  const { maxconn, maxconnrate, maxsessrate } = plan.global;
+  const variables: SavedGlobals["environment"] = {};
+  for (const [name, value] of environment) {
+    const was = plan.global.environment[name];
+    if (was !== value) variables[name] = [was ?? null, value];
+  }
+  const limit = words[PROCESS_MAXCONN]!;
+  return {
+    ...(limit === control.maxconnHard ? {} : { maxconn: [maxconn, limit] }),
+    ...changedPair("maxconnrate", maxconnrate, words[PROCESS_MAXCONNRATE]!),
+    ...changedPair("maxsessrate", maxsessrate, words[PROCESS_MAXSESSRATE]!),
+    environment: variables,
+  };
+}
+
+/** The pair under its name where the two differ. */
+function changedPair<K extends string, T>(name: K, was: T, now: T): { [P in K]?: Pair<T> } {
+  if (was === now) return {};
+  const made: { [P in K]?: Pair<T> } = {};
+  made[name] = [was, now];
+  return made;
+}
+
+function proxyRecord(control: CollectedControl, proxy: ProxyObject): SavedProxy | undefined {
+  const { tables, keeper } = control;
+  const { row, spec, isDynamic } = proxy;
+  const words = tables.proxies.words;
+  const { binds: _binds, servers: _servers, ...head } = spec;
+  const initial = spec.disabled ? PROXY_STATE_DISABLED : PROXY_STATE_READY;
+  const isPublished = (words[row + PROXY_FLAGS]! & PROXY_FLAG_PUBLISHED) !== 0;
+  const age = ageOf(control, keeper.records.get(proxy));
+  const changes: Partial<SavedProxy> = {
+    ...(isDynamic
+      ? { made: { spec: { ...head, binds: [], servers: [] }, from: spec.madeFrom ?? "" } }
+      : {}),
+    ...changedPair(
+      "frontMaxconn",
+      spec.hasFront ? spec.maxconn : 0,
+      words[row + PROXY_FRONT_MAXCONN]!,
+    ),
+    ...changedPair("state", initial, words[row + PROXY_STATE]!),
+    ...changedPair("isPublished", spec.hasBack && !isDynamic, isPublished),
+    ...(age === undefined ? {} : { age }),
+  };
+  if (Object.keys(changes).length === 0) return undefined;
+  const guid = spec.guid === undefined ? {} : { guid: spec.guid };
+  return { name: spec.name, side: sideOf(proxy), ...guid, ...changes };
+}
+
+/** Undefined: it is as it was at the start. */
+function ageOf(
+  { keeper, clock }: CollectedControl,
+  record: StateRecord | undefined,
+): SavedAge | undefined {
+  if (record === undefined) return undefined;
+  const { changedAtMs, downtimeMs, downs } = record;
+  if (changedAtMs === keeper.startedAtMs && downs === 0 && downtimeMs === 0) return undefined;
+  return { sinceMs: Math.max(0, clock.nowMs() - changedAtMs), downtimeMs, downs };
+}
+
+const HEALTH_FLAGS = SERVER_FLAG_DOWN | SERVER_FLAG_STOPPING | SERVER_FLAG_CHECKS_OFF;
+
+/** Undefined: it is in everything as it was configured. */
+function cutServer(
+  control: CollectedControl,
+  words: Int32Array,
+  server: ServerObject,
+): ServerCut | undefined {
+  const { row, spec, configured, isDynamic } = server;
+  const made: ServerCut = {
+    server,
+    spec,
+    weight: words[row + serverRow.SERVER_WEIGHT]!,
+    maxconn: words[row + serverRow.SERVER_MAXCONN]!,
+    minconn: words[row + serverRow.SERVER_MINCONN]!,
+    admin: words[row + serverRow.SERVER_ADMIN_STATE]! & OWN_ADMIN,
+    flags: words[row + serverRow.SERVER_FLAGS]!,
+    counter: words[row + serverRow.SERVER_HEALTH]!,
+    age: ageOf(control, control.keeper.records.get(server)),
+  };
+  const isAsConfigured =
+    !isDynamic &&
+    spec === configured &&
+    made.weight === configured.weight &&
+    made.maxconn === configured.maxconn &&
+    made.minconn === configured.minconn &&
+    made.admin === configuredAdmin(configured) &&
+    !hasHealth(made);
+  return isAsConfigured ? undefined : made;
+}
+
+/** Own administrative bits of a server that was configured so. */
+export const configuredAdmin = ({ disabled }: ServerSpec): number =>
+  disabled ? SERVER_ADMIN_CONFIG_MAINT : 0;
+
+function hasHealth({ flags, counter, spec, age }: ServerCut): boolean {
+  if ((flags & HEALTH_FLAGS) !== 0 || age !== undefined) return true;
+  return (flags & SERVER_FLAG_CHECKED) !== 0 && counter !== initialHealth(spec);
+}
+
+function serverRecord(made: ServerCut): SavedServer {
+  const { server, spec, weight, maxconn, minconn, admin } = made;
+  const { configured, isDynamic, backend } = server;
+  const guid = spec.guid === undefined ? {} : { guid: spec.guid };
+  return {
+    backend: backend.spec.name,
+    name: configured.name,
+    ...guid,
+    ...(isDynamic ? { made: configured } : {}),
+    ...(spec === configured ? {} : { changes: diffSpec(configured, spec) }),
+    ...changedPair("weight", configured.weight, weight),
+    ...changedPair("maxconn", configured.maxconn, maxconn),
+    ...changedPair("minconn", configured.minconn, minconn),
+    ...(isDynamic
+      ? { admin: [configuredAdmin(configured), admin] }
+      : changedPair("admin", configuredAdmin(configured), admin)),
+    ...(hasHealth(made) ? { health: healthRecord(made) } : {}),
+  };
+}
+
+function healthRecord({ flags, counter, spec, age }: ServerCut): SavedHealth {
+  return {
+    isDown: (flags & SERVER_FLAG_DOWN) !== 0,
+    isStopping: (flags & SERVER_FLAG_STOPPING) !== 0,
+    areChecksOff: (flags & SERVER_FLAG_CHECKS_OFF) !== 0,
+    counter: (flags & SERVER_FLAG_CHECKED) !== 0 ? counter : -1,
+    age: age ?? { sinceMs: 0, downtimeMs: 0, downs: 0 },
+    of: addressKey(spec.address),
+  };
+}
+
+/** The records, some at a time. Counters are read as their turn comes. */
+export function* batchesOf(made: Cut, shards: Shards): Generator<Batch> {
+  yield { kind: "head", items: [made.head] };
+  yield { kind: "globals", items: [made.globals] };
+  yield* batched("grave", made.graves, (grave) => grave);
+  yield* batched("proxy", made.proxies, (proxy) => proxy);
+  yield* batched("listener", made.listeners, (listener) => listener);
+  yield* batched("server", made.servers, serverRecord);
+  yield* batched("counters", made.counted, (counted) => countersRecord(shards, counted));
+}
+
+function* batched<T>(
+  kind: string,
+  all: readonly T[],
+  toRecord: (one: T) => unknown,
+): Generator<Batch> {
+  for (let from = 0; from < all.length; from += BATCH_RECORDS) {
+    const items: unknown[] = [];
+    for (const one of all.slice(from, from + BATCH_RECORDS)) {
+      const record = toRecord(one);
+      if (record !== undefined) items.push(record);
+    }
+    yield { kind, items };
+  }
+}
+
+/** Undefined: nothing was counted. */
+function countersRecord(shards: Shards, counted: Counted): SavedCounters | undefined {
+  const { kind, object } = counted;
+  const sums = readCounters(shards, counted);
+  const fields: string[] = [];
+  const values: number[] = [];
+  for (const [name, offset] of fieldsOf(kind)) {
+    const value = sums[offset >> 1]!;
+    if (value === 0) continue;
+    fields.push(name);
+    values.push(value);
+  }
+  if (values.length === 0) return undefined;
+  const owner =
+    "backend" in object ? object.backend : "frontend" in object ? object.frontend : object;
+  const name = object === owner ? "" : "backend" in object ? object.spec.name : listenerKey(object);
+  return { kind, proxy: owner.spec.name, name, guid: object.spec.guid ?? "", fields, values };
+}
+
+/** What a listener is called in a file. */
+export function listenerKey(object: Counted["object"]): string {
+  return "frontend" in object ? (object.spec.name ?? object.spec.text) : "";
+}

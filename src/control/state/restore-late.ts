@@ -1,0 +1,84 @@
+/**
+ * The part of a state file that needs the whole of control: limits of the process, variables, how
+ * long things have been as they are, counters of checks, paused frontends. After `makeControl`,
+ * before the runtime API answers. Main thread.
+ */
+import { PROXY_STATE_PAUSED } from "../../tables/generated/enums.ts";
+import {
+  PROCESS_MAXCONN,
+  PROCESS_MAXCONNRATE,
+  PROCESS_MAXSESSRATE,
+} from "../../tables/generated/process.ts";
+import { SERVER_HEALTH } from "../../tables/generated/server.ts";
+import { prepareSwitch } from "../change/frontend.ts";
+import type { FrontendControl } from "../change/frontend.ts";
+import { wakeListeners } from "../change/wake.ts";
+import type { Control } from "../control.ts";
+import { Draft } from "../draft.ts";
+import { stateRecord } from "../server-state.ts";
+import type { Pair, SavedAge, SavedHealth, SavedState } from "./records.ts";
+import type { Restored } from "./restore.ts";
+import { addressKey } from "./specs.ts";
+
+/** The part of control that this needs. */
+export type RestoredControl = FrontendControl &
+  Pick<Control, "plan" | "checks" | "clock" | "environment" | "maxconnHard">;
+
+/** Goes on where the process before was. */
+export function restoreLate(
+  control: RestoredControl,
+  state: SavedState,
+  { servers, proxies }: Restored,
+): void {
+  const { keeper, clock, tables, checks } = control;
+  const awayMs = Math.max(0, clock.epochMicros() / 1000 - state.head.writtenEpochMs);
+  const restoreAge = (object: Parameters<typeof stateRecord>[1], age: SavedAge): void => {
+    const record = stateRecord(keeper, object);
+    record.changedAtMs = keeper.nowMs() - age.sinceMs - awayMs;
+    record.downtimeMs = age.downtimeMs;
+    record.downs = age.downs;
+  };
+  for (const [{ age, state: pair }, proxy] of proxies) {
+    if (age !== undefined) restoreAge(proxy, age);
+    if (pair?.[1] !== PROXY_STATE_PAUSED || !proxy.spec.hasFront) continue;
+    const entry = new Draft(control.model).findFrontend(proxy.spec.name);
+    if (entry !== undefined && entry.object === proxy) {
+      void prepareSwitch(control, entry, false).apply();
+    }
+  }
+  for (const [{ health }, server] of servers) {
+    if (health === undefined || health.of !== addressKey(server.spec.address)) continue;
+    restoreAge(server, health.age);
+    const { rise, fall } = server.spec.check;
+    if (health.counter < 0 || checks.healthOf(server) === undefined) continue;
+    const counter = counterOf(health, rise, fall);
+    tables.servers.words[server.row + SERVER_HEALTH] = counter;
+    checks.setHealth(server, counter);
+    if (health.areChecksOff) checks.suspend(server);
+  }
+  restoreGlobals(control, state);
+}
+
+/** The counter of checks, within what `rise` and `fall` are now, and on the side that it was on. */
+function counterOf({ isDown, counter }: SavedHealth, rise: number, fall: number): number {
+  return isDown ? Math.min(counter, rise - 1) : Math.max(rise, Math.min(counter, rise + fall - 1));
+}
+
+function restoreGlobals(control: RestoredControl, { globals }: SavedState): void {
+  const { plan, tables, environment, maxconnHard } = control;
+  const { words } = tables.process;
+  const write = (cell: number, pair: Pair | undefined, configured: number, max: number): void => {
+    if (pair === undefined || pair[0] !== configured) return;
+    words[cell] = Math.max(0, Math.min(pair[1], max));
+  };
+  const { maxconn, maxconnrate, maxsessrate } = plan.global;
+  write(PROCESS_MAXCONN, globals.maxconn, maxconn, maxconnHard);
+  write(PROCESS_MAXCONNRATE, globals.maxconnrate, maxconnrate, Infinity);
+  write(PROCESS_MAXSESSRATE, globals.maxsessrate, maxsessrate, Infinity);
+  for (const [name, [was, now]] of Object.entries(globals.environment)) {
+    if ((plan.global.environment[name] ?? null) !== was) continue;
+    if (now === null) environment.delete(name);
+    else environment.set(name, now);
+  }
+  wakeListeners(tables, 0);
+}

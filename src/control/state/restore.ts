@@ -1,0 +1,292 @@
+/**
+ * A state file's changes, made again: after the configuration's objects have been made, before the
+ * first worker runs. Objects are found by GUID first, then by name; where the configuration was
+ * edited since, it counts (docs/state.md). What cannot be made any more is told and left out.
+ * What needs checks and the rest of control comes later (`restore-late.ts`). Main thread.
+ */
+import { refreshBackend } from "../../balance/refresh.ts";
+import { describeError } from "../../base/assert.ts";
+import type { RuntimeConfig } from "../../config/runtime.ts";
+import {
+  PROXY_FLAG_PUBLISHED,
+  PROXY_STATE_STOPPED,
+  SERVER_ADMIN_RESOLUTION_MAINT,
+  SERVER_FLAG_CHECKS_OFF,
+  SERVER_FLAG_DOWN,
+  SERVER_FLAG_NEW,
+  SERVER_FLAG_STOPPING,
+} from "../../tables/generated/enums.ts";
+import { PROXY_FLAGS, PROXY_FRONT_MAXCONN, PROXY_STATE } from "../../tables/generated/proxy.ts";
+import * as serverRow from "../../tables/generated/server.ts";
+import type { ServerSpec } from "../../tables/spec.ts";
+import { addListener, addProxy, addServer } from "../build.ts";
+import type { Workshop } from "../build.ts";
+import { preloadByGuid } from "../guids.ts";
+import type { ProxyObject, ServerObject } from "../model.ts";
+import { mergeState } from "../server-state.ts";
+import { configuredAdmin, OWN_ADMIN } from "./collect.ts";
+import type { Pair, SavedProxy, SavedServer, SavedState, Side } from "./records.ts";
+import { restoreCounters } from "./restore-counters.ts";
+import { addressKey, applyDiff, completeSpec } from "./specs.ts";
+
+/** What makes specs of this release. */
+export type SpecMaker = Pick<RuntimeConfig, "makeServer" | "makeBinds" | "remakeProxy">;
+
+/** What restoring came to. */
+export type Restored = {
+  /** Objects that were made, and objects that were changed. */
+  made: number;
+  changed: number;
+  /** Sentences about what was left out. */
+  leftOut: string[];
+  /** Which saved server is which object, for what comes later. */
+  servers: Map<SavedServer, ServerObject>;
+  proxies: Map<SavedProxy, ProxyObject>;
+};
+
+/** Makes the changes of a file again. Never throws for what is in the file. */
+export function restoreState(shop: Workshop, specs: SpecMaker, state: SavedState): Restored {
+  const restored: Restored = {
+    made: 0,
+    changed: 0,
+    leftOut: [],
+    servers: new Map(),
+    proxies: new Map(),
+  };
+  const attempt = (what: string, run: () => string | undefined): void => {
+    let wrong: string | undefined;
+    try {
+      wrong = run();
+    } catch (error) {
+      wrong = error instanceof Error ? error.message : describeError(error);
+    }
+    if (wrong !== undefined) restored.leftOut.push(`${what}: ${wrong}`);
+  };
+  for (const saved of state.proxies) {
+    attempt(`proxy ${saved.name}`, () => restoreProxy(shop, specs, saved, restored));
+  }
+  const title = ({ backend, name }: SavedServer): string => `server ${backend}/${name}`;
+  // First those of the configuration: one that was made may bear a name that another had.
+  for (const saved of state.servers) {
+    if (saved.made !== undefined) continue;
+    attempt(title(saved), () => changeServer(shop, saved, restored));
+  }
+  renameServers(shop, restored);
+  for (const saved of state.servers) {
+    const { made } = saved;
+    if (made === undefined) continue;
+    attempt(title(saved), () => remakeServer(shop, specs, { ...saved, made }, saved, restored));
+  }
+  for (const { proxy, made } of state.listeners) {
+    attempt(`listener ${proxy}/${made.text}`, () => {
+      const frontend = shop.model.frontends.get(proxy);
+      if (frontend === undefined) return "its frontend is gone";
+      const isTaken = frontend.listeners.some(({ spec }) => isSameAddress(spec, made));
+      if (isTaken) return "the configuration has this address now";
+      const [base] = specOf(specs.makeBinds(proxy, ["127.0.0.1:1"]));
+      const spec = completeSpec(base!, made);
+      const id = freeId(frontend.listeners, spec.id);
+      const errno = addListener(shop, frontend, { ...spec, id }, true);
+      if (errno !== 0) return `it cannot be bound (error ${errno})`;
+      restored.made++;
+      return undefined;
+    });
+  }
+  const backends = new Set([...restored.servers.values()].map(({ backend }) => backend));
+  for (const { row } of backends) refreshBackend(shop.lb, row);
+  restoreCounters(shop, state.counters);
+  return restored;
+}
+
+/** @throws Error with the sentence of a refusal */
+function specOf<T>(made: { ok: true; spec: T } | { ok: false; message: string }): T {
+  if (!made.ok) throw new Error(made.message);
+  return made.spec;
+}
+
+const isSameAddress = (left: { address: object }, right: { address: object }): boolean =>
+  Bun.deepEquals(left.address, right.address);
+
+/** The id, or the lowest free one where it is taken. */
+function freeId(others: readonly { spec: { id: number } }[], wanted: number): number {
+  const used = new Set(others.map(({ spec }) => spec.id));
+  if (wanted > 0 && !used.has(wanted)) return wanted;
+  let id = 1;
+  while (used.has(id)) id++;
+  return id;
+}
+
+/** What now says, where the configuration still says what was. */
+function stands<T>(pair: Pair<T> | undefined, configured: T): T | undefined {
+  return pair !== undefined && pair[0] === configured ? pair[1] : undefined;
+}
+
+function proxyOf({ model }: Workshop, name: string, side: Side): ProxyObject | undefined {
+  return (side === "front" ? model.frontends : model.backends).get(name);
+}
+
+function restoreProxy(
+  shop: Workshop,
+  specs: SpecMaker,
+  saved: SavedProxy,
+  restored: Restored,
+): string | undefined {
+  const { tables } = shop;
+  const words = tables.proxies.words;
+  const bearer = saved.guid === undefined ? undefined : preloadByGuid(shop, saved.guid);
+  const borne = bearer !== undefined && "servers" in bearer ? bearer : undefined;
+  let proxy = borne ?? proxyOf(shop, saved.name, saved.side);
+  if (saved.made !== undefined) {
+    if (proxy !== undefined) return "the configuration has it now";
+    proxy = remake(shop, specs, saved.made, saved.side);
+    restored.made++;
+  } else {
+    if (proxy === undefined) return undefined;
+    restored.changed++;
+  }
+  restored.proxies.set(saved, proxy);
+  const { row, spec, isDynamic } = proxy;
+  const maxconn = stands(saved.frontMaxconn, spec.hasFront ? spec.maxconn : 0);
+  if (maxconn !== undefined) words[row + PROXY_FRONT_MAXCONN] = maxconn;
+  const isPublished = stands(saved.isPublished, spec.hasBack && !isDynamic);
+  if (isPublished === true) words[row + PROXY_FLAGS]! |= PROXY_FLAG_PUBLISHED;
+  if (isPublished === false) words[row + PROXY_FLAGS]! &= ~PROXY_FLAG_PUBLISHED;
+  const state = stands(saved.state, words[row + PROXY_STATE]!);
+  // One that was shut down has no listener left: they are left out of the plan. A paused one is
+  // paused once there are workers to tell.
+  if (state === PROXY_STATE_STOPPED && proxy.listeners.length === 0) {
+    Atomics.store(words, row + PROXY_STATE, state);
+  }
+  return undefined;
+}
+
+function remake(
+  shop: Workshop,
+  specs: SpecMaker,
+  made: NonNullable<SavedProxy["made"]>,
+  side: Side,
+): ProxyObject {
+  const section = side === "front" ? "frontend" : "backend";
+  const base = specOf(specs.remakeProxy(section, made.spec.name, made.from));
+  const spec = completeSpec(base, made.spec);
+  const pages = new Set(shop.model.plan.pages.map(({ id }) => id));
+  const others = [...shop.model.proxies, ...[...pages].map((id) => ({ spec: { id } }))];
+  const hasFront = side === "front";
+  return addProxy(
+    shop,
+    {
+      ...spec,
+      ...{ hasFront, hasBack: !hasFront, section, madeFrom: made.from },
+      id: freeId(others, spec.id),
+      binds: [],
+      servers: [],
+    },
+    true,
+  );
+}
+
+/** A server of the configuration. */
+function changeServer(shop: Workshop, saved: SavedServer, restored: Restored): string | undefined {
+  const bearer = saved.guid === undefined ? undefined : preloadByGuid(shop, saved.guid);
+  const borne = bearer !== undefined && "backend" in bearer ? bearer : undefined;
+  const server = borne ?? shop.model.backends.get(saved.backend)?.serversByName.get(saved.name);
+  if (server === undefined) return undefined;
+  restored.changed++;
+  restored.servers.set(saved, server);
+  const { spec, overruled } = applyDiff(server.configured, saved.changes ?? {});
+  // Its name comes later.
+  if (spec !== server.configured) changeSpec(shop, server, { ...spec, name: server.spec.name });
+  restoreRow(shop, server, saved);
+  if (overruled.length === 0) return undefined;
+  return `the configuration has changed since in ${overruled.join(", ")}, and counts`;
+}
+
+/** A server that was made at run time; it begins with the name that it had last. */
+function remakeServer(
+  shop: Workshop,
+  specs: SpecMaker,
+  { backend: backendName, name, made, changes }: SavedServer & { made: ServerSpec },
+  saved: SavedServer,
+  restored: Restored,
+): string | undefined {
+  const backend = shop.model.backends.get(backendName);
+  if (backend === undefined) return "its backend is gone";
+  const { name: rename, ...rest } = changes ?? {};
+  const last = typeof rename?.[1] === "string" ? rename[1] : name;
+  if (backend.serversByName.has(last)) return "the configuration has one of this name now";
+  const base = specOf(specs.makeServer(backendName, last, ["127.0.0.1:1"]));
+  const id = freeId(backend.servers, made.id);
+  const server = addServer(shop, backend, { ...completeSpec(base, made), name: last, id }, true);
+  // The first workers know it from the beginning.
+  shop.tables.servers.words[server.row + serverRow.SERVER_FLAGS]! &= ~SERVER_FLAG_NEW;
+  restored.made++;
+  restored.servers.set(saved, server);
+  const { spec } = applyDiff(server.configured, rest);
+  if (spec !== server.configured) changeSpec(shop, server, spec);
+  restoreRow(shop, server, saved);
+  return undefined;
+}
+
+function changeSpec(shop: Workshop, server: ServerObject, spec: ServerObject["spec"]): void {
+  server.spec = spec;
+  shop.log.append({ kind: "server.change", row: server.row, server: spec });
+}
+
+/** Numbers and states of the row. */
+function restoreRow(shop: Workshop, server: ServerObject, saved: SavedServer): void {
+  const words = shop.tables.servers.words;
+  const { row, spec, configured } = server;
+  const weight = stands(saved.weight, configured.weight);
+  const maxconn = stands(saved.maxconn, configured.maxconn);
+  const minconn = stands(saved.minconn, configured.minconn);
+  if (weight !== undefined) words[row + serverRow.SERVER_WEIGHT] = weight;
+  if (maxconn !== undefined) words[row + serverRow.SERVER_MAXCONN] = maxconn;
+  if (minconn !== undefined) words[row + serverRow.SERVER_MINCONN] = minconn;
+  const rest = words[row + serverRow.SERVER_ADMIN_STATE]! & ~SERVER_ADMIN_RESOLUTION_MAINT;
+  const own = stands(saved.admin, configuredAdmin(configured));
+  const admin =
+    (own === undefined ? rest : (rest & ~OWN_ADMIN) | (own & OWN_ADMIN)) |
+    (spec.address === undefined ? SERVER_ADMIN_RESOLUTION_MAINT : 0);
+  words[row + serverRow.SERVER_ADMIN_STATE] = admin;
+  const { health } = saved;
+  let flags = words[row + serverRow.SERVER_FLAGS]!;
+  if (health !== undefined && health.of === addressKey(spec.address)) {
+    flags &= ~(SERVER_FLAG_DOWN | SERVER_FLAG_STOPPING | SERVER_FLAG_CHECKS_OFF);
+    if (health.isDown) flags |= SERVER_FLAG_DOWN;
+    else if (health.isStopping) flags |= SERVER_FLAG_STOPPING;
+    if (health.areChecksOff) flags |= SERVER_FLAG_CHECKS_OFF;
+    words[row + serverRow.SERVER_FLAGS] = flags;
+  }
+  const isDown = (flags & SERVER_FLAG_DOWN) !== 0;
+  const isStopping = (flags & SERVER_FLAG_STOPPING) !== 0;
+  const state = mergeState(admin, isDown ? "down" : isStopping ? "stopping" : "up");
+  Atomics.store(words, row + serverRow.SERVER_STATE, state);
+}
+
+/** Names, all together: two servers may have exchanged theirs. */
+function renameServers(shop: Workshop, restored: Restored): void {
+  const renames: { server: ServerObject; name: string }[] = [];
+  for (const [{ changes }, server] of restored.servers) {
+    const pair = changes?.["name"];
+    if (pair === undefined || pair[0] !== server.configured.name) continue;
+    const [, name] = pair;
+    if (typeof name !== "string" || !/^[A-Za-z0-9_:.-]{1,255}$/u.test(name)) continue;
+    renames.push({ server, name });
+  }
+  for (const { server } of renames) {
+    const { serversByName } = server.backend;
+    if (serversByName.get(server.spec.name) === server) serversByName.delete(server.spec.name);
+  }
+  for (const { server, name } of renames) {
+    const { serversByName, spec: backend } = server.backend;
+    const isFree = !serversByName.has(name);
+    if (isFree) {
+      serversByName.set(name, server);
+      changeSpec(shop, server, { ...server.spec, name });
+      continue;
+    }
+    const old = server.spec.name;
+    if (!serversByName.has(old)) serversByName.set(old, server);
+    restored.leftOut.push(`server ${backend.name}/${old}: another one is called ${name} now`);
+  }
+}
