@@ -36,6 +36,8 @@ const PEERS: readonly (readonly [program: string, packageName: string])[] = [
   ["socat", "socat"],
   ["kdig", "knot-dnsutils"],
   ["redis-server", "redis-server"],
+  ["hatop", "hatop"],
+  ["tmux", "tmux"],
 ];
 
 type Totals = { passed: number; failed: number; skipped: number };
