@@ -65,6 +65,11 @@ export class Asks {
     }
   }
 
+  /** All threads end: nobody is waited for any more. */
+  close(): void {
+    for (const id of [...this.#waiting.keys()]) this.#finish(id, { kind: "gone" });
+  }
+
   /** Questions that have no answer yet. */
   get pending(): number {
     return this.#waiting.size;

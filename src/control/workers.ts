@@ -302,6 +302,7 @@ export class WorkerPool {
     const threads = [...this.members.values()].map(({ thread }) => thread);
     this.members.clear();
     for (const thread of threads) thread.removeAllListeners();
+    this.asks.close();
     for (let worker = 1; worker <= threads.length; worker++) ringMail(this.tables, worker);
     await Promise.all(threads.map((thread) => thread.terminate()));
   }

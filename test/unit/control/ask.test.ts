@@ -49,6 +49,9 @@ describe("a question", () => {
     expect(await told).toEqual({ kind: "gone" });
     expect(await asks.ask(3, { kind: "ping" })).toEqual({ kind: "gone" });
     expect(await other).toEqual({ kind: "silent" });
+    const last = asks.ask(2, { kind: "ping" });
+    asks.close();
+    expect(await last).toEqual({ kind: "gone" });
   });
 });
 
