@@ -92,7 +92,8 @@ export function serverStateLine(statistics: Statistics, server: ServerObject): s
     backend.spec.isIdForced === true ? 1 : 0,
     spec.isIdForced === true ? 1 : 0,
     spec.hostName ?? "-",
-    portOf(spec.address),
+    // As HAProxy writes it: 16 bits of what is added to the client's port.
+    spec.portMode === "offset" ? spec.portOffset & 0xffff : portOf(spec.address),
     "-",
     0,
     check.port,
