@@ -4,7 +4,7 @@ const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86_400;
 
-/** `47s`, `2m5s`, `12d7h`; `?` for a time below 0. @param seconds what is behind the comma is cut */
+/** `47s`, `2m5s`, `12d7h`; `?` for a time below 0. @param seconds cut to whole ones */
 export function humanTime(seconds: number): string {
   const whole = Math.trunc(seconds);
   if (whole < 0) return "?";

@@ -10,7 +10,7 @@ import type { AskedPool } from "./ask.ts";
 const PERIOD_MS = 500;
 /** Silence that is a stall. */
 const STALL_MS = 1000;
-/** A tick that is later than this says that control itself did not run: workers are not to blame. */
+/** A tick that is later than this says that control itself did not run: no worker is to blame. */
 const OWN_DELAY_MS = 250;
 /** A question is given up on after this and asked anew. */
 const LIMIT_MS = 3_600_000;

@@ -87,7 +87,7 @@ export class Engine {
   /** By slot; slot 0 is not used. */
   readonly streams: (Stream | null)[] = [null];
   private freeStreams: Stream[] = [];
-  /** Slots of a worker that took a dead one's place are no slots of the dead: ids tell them apart. */
+  /** Ids tell the slots of a worker from those of the dead one whose place it took. */
   private readonly firstGeneration: number;
   globals: WorkerGlobals;
   streamCount = 0;

@@ -130,8 +130,8 @@ export type Answer =
     };
 
 /**
- * An answer on its way. Pages travel as JSON text: made and read in a third of the time that a clone
- * of so many small objects takes, which is time that the worker does not spend on its traffic.
+ * An answer on its way. Pages travel as JSON text: made and read in a third of the time that a
+ * clone of so many small objects takes, which is time that the worker does not spend on traffic.
  */
 export type PackedAnswer = Answer | string;
 

@@ -219,8 +219,9 @@ test(
     expect(await listing).toContain(
       "# Worker 1 did not answer in time: its streams are not listed.",
     );
+    const others = all.length - mutes;
     expect(await ending).toBe(
-      `Worker 1 did not answer in time: ${all.length - mutes} streams of the others were shut down.`,
+      `Worker 1 did not answer in time: ${others} streams of the others were shut down.`,
     );
     sluice.kill("SIGWINCH");
     // Whoever sends something rings the thread's bell: what was withheld had none.

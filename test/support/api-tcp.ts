@@ -1,4 +1,4 @@
-/** A runtime API on TCP: the only address that a configuration can name before there is a folder. */
+/** A client of a runtime API on TCP: an address that a configuration can name at once. */
 import { within } from "./procs.ts";
 
 /** Sends a line of commands; all that comes back, without the empty line at its end. */

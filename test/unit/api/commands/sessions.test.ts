@@ -1,4 +1,4 @@
-/** `show sess` and `shutdown session…`: words, lines, filters, silent workers, ids that are stale. */
+/** `show sess` and `shutdown session…`: words, lines, filters, silent workers, stale ids. */
 import { describe, expect, test } from "bun:test";
 
 import { SESSION_COMMANDS } from "../../../../src/api/commands/sessions.ts";

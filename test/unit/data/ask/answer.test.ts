@@ -151,7 +151,7 @@ describe("pages", () => {
     expect(list(rig, { filter: { olderThanMs: 20 } })).toHaveLength(4);
   });
 
-  test("one question looks at so many slots and describes so many streams, whatever is asked", () => {
+  test("one question has limits of slots and of streams, whatever is asked", () => {
     const rig = new Rig();
     const { engine } = rig.world.workers[0]!;
     rig.answer(rig.connect());
