@@ -34,17 +34,18 @@ const SVG = "http://www.w3.org/2000/svg";
 export class Spark {
   readonly svg: SVGSVGElement;
   readonly #path: SVGPathElement;
-  readonly #width: number;
+  readonly #area: SVGPathElement;
   readonly #height: number;
 
   constructor(svg: SVGSVGElement, width: number, height: number) {
     this.svg = svg;
-    this.#width = width;
     this.#height = height;
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("preserveAspectRatio", "none");
     this.#path = document.createElementNS(SVG, "path");
-    svg.append(this.#path);
+    this.#area = document.createElementNS(SVG, "path");
+    this.#area.setAttribute("class", "area");
+    svg.append(this.#area, this.#path);
   }
 
   /** A new one. */
@@ -56,15 +57,11 @@ export class Spark {
   }
 
   set(path: string): void {
-    if (this.#path.getAttribute("d") !== path) this.#path.setAttribute("d", path);
-  }
-
-  get width(): number {
-    return this.#width;
-  }
-
-  get height(): number {
-    return this.#height;
+    if (this.#path.getAttribute("d") === path) return;
+    this.#path.setAttribute("d", path);
+    const start = /^M([\d.]+)/.exec(path)?.[1] ?? "0";
+    const bottom = this.#height;
+    this.#area.setAttribute("d", path === "" ? "" : `${path}V${bottom}H${start}Z`);
   }
 }
 

@@ -5,6 +5,9 @@
 /** Points that a line has. */
 export const RING_POINTS = 60;
 
+/** A line is as wide as if it had this many at least. */
+const POINTS_MIN = 20;
+
 /** Values in the order they came; old ones fall out. */
 export class Ring {
   readonly #values = new Float64Array(RING_POINTS);
@@ -31,13 +34,13 @@ export class Ring {
   }
 
   /**
-   * The line as the `d` of a path, newest point at the right.
+   * The line as the `d` of a path, newest point at the right; a young one is stretched.
    * @param ceiling value at the top; 0 = the largest there is
    */
   path(width: number, height: number, ceiling = 0): string {
     if (this.#count < 2) return "";
     const top = Math.max(ceiling, this.max);
-    const step = width / (RING_POINTS - 1);
+    const step = width / (Math.max(this.#count, POINTS_MIN) - 1);
     const from = width - step * (this.#count - 1);
     let path = "";
     for (let at = 0; at < this.#count; at++) {

@@ -1,7 +1,7 @@
 /**
  * One line of a table: an element that is made once and then only changed where its texts differ.
  */
-import { COLUMNS } from "../shared/columns.ts";
+import { classOf, COLUMNS, isNothing } from "../shared/columns.ts";
 import type { ProxyHead, Row } from "../shared/fields.ts";
 import { numberOf } from "../shared/fields.ts";
 import { legendText, titleOfRow } from "../shared/names.ts";
@@ -65,6 +65,7 @@ export class RowView {
       if (text !== this.#texts[at]) {
         this.#texts[at] = text;
         cell.textContent = text;
+        cell.classList.toggle("z", isNothing(text));
       }
       const tip = column.tip(row);
       if (tip !== this.#tips[at]) {
@@ -93,8 +94,7 @@ export class RowView {
     if (legend !== "") name.append(make("small", "", legend));
     element.append(name);
     for (const column of COLUMNS) {
-      const classes = [column.isNumber ? "n" : "w", column.isEssential ? "" : "x"];
-      const cell = make("td", classes.join(" ").trim());
+      const cell = make("td", classOf(column));
       element.append(cell);
       if (column.key !== "status") {
         this.#cells.push(cell);

@@ -31,8 +31,9 @@ export function* proxySection(
     yield `<p class="far"><a href="${link}">Show ${name}</a></p></details></section>\n`;
     return;
   }
-  yield openTable(head, look);
-  for (const row of rows) yield tableRow(head, row, look);
+  const table = { ...look, isAdmin: hasActions(head, look) };
+  yield openTable(head, table);
+  for (const row of rows) yield tableRow(head, row, table);
   if (hidden > 0) {
     const link = escapeHtml(`${look.uri};all;scope=${escapeUrl(head.name)}`);
     const text = `${hidden} more servers`;

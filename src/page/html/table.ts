@@ -2,7 +2,7 @@
  * The table of one proxy as HTML: what is there before the script runs, and all there is without
  * it. The script makes the same rows from the same columns (`client/rows.ts`).
  */
-import { columnGroups, COLUMNS } from "../shared/columns.ts";
+import { classOf, columnGroups, COLUMNS, isNothing } from "../shared/columns.ts";
 import type { ProxyHead, Row } from "../shared/fields.ts";
 import { legendText, titleOfRow } from "../shared/names.ts";
 import { stateOf } from "../shared/state.ts";
@@ -25,12 +25,10 @@ export function tableHead({ isAdmin }: TableLook): string {
     .join("");
   // The trend has its place behind the status.
   const heads = COLUMNS.map((column) => {
-    const classes = [column.isNumber ? "n" : "w", column.isEssential ? "" : "x"];
-    const group = escapeHtml(column.group);
+    const [about, label, short] = [column.about, column.label, column.short].map(escapeHtml);
     const head =
-      `<th scope="col" class="${classes.join(" ").trim()}" data-key="${column.key}" ` +
-      `title="${escapeHtml(column.about)}"><span class="g">${group} </span>` +
-      `${escapeHtml(column.label)}</th>`;
+      `<th scope="col" class="${classOf(column)}" data-key="${column.key}" title="${about}">` +
+      `<span class="g">${short}</span><span class="h">${label}</span></th>`;
     return column.key === "status" ? `${head}${trendHead}` : head;
   });
   const pick = isAdmin ? '<td class="p" rowspan="2"></td>' : "";
@@ -57,9 +55,11 @@ export function tableRow(proxy: ProxyHead, row: Row, look: TableLook): string {
   const cells = COLUMNS.map((column) => {
     const text = column.text(row);
     const tip = column.tip(row);
-    const classes = [column.isNumber ? "n" : "w", column.isEssential ? "" : "x"].join(" ").trim();
     const title = tip === "" ? "" : ` title="${escapeHtml(tip)}"`;
-    if (column.key !== "status") return `<td class="${classes}"${title}>${escapeHtml(text)}</td>`;
+    if (column.key !== "status") {
+      const classes = `${classOf(column)}${isNothing(text) ? " z" : ""}`;
+      return `<td class="${classes}"${title}>${escapeHtml(text)}</td>`;
+    }
     const badge = `<span class="s">${escapeHtml(text)}</span>`;
     return `<td class="w"${title}>${badge}</td><td class="t"></td>`;
   });

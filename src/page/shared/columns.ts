@@ -15,8 +15,10 @@ export type Column = {
   readonly label: string;
   /** What it is, in a sentence. */
   readonly about: string;
-  /** Shown where there is little room. */
-  readonly isEssential: boolean;
+  /** 1: shown on the smallest screen, 2: on one of middle size, 3: where there is room for all. */
+  readonly level: Level;
+  /** Its name where groups are not shown. */
+  readonly short: string;
   /** Set flush right, in digits of one width. */
   readonly isNumber: boolean;
   /** Text of the cell; "" = nothing. */
@@ -27,10 +29,14 @@ export type Column = {
   order(row: Row): number | string;
 };
 
+/** On which screens a column is shown. */
+export type Level = 1 | 2 | 3;
+
 const none = (): string => "";
 
 type Options = {
-  essential?: boolean;
+  level?: Level;
+  short?: string;
   /** What stands for a limit that is not set. */
   unset?: string;
   show?: (value: number) => string;
@@ -45,13 +51,14 @@ function count(
   about: string,
   options: Options = {},
 ): Column {
-  const { essential = false, unset = "", show = formatCount, tip = none } = options;
+  const { level = 3, short = label, unset = "", show = formatCount, tip = none } = options;
   return {
     key: field,
     group,
     label,
     about,
-    isEssential: essential,
+    level,
+    short,
     isNumber: true,
     text: (row) => (has(row, field) ? show(numberOf(row, field)) : limitUnset(row, field, unset)),
     tip,
@@ -76,41 +83,46 @@ export const COLUMNS: readonly Column[] = [
     group: "Status",
     label: "Status",
     about: "What it is doing, and for how long",
-    isEssential: true,
+    level: 1,
+    short: "Status",
     isNumber: false,
     text: statusText,
     tip: statusTip,
     order: (row) => stateRank(stateOf(row)),
   },
-  count("Queue", "Cur", "qcur", "Streams that wait now", { essential: true }),
+  count("Queue", "Cur", "qcur", "Streams that wait now", { level: 2, short: "Queue" }),
   count("Queue", "Max", "qmax", "Most streams that waited at once"),
   count("Queue", "Limit", "qlimit", "Longest queue allowed", { unset: "-", show: nonZero }),
   count("Session rate", "Cur", "rate", "Sessions in the last second", {
-    essential: true,
+    level: 1,
+    short: "Rate",
     tip: (row) => pairs([["Connections in the last second", row, "conn_rate", formatCount]]),
   }),
   count("Session rate", "Max", "rate_max", "Most sessions in a second", {
+    level: 2,
+    short: "Max rate",
     tip: (row) => pairs([["Most connections in a second", row, "conn_rate_max", formatCount]]),
   }),
   count("Session rate", "Limit", "rate_lim", "Sessions allowed in a second", {
     unset: "-",
     show: nonZero,
   }),
-  count("Sessions", "Cur", "scur", "Sessions now", { essential: true }),
-  count("Sessions", "Max", "smax", "Most sessions at once"),
+  count("Sessions", "Cur", "scur", "Sessions now", { level: 1, short: "Sessions" }),
+  count("Sessions", "Max", "smax", "Most sessions at once", { level: 2 }),
   count("Sessions", "Limit", "slim", "Sessions allowed at once", {
-    essential: true,
+    level: 2,
     unset: "-",
     show: nonZero,
   }),
-  count("Sessions", "Total", "stot", "Sessions so far", { essential: true, tip: timesTip }),
+  count("Sessions", "Total", "stot", "Sessions so far", { level: 1, tip: timesTip }),
   count("Sessions", "LbTot", "lbtot", "Streams that the balancing algorithm placed"),
   {
     key: "lastsess",
     group: "Sessions",
     label: "Last",
     about: "Time since the last session",
-    isEssential: false,
+    level: 2,
+    short: "Last",
     isNumber: true,
     text: lastText,
     tip: none,
@@ -120,12 +132,12 @@ export const COLUMNS: readonly Column[] = [
     },
   },
   count("Bytes", "In", "bin", "Bytes from clients", {
-    essential: true,
+    level: 1,
     show: formatBytes,
     tip: (row) => exact(row, "bin", "bytes from clients"),
   }),
   count("Bytes", "Out", "bout", "Bytes to clients", {
-    essential: true,
+    level: 1,
     show: formatBytes,
     tip: (row) => exact(row, "bout", "bytes to clients"),
   }),
@@ -139,9 +151,12 @@ export const COLUMNS: readonly Column[] = [
   count("Denied", "Resp", "dresp", "Responses denied by rules"),
   count("Errors", "Req", "ereq", "Connections that ended as errors of the client"),
   count("Errors", "Conn", "econ", "Streams that could not be connected to a server", {
-    essential: true,
+    level: 1,
+    short: "Conn err",
   }),
   count("Errors", "Resp", "eresp", "Streams that a connected server failed", {
+    level: 2,
+    short: "Resp err",
     tip: (row) =>
       pairs([
         ["Aborted by clients", row, "cli_abrt", formatCount],
@@ -149,14 +164,15 @@ export const COLUMNS: readonly Column[] = [
         ["Faults of the process itself", row, "eint", formatCount],
       ]),
   }),
-  count("Warnings", "Retr", "wretr", "Attempts to connect after the first"),
-  count("Warnings", "Redis", "wredis", "Streams that were sent to another server"),
+  count("Warnings", "Retr", "wretr", "Attempts to connect after the first", { level: 2 }),
+  count("Warnings", "Redis", "wredis", "Streams that were sent to another server", { level: 2 }),
   {
     key: "check",
     group: "Server",
     label: "LastChk",
     about: "Result of the last health check",
-    isEssential: false,
+    level: 2,
+    short: "Check",
     isNumber: false,
     text: checkText,
     tip: checkTip,
@@ -167,7 +183,8 @@ export const COLUMNS: readonly Column[] = [
     group: "Server",
     label: "Wght",
     about: "Weight in force / as set",
-    isEssential: true,
+    level: 2,
+    short: "Weight",
     isNumber: true,
     text: weightText,
     tip: none,
@@ -176,8 +193,12 @@ export const COLUMNS: readonly Column[] = [
   role("act", "Act", "Takes traffic of its own: of a backend, how many such servers are usable"),
   role("bck", "Bck", "Backup server: of a backend, how many such servers are usable"),
   count("Server", "Chk", "chkfail", "Health checks that failed while it was up"),
-  count("Server", "Dwn", "chkdown", "Times it went from up to down"),
-  count("Server", "Dwntme", "downtime", "Time that it was down", { show: formatDuration }),
+  count("Server", "Dwn", "chkdown", "Times it went from up to down", { level: 2, short: "Downs" }),
+  count("Server", "Dwntme", "downtime", "Time that it was down", {
+    level: 2,
+    short: "Down for",
+    show: formatDuration,
+  }),
   count("Server", "Thrtle", "throttle", "Part of its weight during a slow start", {
     show: (value) => `${value}%`,
   }),
@@ -189,7 +210,8 @@ function role(field: "act" | "bck", label: string, about: string): Column {
     group: "Server",
     label,
     about,
-    isEssential: false,
+    level: 3,
+    short: label,
     isNumber: true,
     text: (row) => {
       if (!has(row, field)) return "";
@@ -286,14 +308,23 @@ function pairs(
 }
 
 /** Groups in order, with how many columns each has. */
-export function columnGroups(): { group: string; span: number; isEssential: boolean }[] {
-  const groups: { group: string; span: number; isEssential: boolean }[] = [];
-  for (const { group, isEssential } of COLUMNS) {
+export function columnGroups(): { group: string; span: number }[] {
+  const groups: { group: string; span: number }[] = [];
+  for (const { group } of COLUMNS) {
     const last = groups.at(-1);
-    if (last?.group === group) {
-      last.span++;
-      last.isEssential ||= isEssential;
-    } else groups.push({ group, span: 1, isEssential });
+    if (last?.group === group) last.span++;
+    else groups.push({ group, span: 1 });
   }
   return groups;
+}
+
+/** A cell that says that there is nothing: shown faintly. */
+export function isNothing(text: string): boolean {
+  return text === "0" || text === "-" || text === "0\u202fB" || text === "0s";
+}
+
+/** The classes of a column's cells. */
+export function classOf({ isNumber, level }: Column): string {
+  const kind = isNumber ? "n" : "w";
+  return level === 1 ? kind : `${kind} l${level}`;
 }
