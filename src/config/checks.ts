@@ -80,10 +80,15 @@ function isUsable(context: LoadContext, proxy: ProxyDraft, word: string, target:
 function checkPage(context: LoadContext, proxy: ProxyDraft): void {
   const { page, settings, origin } = proxy;
   const { stats } = settings;
-  const rules = [...page.rules, ...(stats?.rules ?? [])];
-  const conditions = [...page.monitorFail, ...(stats?.admin ?? [])];
-  for (const condition of [...conditions, ...rules.map((rule) => rule.condition)]) {
-    for (const sample of conditionSamples(condition)) checkSample(context, proxy, sample, origin);
+  const plain = [...page.monitorFail, ...(stats?.admin ?? [])];
+  const rules = [
+    ...plain.map((condition) => ({ condition, origin })),
+    ...page.rules,
+    ...(stats?.rules ?? []),
+  ];
+  for (const rule of rules) {
+    const samples = conditionSamples(rule.condition);
+    for (const sample of samples) checkSample(context, proxy, sample, rule.origin);
   }
   const hasLogin = stats !== undefined && (stats.users.length > 0 || stats.hasRealm);
   if (hasLogin && stats.rules.length > 0) {

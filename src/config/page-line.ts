@@ -1,7 +1,7 @@
 /**
  * Lines of sections that answer about this process itself (HAProxy manual 4.2): `stats …`,
- * `monitor-uri`, `monitor fail`, `http-request …`, `timeout http-…`. In sections that proxy TCP they
- * are without effect, and listed as such.
+ * `monitor-uri`, `monitor fail`, `http-request …`, `timeout http-…`. In sections that proxy TCP
+ * they are without effect, and listed as such.
  */
 import { isConditionWord } from "../expr/parse.ts";
 import type { Condition } from "../tables/expression.ts";

@@ -43,8 +43,8 @@ export function readSavedStates(context: LoadContext, access: FileAccess): Saved
 function warnNoFile({ report }: LoadContext, { name, section }: ProxyDraft): void {
   const what = "configured to load server state file from global section 'server-state-file'";
   const kind = section === "listen" ? "proxy" : section;
-  const text = `${kind} '${name}' ${what} directive. Unfortunately, 'server-state-file' is not set!`;
-  report.add("warning", undefined, text);
+  const why = "Unfortunately, 'server-state-file' is not set!";
+  report.add("warning", undefined, `${kind} '${name}' ${what} directive. ${why}`);
 }
 
 function fullPath({ global }: LoadContext, path: string): string {

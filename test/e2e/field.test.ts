@@ -52,6 +52,28 @@ const EXPECTED: Record<string, Record<number, string[]>> = {
   xmpp: { 5222: ["node1", "node2", "tarpit"], 5269: ["node1", "node2"] },
 };
 
+/** Pages of those files: port, path, who asks, and what the answer holds. */
+const PAGES: Record<string, readonly (readonly [number, string, string, RegExp])[]> = {
+  galera: [
+    [9000, "/haproxy-stats", "admin:change me", /galera_write/],
+    [9000, "/haproxy-stats;csv", "admin:change me", /^# pxname,svname,[^]*galera_read,db3,/],
+  ],
+  openshift: [[1936, "/stats", "admin:secret", /Stats for the cluster/]],
+  "patroni-postgresql": [[7000, "/", "", /master/]],
+  "redis-sentinel": [
+    [8404, "/health", "", /^OK$/],
+    [8404, "/stats;csv", "", /bk_redis,R1,/],
+  ],
+};
+
+/** What a page answers. @param login `user:password`, or nothing */
+async function askPage(port: number, path: string, login: string): Promise<string> {
+  const headers = login === "" ? {} : { authorization: `Basic ${btoa(login)}` };
+  const answer = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
+  expect(answer.status).toBe(200);
+  return await answer.text();
+}
+
 /** As many client addresses, so that every server of a hash is met. */
 const VISITS = 70;
 
@@ -70,6 +92,12 @@ describe("configurations from the field", () => {
           names.push(await askName(where));
         }
         expect(Object.keys(countEach(names))).toEqual(servers);
+      }
+      for (const [port, path, login, expected] of PAGES[name] ?? []) {
+        expect(await askPage(moved.portOf(port), path, login)).toMatch(expected);
+        if (login === "") continue;
+        const stranger = await fetch(`http://127.0.0.1:${moved.portOf(port)}${path}`);
+        expect(stranger.status).toBe(401);
       }
       expect(sluice.hasExited()).toBe(false);
     });

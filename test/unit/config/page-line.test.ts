@@ -1,4 +1,4 @@
-/** Sections that answer about the process itself: pages of the plan, and what keeps them from it. */
+/** Sections that answer about the process itself: pages of the plan, and what is none. */
 import { describe, expect, test } from "bun:test";
 
 import { hasListener } from "../../../src/config/plan.ts";

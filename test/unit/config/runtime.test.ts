@@ -1,4 +1,4 @@
-/** Words of the runtime API to specs: the settings and keyword tables of the files, one sentence. */
+/** Words of the runtime API to specs, by the settings and keyword tables of the files. */
 import { describe, expect, test } from "bun:test";
 
 import type { LoadInput } from "../../../src/config/load.ts";
