@@ -157,6 +157,8 @@ export function addProxy(shop: Workshop, spec: ProxySpec, isDynamic = false): Pr
     spec,
     servers: [],
     serversByName: new Map(),
+    serversById: new Map(),
+    freeServerId: 1,
     listeners: [],
   };
   model.addProxy(proxy);

@@ -37,6 +37,9 @@ export type ProxyObject = Versioned & {
   spec: ProxySpec;
   readonly servers: ServerObject[];
   readonly serversByName: Map<string, ServerObject>;
+  readonly serversById: Map<number, ServerObject>;
+  /** No id of a server below it is free. */
+  freeServerId: number;
   readonly listeners: ListenerObject[];
 };
 
@@ -82,17 +85,22 @@ export class Model {
   }
 
   addServer(server: ServerObject): void {
-    const { servers, serversByName } = server.backend;
-    servers.push(server);
-    if (!serversByName.has(server.spec.name)) serversByName.set(server.spec.name, server);
+    const { backend, spec } = server;
+    backend.servers.push(server);
+    if (!backend.serversByName.has(spec.name)) backend.serversByName.set(spec.name, server);
+    if (!backend.serversById.has(spec.id)) backend.serversById.set(spec.id, server);
+    while (backend.serversById.has(backend.freeServerId)) backend.freeServerId++;
     this.serverByRow.set(server.row, server);
   }
 
   /** Takes a server out of its backend: nobody finds it any more. O(servers of the backend). */
   removeServer(server: ServerObject): void {
-    const { servers, serversByName } = server.backend;
+    const { backend, spec } = server;
+    const { servers, serversByName, serversById } = backend;
     servers.splice(servers.indexOf(server), 1);
-    if (serversByName.get(server.spec.name) === server) serversByName.delete(server.spec.name);
+    if (serversByName.get(spec.name) === server) serversByName.delete(spec.name);
+    if (serversById.get(spec.id) === server) serversById.delete(spec.id);
+    if (spec.id < backend.freeServerId) backend.freeServerId = spec.id;
     this.serverByRow.delete(server.row);
   }
 

@@ -150,11 +150,27 @@ const WORDS: readonly [Holder["kind"], string][] = [
   ["session", "Backend is still referenced."],
 ];
 
+const unique = (holders: readonly Holder[]): Holder[] => [
+  ...new Map(holders.map((holder) => [holder.text, holder])).values(),
+];
+
+/** What changes before in the draft add to the holders that there are. */
+function draftHolders(entry: DraftProxy): Holder[] {
+  const holders: Holder[] = [];
+  if (entry.isPublished) holders.push({ kind: "state", text: "the backend is published" });
+  for (const { spec, isDeleted, object } of entry.servers.values()) {
+    if (isDeleted || object !== undefined) continue;
+    holders.push({ kind: "server", text: `server ${spec.name}, added before` });
+  }
+  return holders;
+}
+
 /** @throws Refusal for the first kind of holder that HAProxy would name */
 function refuseBackend(control: LifeControl, entry: DraftProxy): void {
-  const holders = entry.object === undefined ? [] : backendHolders(control, entry.object);
+  const holders = [...draftHolders(entry)];
+  if (entry.object !== undefined) holders.push(...backendHolders(control, entry.object));
   for (const [kind, text] of WORDS) {
-    const found = holders.filter((holder) => holder.kind === kind);
+    const found = unique(holders.filter((holder) => holder.kind === kind));
     if (found.length === 0) continue;
     // A transaction may have taken its publication away before; a server that it deletes holds
     // the backend until all workers have forgotten it.

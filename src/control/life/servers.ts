@@ -99,18 +99,20 @@ export function prepareAddServer(
 
 /** The id that was asked for, or the lowest free one. @throws Refusal EXISTS */
 function serverId(proxy: DraftProxy, spec: ServerSpec): number {
-  const used = new Map<number, string>();
-  for (const { spec: other } of proxy.object?.servers ?? []) used.set(other.id, other.name);
-  for (const { spec: other, isDeleted } of proxy.servers.values()) {
-    if (!isDeleted) used.set(other.id, other.name);
-    else if (used.get(other.id) === other.name) used.delete(other.id);
-  }
+  const byId = proxy.object?.serversById;
+  const drafted = [...proxy.servers.values()];
+  const holderOf = (id: number): string | undefined => {
+    const own = drafted.find((one) => !one.isDeleted && one.spec.id === id);
+    if (own !== undefined) return own.spec.name;
+    const name = byId?.get(id)?.spec.name;
+    return name !== undefined && proxy.servers.get(name)?.isDeleted === true ? undefined : name;
+  };
   if (spec.id === 0) {
-    let id = 1;
-    while (used.has(id)) id++;
+    let id = proxy.object?.freeServerId ?? 1;
+    while (holderOf(id) !== undefined) id++;
     return id;
   }
-  const holder = used.get(spec.id);
+  const holder = holderOf(spec.id);
   if (holder === undefined) return spec.id;
   throw new Refusal("EXISTS", `'id' : custom id ${spec.id} already used by server '${holder}'.`);
 }

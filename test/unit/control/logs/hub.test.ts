@@ -60,6 +60,8 @@ function modelOf(plan: Plan): Model {
       spec,
       servers: [],
       serversByName: new Map(),
+      serversById: new Map(),
+      freeServerId: 1,
       listeners: [],
     };
     model.addProxy(proxy);
