@@ -254,31 +254,6 @@ function uidsOf(pid: number): string[] {
   return [...new Set(uids)];
 }
 
-e2e("ctl: what its exit code means", async () => {
-  using folder = temporaryFolder();
-  const path = folder.file("socket");
-  const missing = await sluice(["ctl", "-s", path, "show", "info"]);
-  expect(missing.code).toBe(1);
-  expect(missing.output).toContain("no such socket");
-  let heard = "";
-  const runtime = Bun.listen({
-    unix: path,
-    allowHalfOpen: true,
-    socket: {
-      data: (_socket, bytes) => void (heard += bytes.toString()),
-      end(socket) {
-        if (heard !== "silence\n") socket.write(`answer to ${heard}`);
-        socket.end();
-      },
-    },
-  });
-  const answered = await sluice(["ctl", "-s", path, "show", "info"]);
-  expect(answered).toEqual({ code: 0, output: "answer to show info\n" });
-  heard = "";
-  expect((await sluice(["ctl", "-s", path, "silence"])).code).toBe(2);
-  runtime.stop(true);
-});
-
 e2e("-dC prints what was read, -dL what is loaded, -dK what is known; even with -q", async () => {
   using folder = temporaryFolder();
   writeFileSync(folder.file("a.cfg"), `${configOf(freePort(), [9])}# a comment\n`);

@@ -1,4 +1,7 @@
 /** The connection of `sluice ctl`: text out, text in, at the pace of whoever prints it. */
+import { nativeModule, nativeReason } from "../../conduit/native.ts";
+import { encodeSocketAddress } from "../../conduit/sockaddr.ts";
+import { systemLibc } from "../../control/process/system-libc.ts";
 import type { Where } from "./socket-address.ts";
 
 /** Connects. @throws Error with a reason for people */
@@ -13,14 +16,24 @@ export async function connectRuntime(where: Where): Promise<RuntimeClient> {
     error: () => client.ended(),
   };
   try {
-    await ("unix" in where
-      ? Bun.connect({ ...where, allowHalfOpen: true, socket })
-      : Bun.connect({ ...where, allowHalfOpen: true, socket }));
+    const options = { ...("abstract" in where ? adopt(where.abstract) : where), socket };
+    const wanted: unknown = { ...options, allowHalfOpen: true };
+    await Bun.connect(wanted as Bun.TCPSocketConnectOptions<undefined>);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
     throw new Error(code === "ENOENT" ? "no such socket" : code, { cause: error });
   }
   return client;
+}
+
+/** A connection that Bun cannot make: its abstract names are one byte shorter than HAProxy's. */
+function adopt(name: string): { fd: number } {
+  const native = nativeModule();
+  if (native === null) throw new Error(`abstract names need the native part: ${nativeReason()}`);
+  const { bytes } = encodeSocketAddress({ family: "abns", name });
+  const fd = native.connect(bytes, bytes.length, null, 0, null, null);
+  if (fd < 0) throw new Error(systemLibc().strerror(-fd));
+  return { fd };
 }
 
 export class RuntimeClient {

@@ -10,18 +10,15 @@ export const USUAL_SOCKETS = [
   "/run/haproxy.sock",
 ];
 
-/** Length of the name field of an abstract socket: HAProxy fills it with zero bytes. */
-const ABSTRACT_NAME_BYTES = 107;
-
-/** What `Bun.connect` is given. */
-export type Where = { unix: string } | { hostname: string; port: number };
+/** A path, an abstract name that fills the address as HAProxy has it, or an address and port. */
+export type Where = { unix: string } | { abstract: string } | { hostname: string; port: number };
 
 /** Reads `path`, `unix@path`, `abns@name`, `abnsz@name`, `address:port`, with HAProxy's prefixes. */
 export function parseSocketAddress(text: string): Where | undefined {
   const parts = /^(?:(unix|abns|abnsz|ipv4|ipv6|tcp|tcp4|tcp6)@)?(.*)$/s.exec(text);
   const [, prefix = "", rest = ""] = parts ?? [];
   if (rest === "") return undefined;
-  if (prefix === "abns") return { unix: `\0${rest}`.padEnd(ABSTRACT_NAME_BYTES + 1, "\0") };
+  if (prefix === "abns") return { abstract: rest };
   if (prefix === "abnsz") return { unix: `\0${rest}` };
   if (prefix === "unix" || rest.includes("/")) return { unix: rest };
   const found = /^(?:\[([^\]]+)\]|(.*)):(\d+)$/.exec(rest);
