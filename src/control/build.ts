@@ -8,12 +8,14 @@ import { refreshBackend } from "../balance/refresh.ts";
 import { SluiceError } from "../base/errors.ts";
 import type { Native } from "../conduit/native.ts";
 import {
+  LISTENER_STATE_PAUSED,
   LISTENER_STATE_READY,
   PROXY_FLAG_ALL_BACKUPS,
   PROXY_FLAG_BACK,
   PROXY_FLAG_FRONT,
   PROXY_FLAG_PUBLISHED,
   PROXY_STATE_DISABLED,
+  PROXY_STATE_PAUSED,
   PROXY_STATE_READY,
   SERVER_ADMIN_CONFIG_MAINT,
   SERVER_ADMIN_FORCED_MAINT,
@@ -251,11 +253,16 @@ export function addListener(
   words[row + listenerRow.LISTENER_PROXY_ROW] = frontend.row;
   words[row + listenerRow.LISTENER_ID] = bind.id;
   words[row + listenerRow.LISTENER_MAXCONN] = bind.maxconn;
-  Atomics.store(words, row + listenerRow.LISTENER_STATE, LISTENER_STATE_READY);
+  const front = shop.tables.proxies.words[frontend.row + proxyRow.PROXY_STATE];
+  const isPaused = front === PROXY_STATE_PAUSED;
+  const state = isPaused ? LISTENER_STATE_PAUSED : LISTENER_STATE_READY;
+  Atomics.store(words, row + listenerRow.LISTENER_STATE, state);
   const generation = shop.listenerRows.generation(row);
   const listener = { row, generation, version: 1, isDynamic, frontend, spec: bind, fds };
   shop.model.addListener(listener);
   enterGuid(shop, listener);
   shop.log.append({ kind: "listener.add", row, proxyRow: frontend.row, bind, fds });
+  // It goes on with the others of its frontend.
+  if (isPaused) shop.log.append({ kind: "listener.pause", row });
   return 0;
 }

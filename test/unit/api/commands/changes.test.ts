@@ -96,6 +96,18 @@ describe("state", () => {
     expect(lab.control.checks.healthOf(lab.server("b/s1"))).toBe(2);
   });
 
+  test("streams end with the state, where the server line wants it", async () => {
+    const ends = "on-marked-down shutdown-sessions on-marked-up shutdown-backup-sessions";
+    const lines = `backend b\n server s1 127.0.0.1:1 ${ends}\n server s2 127.0.0.1:2 backup\n`;
+    const defaults = " timeout connect 1s\n timeout server 1s\n";
+    const lab = await makeControlLab(`defaults\n mode tcp\n${defaults}${lines}`);
+    await lab.ask("set server b/s1 state drain");
+    expect(lab.shut).toEqual([]);
+    await lab.ask("set server b/s1 state maint");
+    await lab.ask("set server b/s1 state ready");
+    expect(lab.shut).toEqual(["server down", "backups up"]);
+  });
+
   test("checks are suspended and resumed", async () => {
     const lab = await makeLab();
     expect(await lab.ask("disable health b/s1")).toBe("");
@@ -263,6 +275,20 @@ describe("frontends", () => {
     expect(listeners).toEqual([]);
     expect(frontCell(lab, "f", proxy.PROXY_STATE)).toBe(e.PROXY_STATE_STOPPED);
     expect(lab.told).toEqual(["4 Proxy f stopped (cumulated conns: FE: 0, BE: 0)."]);
+  });
+
+  test("that are paused keep an address waiting that is added meanwhile", async () => {
+    const lab = await makeLab();
+    await lab.ask("disable frontend f");
+    expect(await lab.ask(`add bind f abns@sluice-${globalThis.process.pid}-late`)).toContain(
+      "regist",
+    );
+    expect(lab.mutations.slice(-2).map(({ kind }) => kind)).toEqual([
+      "listener.add",
+      "listener.pause",
+    ]);
+    await lab.ask("enable frontend f");
+    expect(lab.mutations.filter(({ kind }) => kind === "listener.resume")).toHaveLength(3);
   });
 
   test("are limited; a limit of 0 lets nobody in", async () => {
