@@ -1,8 +1,8 @@
-import type { Json } from "../../base/json.ts";
 /**
  * What has happened: `show events`, which follows control's events, and `show errors`, the last
  * connections that broke the protocol (HAProxy management manual 9.3).
  */
+import type { Json } from "../../base/json.ts";
 import { Refusal } from "../../base/refusals.ts";
 import type { ProtocolError } from "../../control/error-ring.ts";
 import type { ProxyObject } from "../../control/model.ts";

@@ -185,10 +185,9 @@ function showPools({ control, args }: Call): Reply {
 
 function poolLine(pool: Pool, isDetailed: boolean): string {
   const { name, itemBytes, allocated, used, most } = pool;
-  return (
-    `  - Pool ${name} (${itemBytes} bytes) : ${allocated} allocated (${allocated * itemBytes} bytes),` +
-    ` ${used} used${isDetailed ? `, room for ${most} (${most * itemBytes} bytes reserved)` : ""}`
-  );
+  const room = isDetailed ? `, room for ${most} (${most * itemBytes} bytes reserved)` : "";
+  const memory = `${allocated} allocated (${allocated * itemBytes} bytes)`;
+  return `  - Pool ${name} (${itemBytes} bytes) : ${memory}, ${used} used${room}`;
 }
 
 const STATUS_WIDTH = 36;

@@ -1,6 +1,6 @@
 /**
- * What each worker has done and is doing: `show activity`, `show threads`, `show profiling`. What is
- * counted can be counted from here on (`clear counters`, `set profiling tasks on`). Main thread.
+ * What each worker has done and is doing: `show activity`, `show threads`, `show profiling`. What
+ * is counted can be counted from here on (`clear counters`, `set profiling tasks on`). Main thread.
  */
 import {
   PROCESS_PUBLISHED_SEQUENCE,

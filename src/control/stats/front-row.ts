@@ -1,5 +1,5 @@
-import { PROXY_STATE_PAUSED, PROXY_STATE_READY } from "../../tables/generated/enums.ts";
 /** The rows of frontends and listeners in `show stat`. */
+import { PROXY_STATE_PAUSED, PROXY_STATE_READY } from "../../tables/generated/enums.ts";
 import * as count from "../../tables/generated/front-count.ts";
 import {
   LISTENER_CURRENT,

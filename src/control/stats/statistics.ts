@@ -130,7 +130,7 @@ export class Statistics {
   }
 }
 
-/** Connections that frontends may bring to backends: by name, and to any that a rule may make up. */
+/** Connections that frontends may bring to backends: by name, and to any that a rule makes up. */
 type Fullconns = { maxconn: number; byName: Map<string, number>; byRules: number };
 
 /** For all backends at once: HAProxy manual 4.2, `fullconn`. O(rules). */

@@ -208,7 +208,7 @@ export function countStreamEnd(stream: Stream, cause: number, phase: number): vo
   raiseBack(stream, BACK_COUNT_TOTAL_TIME_MAX, totalMs);
 }
 
-/** Adds to a sum that forgets: over the last thousand streams or so, not over all that ever were. */
+/** Adds to a sum that forgets: over the last thousand streams or so, not all that ever were. */
 function averageBack(stream: Stream, field: number, value: number): void {
   const { engine, backend, server } = stream;
   const proxies = engine.shard.proxyBack.floats;
