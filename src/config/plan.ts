@@ -83,7 +83,11 @@ function assembleGlobal(
  * may choose it can have together (HAProxy manual 4.2, `fullconn`).
  * @param processMaxconn stands in for frontends without a `maxconn`
  */
-export function automaticFullconn(plan: Plan, backend: ProxySpec, processMaxconn: number): number {
+export function automaticFullconn(
+  plan: Pick<Plan, "proxies">,
+  backend: ProxySpec,
+  processMaxconn: number,
+): number {
   if (backend.fullconn > 0) return backend.fullconn;
   let sum = 0;
   for (const proxy of plan.proxies) {

@@ -34,6 +34,7 @@ import { GuidIndex } from "../tables/guid-index.ts";
 import { CONTROL_THREAD } from "../tables/inbox.ts";
 import type { BindSpec, Plan, ProxySpec, ServerSpec } from "../tables/spec.ts";
 import type { Tables } from "../tables/tables.ts";
+import { ensureFullconn } from "./fullconn.ts";
 import { enterGuid, refuseTakenGuid } from "./guids.ts";
 import { bindListener, tryBind } from "./listen.ts";
 import type { ProxyObject, ServerObject } from "./model.ts";
@@ -183,6 +184,7 @@ export function addServer(
   refuseTakenGuid(shop, spec.guid);
   const row = shop.serverRows.take();
   if (row === 0) throw tableFull("server", shop.serverRows);
+  if (isDynamic) ensureFullconn(shop.tables, shop.model, backend, spec);
   const words = shop.tables.servers.words;
   words[row + serverRow.SERVER_BACKEND_ROW] = backend.row;
   words[row + serverRow.SERVER_ID] = spec.id;
