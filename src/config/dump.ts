@@ -61,7 +61,7 @@ function classLines(name: string, commands: readonly string[]): string[] {
     case "flt":
       return ["# List of registered filter names:"];
     default:
-      return ["# List of registered service names:"];
+      return ["# List of registered service names:", "prometheus-exporter"];
   }
 }
 
