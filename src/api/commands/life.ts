@@ -70,7 +70,7 @@ function splitNew(text: string): { backend: string; server: string } {
 
 const addServer: ChangeCommand = {
   name: "add server",
-  usage: "<backend>/<server> <addr>[:<port>] [<keyword>…] | help",
+  usage: "<backend>/<server> <addr>[:<port>] [<keyword>…]",
   summary: "adds a server, in maintenance",
   level: "admin",
   prepare(call, draft) {
@@ -81,6 +81,18 @@ const addServer: ChangeCommand = {
     return prepareAddServer(control, draft, proxy, specOf(call, made));
   },
   touches: (call) => [splitNew(call.args[0] ?? "/").backend],
+};
+
+const addServerHelp: Command = {
+  name: "add server help",
+  usage: "",
+  summary: "lists the keywords that a server made at run time takes",
+  level: "admin",
+  run({ control }) {
+    const keywords = control.runtime.serverKeywords();
+    const lines = keywords.map(({ name, args }) => `  ${args === "" ? name : `${name} ${args}`}\n`);
+    return output(`Keywords of a server made at run time:\n${lines.join("")}`, [...keywords]);
+  },
 };
 
 const delServer: ChangeCommand = {
@@ -397,6 +409,7 @@ const showObjects: Command = {
 /** Everything of this file. */
 export const LIFE_COMMANDS: readonly Command[] = [
   addServer,
+  addServerHelp,
   delServer,
   addBackend,
   delBackend,
