@@ -1,9 +1,9 @@
-import type { Json } from "../base/json.ts";
 /**
  * A draft of changes: objects as they will be once the changes before have been made. Commands are
  * checked against it before anything happens, so that a transaction is refused as a whole and a dry
  * run says what would happen. Reads the model; writes nothing but itself.
  */
+import type { Json } from "../base/json.ts";
 import { Refusal } from "../base/refusals.ts";
 import { PROXY_FLAG_PUBLISHED } from "../tables/generated/enums.ts";
 import { PROXY_FLAGS } from "../tables/generated/proxy.ts";
