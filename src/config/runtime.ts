@@ -232,7 +232,8 @@ class LoadedRuntime implements RuntimeConfig {
 
   serverKeywords(): readonly { name: string; args: string }[] {
     const rows = SERVER_KEYWORDS.filter((row) => row.state === "done" && row.notDynamic !== true);
-    const known = rows.map(({ name, args }) => ({ name, args }));
+    const from = { name: "from", args: "{none|be:[<backend>]|srv:[<backend>/]<server>}" };
+    const known = [from, ...rows.map(({ name, args }) => ({ name, args }))];
     return known.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 

@@ -194,6 +194,7 @@ describe("add server", () => {
     const names = keywords.map(({ name }) => name);
     expect(names).toContain("weight");
     expect(names).toContain("track");
+    expect(names).toContain("from");
     expect(names).not.toContain("init-addr");
     expect(names).not.toContain("ssl");
     expect(names).toEqual(names.toSorted());
