@@ -196,12 +196,13 @@ function newCommand(): RawCommand {
 
 /** The end mark of a payload that the last word of a line opens. */
 function payloadPattern(last: Word | undefined): string | undefined {
-  if (last === undefined || last.isQuoted || !last.text.startsWith("<<")) return undefined;
+  if (last === undefined || !last.isMark) return undefined;
   const pattern = last.text.slice(2);
   return pattern.length <= API_PAYLOAD_PATTERN_MAX ? pattern : undefined;
 }
 
-type Word = { text: string; isQuoted: boolean; isClosed: boolean };
+/** A word. `isMark`: it was written with `<<` at its beginning, not quoted and not escaped. */
+type Word = { text: string; isMark: boolean; isClosed: boolean };
 
 /** The words and semicolons of a line, one after the other. */
 class WordReader {
@@ -222,13 +223,14 @@ class WordReader {
       return ";";
     }
     if (first !== '"' && first !== "'") {
-      return { text: this.#plain(), isQuoted: false, isClosed: true };
+      const isMark = text.startsWith("<<", this.#at);
+      return { text: this.#plain(), isMark, isClosed: true };
     }
     this.#at++;
     const quoted = this.#quoted(first);
     const isClosed = text[this.#at] === first;
     this.#at++;
-    return { text: quoted + this.#plain(), isQuoted: true, isClosed };
+    return { text: quoted + this.#plain(), isMark: false, isClosed };
   }
 
   /** Up to a blank or semicolon. */

@@ -3,7 +3,7 @@ import type { RawCommand } from "../lines.ts";
 
 /** A word so that the other side reads it as one, whatever is in it. */
 function encodeWord(word: string): string {
-  return word === "" ? '""' : word.replace(/[\\; \t\n"']/g, "\\$&");
+  return word === "" ? '""' : word.replace(/[\\; \t\n"']|^</g, "\\$&");
 }
 
 /** Words of a shell's command line as one line: a lone `;` still parts commands. */

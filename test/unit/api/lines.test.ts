@@ -161,6 +161,7 @@ describe("payloads", () => {
     expect(payloadOf("a<<\n")).toEqual([[["a<<", undefined]]]);
     expect(payloadOf("a << b\n")).toEqual([[["a", "<<", "b", undefined]]]);
     expect(payloadOf('a "<<"\n')).toEqual([[["a", "<<", undefined]]]);
+    expect(payloadOf("a \\<<\n")).toEqual([[["a", "<<", undefined]]]);
     const long = "%".repeat(API_PAYLOAD_PATTERN_MAX + 1);
     expect(payloadOf(`a <<${long}\n`)).toEqual([[["a", `<<${long}`, undefined]]]);
   });
