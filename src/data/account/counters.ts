@@ -129,19 +129,18 @@ export function countBackend(stream: Stream): void {
 
 /** A stream was given a server by the algorithm. */
 export function countServer(stream: Stream): void {
-  const { engine, server, backend } = stream;
+  addBack(stream, BACK_COUNT_PICKS, 1);
+}
+
+/** A connection to the server begins: to HAProxy each attempt is a session of the server. */
+export function countConnectAttempt(stream: Stream): void {
+  const { engine, server } = stream;
+  addBack(stream, BACK_COUNT_CONNECT_ATTEMPTS, 1);
   addServer(engine, server!, BACK_COUNT_SESSIONS, 1);
-  addServer(engine, server!, BACK_COUNT_PICKS, 1);
-  addBackend(engine, backend!, BACK_COUNT_PICKS, 1);
   const rate = server!.row + SERVER_RATE_SECOND;
   claimRate(engine.tables.servers.words, rate, 0, engine.clock.nowMs());
   const at = (server!.backCount + BACK_COUNT_LAST_SESSION) >> 1;
-  engine.shard.serverBack.floats[at] = stream.acceptedEpochMicros / 1e6;
-}
-
-/** A connection to the server begins. */
-export function countConnectAttempt(stream: Stream): void {
-  addBack(stream, BACK_COUNT_CONNECT_ATTEMPTS, 1);
+  engine.shard.serverBack.floats[at] = engine.clock.epochMicros() / 1e6;
 }
 
 /** The stream gave up connecting. */
