@@ -6,7 +6,9 @@ import { runCommand, RunningCall } from "../../src/api/call.ts";
 import type { Outcome } from "../../src/api/call.ts";
 import { splitLine } from "../../src/api/lines.ts";
 import { Lb } from "../../src/balance/lb.ts";
+import type { RuntimeConfig } from "../../src/config/runtime.ts";
 import { buildPlan, makeWorkshop } from "../../src/control/build.ts";
+import type { Workshop } from "../../src/control/build.ts";
 import { Checker } from "../../src/control/checks/checker.ts";
 import type { CheckedServer } from "../../src/control/checks/checker.ts";
 import { probeTargetOf } from "../../src/control/checks/probe.ts";
@@ -21,6 +23,7 @@ import { makeKeeper } from "../../src/control/server-state.ts";
 import { PROCESS_MAXCONN } from "../../src/tables/generated/process.ts";
 import { SERVER_STRIDE } from "../../src/tables/generated/server.ts";
 import type { Mutation, ShutdownSelector } from "../../src/tables/mutations.ts";
+import type { Plan } from "../../src/tables/spec.ts";
 import { reserveTables, Tables } from "../../src/tables/tables.ts";
 import { loadText, planOf } from "../unit/config/load-text.ts";
 import { adminAsker } from "./rig-control.ts";
@@ -50,10 +53,19 @@ export type ControlLab = {
   settle(): void;
 };
 
-/** Builds a configuration in memory. @param options sockets: calls on listening descriptors */
-export async function makeControlLab(text: string): Promise<ControlLab> {
+/** What a test does at the moments of a start at which a process begins with more than its plan. */
+export type LabStart = {
+  /** The plan is there, nothing of it is made. */
+  planned?(plan: Plan): void;
+  /** Objects are made; no worker is there. */
+  built?(shop: Workshop, runtime: RuntimeConfig): void;
+};
+
+/** Builds a configuration in memory. */
+export async function makeControlLab(text: string, start: LabStart = {}): Promise<ControlLab> {
   const loaded = await loadText(text);
   const plan = planOf(loaded);
+  start.planned?.(plan);
   const sizes = { proxies: 32, listeners: 32, servers: 64, queueEntries: 16, arenaWords: 65_536 };
   const tables = new Tables(reserveTables({ workers: 1, ...sizes }));
   tables.process.words[PROCESS_MAXCONN] = LAB_MAXCONN;
@@ -67,6 +79,7 @@ export async function makeControlLab(text: string): Promise<ControlLab> {
   );
   const shop = makeWorkshop(plan, tables, new Lb(tables, 0, () => 0), log, null, 1);
   buildPlan(shop);
+  if (loaded.runtime !== null) start.built?.(shop, loaded.runtime);
   log.flush();
   const pool = {
     onLost: () => undefined,

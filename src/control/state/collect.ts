@@ -221,7 +221,7 @@ function cutServer(
 
 /** Own administrative bits of a server that was configured so. */
 export const configuredAdmin = ({ disabled }: ServerSpec): number =>
-  disabled ? SERVER_ADMIN_CONFIG_MAINT : 0;
+  disabled ? SERVER_ADMIN_CONFIG_MAINT | SERVER_ADMIN_FORCED_MAINT : 0;
 
 function hasHealth({ flags, counter, spec, age }: ServerCut): boolean {
   if ((flags & HEALTH_FLAGS) !== 0 || age !== undefined) return true;

@@ -123,9 +123,13 @@ const OPTIONAL_TEXTS: ReadonlySet<string> = new Set([
 
 const isOptional = (field: string): boolean => field in OPTIONAL || OPTIONAL_TEXTS.has(field);
 
+/** Settings that are always there, also where another spec has an optional one of the same name. */
+const isFixed = (sample: unknown): boolean =>
+  typeof sample === "number" || typeof sample === "boolean";
+
 function fitsField(field: string, sample: unknown, value: unknown): boolean {
   const check = OPTIONAL[field];
-  if (check !== undefined) return value === undefined || check(value);
+  if (check !== undefined && !isFixed(sample)) return value === undefined || check(value);
   if (sample === undefined) {
     return value === undefined || (OPTIONAL_TEXTS.has(field) && typeof value === "string");
   }
@@ -171,7 +175,7 @@ function complete(base: Fields, saved: unknown): Fields {
   for (const key of new Set([...Object.keys(base), ...Object.keys(OPTIONAL), ...OPTIONAL_TEXTS])) {
     if (!(key in saved)) {
       // What may be missing was missing.
-      if (isOptional(key) && key !== "name") delete made[key];
+      if (isOptional(key) && key !== "name" && !isFixed(base[key])) delete made[key];
       continue;
     }
     const value = saved[key];
