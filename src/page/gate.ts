@@ -1,12 +1,12 @@
 /**
- * The door in front of the HTTP server: takes connections on the addresses of a page, bounds their
+ * The door in front of the HTTP server: takes connections on one address of a page, bounds their
  * number and how long they may idle or dawdle, and passes bytes on to Bun's server on loopback. By
  * the port of the inner connection the server knows who the visitor is; what does not come through
  * a gate is nobody.
  *
  * ```
- *   client ──▶ listening descriptor ──▶ Gate ──▶ 127.0.0.1:N, Bun.serve ──▶ PageServer
- *              (options as of any bind)    └─ visitors: inner port → client's address
+ *   client ──▶ listening descriptor ──▶ Gate ──▶ 127.0.0.1:N, Bun.serve ──▶ answerRequest
+ *              (options as of any bind)    └─ Visitors: inner port → client's address
  * ```
  *
  * Without the gate a visitor could take all descriptors of the process, since Bun's server has no
@@ -14,50 +14,35 @@
  */
 import type { Clock, Ticker } from "../base/clock.ts";
 import { startTimer } from "../base/clock.ts";
+import type { Native } from "../conduit/native.ts";
 import type { Address } from "../tables/spec.ts";
+import type { CrossingLimits, Side } from "./crossing.ts";
+import { Crossing } from "./crossing.ts";
 import type { Visitor } from "./request.ts";
 
-/** Bytes that may wait for one side before the other is not read any more. */
-const HELD_MAX = 65_536;
 /** How often deadlines are looked at, ms. */
 const SWEEP_MS = 500;
-/** After its own end a client may still be sent what it asked for, ms. */
-const FIN_MS = 5_000;
 
-/** What a gate is told. Times in ms; 0 = no limit. */
-export type GateLimits = {
-  connections: number;
-  idleMs: number;
-  /** From the first byte of a request to the first byte of its answer. */
-  requestMs: number;
-};
+/** Who is silent this long may be sent away when there is no room, ms. */
+const KEEP_MS = 2_000;
 
-/** Where to listen: a descriptor that is bound already, or what Bun can bind. */
+/** What a gate is told. */
+export type GateLimits = CrossingLimits & { connections: number };
+
+/**
+ * Where to listen: a descriptor that is bound already, of which Bun gets copies, so that the gate
+ * can stop taking clients while they wait in the backlog; or what Bun binds itself.
+ */
 export type GateDoor =
-  { fd: number } | { hostname: string; port: number; ipv6Only?: boolean } | { unix: string };
-
-type Side = Bun.Socket<Crossing>;
-
-/** One connection, both of its sides. */
-type Crossing = {
-  readonly gate: Gate;
-  front: Side | undefined;
-  back: Side | undefined;
-  toFront: Uint8Array[];
-  toBack: Uint8Array[];
-  /** The server has closed; the client is told when it has all. */
-  backEnded: boolean;
-  innerPort: number;
-  activeAtMs: number;
-  /** When the client began to ask for what it has no byte of; -1 = nothing asked. */
-  askedAtMs: number;
-  endedAtMs: number;
-};
+  | { native: Native; fd: number; isOurs: boolean }
+  | { hostname: string; port: number; ipv6Only: boolean; reusePort: boolean }
+  | { unix: string };
 
 /** What all gates of a process share: who stands behind each inner connection. */
 export class Visitors {
   readonly #byPort = new Map<number, { visitor: Visitor; owner: object }>();
 
+  /** Whose connection it is. @param port of the client's end, as the HTTP server sees it */
   find(port: number): { visitor: Visitor; owner: object } | undefined {
     return this.#byPort.get(port);
   }
@@ -91,11 +76,14 @@ export type GateOptions = {
 export class Gate {
   readonly options: GateOptions;
   readonly #crossings = new Set<Crossing>();
+  /** Came in one go with the last that found room; they go on when others leave. */
+  readonly #waiting = new Set<Crossing>();
+  #door: GateDoor | undefined;
   #listener: Bun.TCPSocketListener<Crossing> | undefined;
   #sweep: Ticker | undefined;
-  /** Connections taken, and turned away because there were too many. */
+  #isStarved = false;
+  /** Connections taken so far. */
   accepted = 0;
-  refused = 0;
 
   constructor(options: GateOptions) {
     this.options = options;
@@ -103,23 +91,33 @@ export class Gate {
 
   /** Listens. @throws what Bun throws when it cannot */
   open(door: GateDoor): void {
-    const options = { ...door, allowHalfOpen: true, socket: this.#frontHandlers() };
-    this.#listener = Bun.listen<Crossing>(options as Bun.TCPSocketListenOptions<Crossing>);
+    this.#door = door;
+    this.#accept();
   }
 
-  /** Port that it listens on; 0 of a unix socket. */
+  /** Port that it listens on; 0 of a unix socket, or while it takes nobody. */
   get port(): number {
     return this.#listener?.port ?? 0;
   }
 
   get connections(): number {
-    return this.#crossings.size;
+    return this.#crossings.size + this.#waiting.size;
+  }
+
+  /** There are no descriptors, or there are again: accepting without any would spin. */
+  starve(isStarved: boolean): void {
+    this.#isStarved = isStarved;
+    if (isStarved) this.#pause();
+    else this.#admit();
   }
 
   /** Takes nobody any more; those inside go on. */
   close(): void {
     this.#listener?.stop(false);
     this.#listener = undefined;
+    const door = this.#door;
+    this.#door = undefined;
+    if (door !== undefined && "native" in door && door.isOurs) door.native.close(door.fd);
   }
 
   /** Ends everything. */
@@ -127,49 +125,90 @@ export class Gate {
     this.close();
     this.#sweep?.stop();
     this.#sweep = undefined;
-    for (const crossing of [...this.#crossings]) this.#drop(crossing);
+    for (const crossing of [...this.#waiting, ...this.#crossings]) crossing.drop();
+  }
+
+  #accept(): void {
+    const door = this.#door;
+    if (door === undefined || this.#listener !== undefined || this.#isStarved) return;
+    let where: object = door;
+    if ("native" in door) {
+      const fd = door.native.dup(door.fd);
+      if (fd < 0) throw Object.assign(new Error("dup"), { errno: fd });
+      where = { fd };
+    }
+    const options = { ...where, allowHalfOpen: true, socket: this.#frontHandlers() };
+    this.#listener = Bun.listen<Crossing>(options as Bun.TCPSocketListenOptions<Crossing>);
+  }
+
+  /** Clients wait in the backlog from now on; where Bun has bound they cannot. */
+  #pause(): void {
+    if (this.#door === undefined || !("native" in this.#door)) return;
+    this.#listener?.stop(false);
+    this.#listener = undefined;
+  }
+
+  /** Lets in who waits, and opens the door again where there is room. */
+  #admit(): void {
+    const { connections } = this.options.limits;
+    for (const crossing of this.#waiting) {
+      if (this.#crossings.size >= connections) return;
+      this.#waiting.delete(crossing);
+      this.#begin(crossing);
+    }
+    if (this.#crossings.size >= connections) return;
+    try {
+      this.#accept();
+    } catch {
+      // The next look at descriptors, or the next client to leave, tries again.
+    }
   }
 
   #frontHandlers(): Bun.SocketHandler<Crossing> {
     return {
       open: (socket) => this.#enter(socket),
-      data: (socket, bytes) => this.#fromFront(socket.data, bytes),
-      drain: (socket) => flushFront(socket.data),
-      end: (socket) => {
-        socket.data.endedAtMs = this.options.clock.nowMs();
-        // A client that asks and closes its side still wants the answer.
-        if (socket.data.askedAtMs < 0) this.#drop(socket.data);
-      },
-      close: (socket) => this.#drop(socket.data),
-      error: (socket) => this.#drop(socket.data),
+      data: (socket, bytes) => socket.data.fromFront(bytes),
+      drain: (socket) => socket.data.frontDrained(),
+      end: (socket) => socket.data.frontEnded(),
+      close: (socket) => socket.data.drop(),
+      error: (socket) => socket.data.drop(),
     };
   }
 
   #enter(socket: Side): void {
     const { limits, clock } = this.options;
-    const now = clock.nowMs();
-    const crossing: Crossing = {
-      gate: this,
-      front: socket,
-      back: undefined,
-      toFront: [],
-      toBack: [],
-      backEnded: false,
-      innerPort: 0,
-      activeAtMs: now,
-      askedAtMs: -1,
-      endedAtMs: -1,
-    };
+    const crossing = new Crossing(socket, {
+      nowMs: () => clock.nowMs(),
+      left: (one) => this.#left(one),
+    });
     socket.data = crossing;
-    if (this.#crossings.size >= limits.connections) {
-      this.refused++;
-      crossing.front = undefined;
-      socket.terminate();
-      return;
-    }
     this.accepted++;
-    this.#crossings.add(crossing);
     this.#sweep ??= startTimer(SWEEP_MS, () => this.#sweepNow());
+    if (this.#crossings.size < limits.connections) this.#begin(crossing);
+    else {
+      socket.pause();
+      this.#waiting.add(crossing);
+    }
+    if (this.#crossings.size >= limits.connections && !this.#evict()) this.#pause();
+  }
+
+  /** Sends away who has been silent longest, with its answer. @returns whether there was one */
+  #evict(): boolean {
+    let oldest: Crossing | undefined;
+    for (const crossing of this.#crossings) {
+      const { idleSinceMs } = crossing;
+      if (idleSinceMs >= 0 && idleSinceMs < (oldest?.idleSinceMs ?? Infinity)) oldest = crossing;
+    }
+    if (oldest === undefined || this.options.clock.nowMs() - oldest.idleSinceMs < KEEP_MS) {
+      return false;
+    }
+    oldest.drop();
+    return true;
+  }
+
+  #begin(crossing: Crossing): void {
+    this.#crossings.add(crossing);
+    crossing.front?.resume();
     void this.#connect(crossing);
   }
 
@@ -181,32 +220,27 @@ export class Gate {
         data: crossing,
         socket: {
           open: (socket) => this.#joined(crossing, socket),
-          data: (_, bytes) => this.#fromBack(crossing, bytes),
-          drain: () => flushBack(crossing),
-          end: () => undefined,
-          close: () => this.#backClosed(crossing),
-          error: () => this.#drop(crossing),
-          connectError: () => this.#drop(crossing),
+          data: (_, bytes) => crossing.fromBack(bytes),
+          drain: () => crossing.backDrained(),
+          close: () => crossing.backClosed(),
+          error: () => crossing.drop(),
+          connectError: () => crossing.drop(),
         },
       });
     } catch {
-      this.#drop(crossing);
+      crossing.drop();
     }
   }
 
   #joined(crossing: Crossing, socket: Side): void {
-    if (crossing.front === undefined) {
+    const { front } = crossing;
+    if (front === undefined) {
       socket.terminate();
       return;
     }
-    crossing.back = socket;
-    crossing.innerPort = socket.localPort;
-    this.options.visitors.enter(
-      socket.localPort,
-      this.#visitorOf(crossing.front),
-      this.options.owner,
-    );
-    flushBack(crossing);
+    const { visitors, owner } = this.options;
+    visitors.enter(socket.localPort, this.#visitorOf(front), owner);
+    crossing.join(socket);
   }
 
   #visitorOf(front: Side): Visitor {
@@ -221,107 +255,20 @@ export class Gate {
     };
   }
 
-  #fromFront(crossing: Crossing, bytes: Uint8Array): void {
-    const now = this.options.clock.nowMs();
-    crossing.activeAtMs = now;
-    if (crossing.askedAtMs < 0) crossing.askedAtMs = now;
-    send(crossing.back, crossing.toBack, bytes);
-    if (heldIn(crossing.toBack) > HELD_MAX) crossing.front?.pause();
-  }
-
-  #fromBack(crossing: Crossing, bytes: Uint8Array): void {
-    crossing.activeAtMs = this.options.clock.nowMs();
-    crossing.askedAtMs = -1;
-    send(crossing.front, crossing.toFront, bytes);
-    if (heldIn(crossing.toFront) > HELD_MAX) crossing.back?.pause();
-  }
-
-  #backClosed(crossing: Crossing): void {
-    crossing.back = undefined;
-    crossing.backEnded = true;
-    this.options.visitors.leave(crossing.innerPort);
-    if (crossing.toFront.length === 0) this.#drop(crossing);
-  }
-
-  /** Ends both sides; again and again without harm. */
-  #drop(crossing: Crossing | undefined): void {
-    if (crossing === undefined || !this.#crossings.delete(crossing)) return;
-    const { front, back } = crossing;
-    crossing.front = undefined;
-    crossing.back = undefined;
-    crossing.toFront = [];
-    crossing.toBack = [];
+  #left(crossing: Crossing): void {
     if (crossing.innerPort !== 0) this.options.visitors.leave(crossing.innerPort);
-    front?.end();
-    back?.terminate();
+    this.#crossings.delete(crossing);
+    this.#waiting.delete(crossing);
+    this.#admit();
   }
 
   #sweepNow(): void {
     this.#sweep = undefined;
-    const now = this.options.clock.nowMs();
-    for (const crossing of [...this.#crossings])
-      if (this.#isOver(crossing, now)) this.#drop(crossing);
-    if (this.#crossings.size > 0) this.#sweep = startTimer(SWEEP_MS, () => this.#sweepNow());
-  }
-
-  #isOver(crossing: Crossing, now: number): boolean {
-    const { idleMs, requestMs } = this.options.limits;
-    if (idleMs > 0 && now - crossing.activeAtMs > idleMs) return true;
-    if (
-      crossing.endedAtMs >= 0 &&
-      now - Math.max(crossing.endedAtMs, crossing.activeAtMs) > FIN_MS
-    ) {
-      return true;
+    const { clock, limits } = this.options;
+    const now = clock.nowMs();
+    for (const crossing of [...this.#waiting, ...this.#crossings]) {
+      if (crossing.isOver(now, limits)) crossing.drop();
     }
-    return requestMs > 0 && crossing.askedAtMs >= 0 && now - crossing.askedAtMs > requestMs;
+    if (this.connections > 0) this.#sweep = startTimer(SWEEP_MS, () => this.#sweepNow());
   }
-
-  /** All bytes of a finished answer are out. */
-  done(crossing: Crossing): void {
-    this.#drop(crossing);
-  }
-}
-
-/** Writes what can be written now and keeps the rest. */
-function send(to: Side | undefined, held: Uint8Array[], bytes: Uint8Array): void {
-  let taken = 0;
-  if (to !== undefined && held.length === 0) taken = Math.max(0, to.write(bytes));
-  if (taken < bytes.length) held.push(bytes.slice(taken));
-}
-
-function heldIn(held: readonly Uint8Array[]): number {
-  let sum = 0;
-  for (const { length } of held) sum += length;
-  return sum;
-}
-
-/** Writes what was kept. @returns bytes that were taken */
-function flush(to: Side, held: Uint8Array[]): number {
-  let sum = 0;
-  for (let bytes = held[0]; bytes !== undefined; bytes = held[0]) {
-    const taken = Math.max(0, to.write(bytes));
-    sum += taken;
-    if (taken < bytes.length) {
-      held[0] = bytes.subarray(taken);
-      break;
-    }
-    held.shift();
-  }
-  return sum;
-}
-
-function flushFront(crossing: Crossing | undefined): void {
-  if (crossing?.front === undefined) return;
-  const taken = flush(crossing.front, crossing.toFront);
-  // A drain without a byte is no sign of life.
-  if (taken > 0) crossing.activeAtMs = crossing.gate.options.clock.nowMs();
-  if (crossing.toFront.length > 0) return;
-  if (crossing.backEnded) crossing.gate.done(crossing);
-  else crossing.back?.resume();
-}
-
-function flushBack(crossing: Crossing): void {
-  if (crossing.back === undefined) return;
-  flush(crossing.back, crossing.toBack);
-  if (crossing.toBack.length === 0) crossing.front?.resume();
 }

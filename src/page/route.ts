@@ -179,6 +179,8 @@ function tellOutcome(
     return whole(request, 200, "application/json", body);
   }
   const location = `${spec.uri};st=${outcome}${writePageOptions(options)}`;
-  const headers = { location, ...(more === "" ? {} : { "x-refused": more }) };
+  // A sentence may name what a configuration names: a header holds ASCII.
+  const why = more.replace(/[^\x20-\x7e]/g, "?");
+  const headers = { location, ...(why === "" ? {} : { "x-refused": why }) };
   return whole(request, 303, "text/plain", "", headers);
 }

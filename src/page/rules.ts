@@ -24,7 +24,7 @@ export type RuleWorld = {
   readonly model: Model;
   readonly clock: Clock;
   readonly random32: () => number;
-  readonly live: LiveNumbers | undefined;
+  readonly live: LiveNumbers;
   readonly environment: ReadonlyMap<string, string>;
 };
 
@@ -92,21 +92,22 @@ export class RequestContext implements SampleContext {
   integer(field: IntegerField): number | undefined {
     const { live } = this.#world;
     if (field === "fe_id") return this.#page.id;
-    if (field === "uptime") return live?.uptimeSeconds();
-    if (field === "stopping") return live?.isStopping() === true ? 1 : 0;
+    if (field === "uptime") return live.uptimeSeconds();
+    if (field === "stopping") return live.isStopping() ? 1 : 0;
     return field === "pid" ? process.pid : undefined;
   }
 
   proxyInteger(field: ProxyField, name: string): number | undefined {
     const { model, live } = this.#world;
-    const proxy = model.backends.get(name) ?? model.frontends.get(name);
-    return proxy === undefined ? undefined : live?.proxyInteger(field, proxy);
+    const isFront = field === "fe_conn" || field === "fe_sess_rate";
+    const proxy = (isFront ? model.frontends : model.backends).get(name);
+    return proxy === undefined ? undefined : live.proxyInteger(field, proxy);
   }
 
   serverInteger(field: ServerField, backend: string, server: string): number | undefined {
     const { model, live } = this.#world;
     const found = model.backends.get(backend)?.serversByName.get(server);
-    return found === undefined ? undefined : live?.serverInteger(field, found);
+    return found === undefined ? undefined : live.serverInteger(field, found);
   }
 
   environment(name: string): string | undefined {

@@ -16,6 +16,7 @@ import type { Control } from "../control/control.ts";
 import { bindListener } from "../control/listen.ts";
 import type { OpenService, Service } from "../control/process/start.ts";
 import { systemLibc } from "../control/process/system-libc.ts";
+import { liveNumbers } from "../control/stats/live-numbers.ts";
 import { PROCESS_STOPPING } from "../tables/generated/process.ts";
 import type { BindSpec, PageSpec, Plan } from "../tables/spec.ts";
 import type { PageDesk } from "./desk.ts";
@@ -29,8 +30,8 @@ import { answerRequest, makePage } from "./route.ts";
 import type { RuleWorld } from "./rules.ts";
 import { Tokens } from "./token.ts";
 
-/** How often it is looked whether the process stops, ms. */
-const STOP_LOOK_MS = 200;
+/** How often it is looked whether the process stops, or is out of descriptors, ms. */
+const LOOK_MS = 200;
 /** What a visitor may take to ask, where the configuration leaves it open, ms. */
 const REQUEST_MS = 10_000;
 /** What a visitor may be silent for, where the configuration leaves it open, ms. */
@@ -87,14 +88,17 @@ export class Pages implements OpenService {
   serve(control: Control): void {
     if (this.#server === undefined) return;
     const { model, environment, clock, say, tables } = control;
-    const live = undefined;
+    const live = liveNumbers(control);
     this.#fault = (text) => say("alert", `A statistics page could not answer: ${text}`);
     this.#world = { model, clock, random32, live, environment };
     this.#desk = new ControlDesk(control, new Tokens(clock), randomBytes(6).toString("hex"));
     const look = (): void => {
-      if (tables.process.words[PROCESS_STOPPING] === 1)
+      if (tables.process.words[PROCESS_STOPPING] === 1) {
         for (const gate of this.#gates) gate.close();
-      else this.#look = startTimer(STOP_LOOK_MS, look);
+        return;
+      }
+      this.#lookForDescriptors();
+      this.#look = startTimer(LOOK_MS, look);
     };
     look();
   }
@@ -110,6 +114,14 @@ export class Pages implements OpenService {
   /** Addresses that it listens on, as bound: `port` of each, 0 of a unix socket. */
   ports(): number[] {
     return this.#gates.map(({ port }) => port);
+  }
+
+  /** A process without any would accept in vain, and spin. */
+  #lookForDescriptors(): void {
+    if (this.#native === null) return;
+    const copy = this.#native.dup(0);
+    if (copy >= 0) this.#native.close(copy);
+    for (const gate of this.#gates) gate.starve(copy < 0);
   }
 
   #openGate(page: Page, bind: BindSpec): void {
@@ -138,28 +150,29 @@ export class Pages implements OpenService {
 
   #doorOf(page: PageSpec, bind: BindSpec): GateDoor {
     const native = this.#native;
-    if (native === null) return doorOfBun(bind);
+    const { noreuseport } = this.#plan.global;
+    if (native === null) return doorOfBun(bind, !noreuseport);
     const keepalive = { enabled: false, idleSeconds: 0, intervalSeconds: 0, count: 0 };
     const front = { clientKeepalive: keepalive, backlog: page.backlog, maxconn: page.maxconn };
     const { workers: _, ...everyone } = bind;
     const bound = bindListener(native, this.#plan.global, front, everyone, 1);
     if ("errno" in bound) throw Object.assign(new Error(bound.step), { errno: bound.errno });
     const [fd = -1] = bound.fds;
-    return { fd };
+    return { native, fd, isOurs: bind.address.family !== "fd" };
   }
 }
 
 /** Without the native part: what Bun can bind by itself. */
-function doorOfBun({ address, v6only }: BindSpec): GateDoor {
+function doorOfBun({ address, v6only }: BindSpec, reusePort: boolean): GateDoor {
   switch (address.family) {
     case "unix":
       return { unix: address.path };
     case "abns":
       return { unix: `\0${address.name}` };
     case "fd":
-      return { fd: address.fd };
+      throw new Error("needs the native part");
     default:
-      return { hostname: address.host, port: address.port, ipv6Only: v6only };
+      return { hostname: address.host, port: address.port, ipv6Only: v6only, reusePort };
   }
 }
 

@@ -4,11 +4,13 @@
  * `strict-limits`). Pure: limits come in, a decision goes out.
  */
 import { errorText, SluiceError } from "../../base/errors.ts";
-import { DESCRIPTORS_MAX, DESCRIPTORS_RESERVED } from "../../base/limits.ts";
+import { DESCRIPTORS_MAX, DESCRIPTORS_RESERVED, PAGE_CONNECTIONS_MAX } from "../../base/limits.ts";
 import type { Plan } from "../../tables/spec.ts";
 
 /** Two for a relayed connection. */
 const PER_CONNECTION = 2;
+/** For a visitor of a page: its connection, and both ends of the one to the HTTP server. */
+const PER_VISITOR = 3;
 /** What a thread's event loop holds. */
 const PER_WORKER = 16;
 /**
@@ -83,7 +85,13 @@ function fixedDescriptors({ plan, workers }: LimitInput): number {
     listeners += proxy.binds.length * workers * 2;
     for (const server of proxy.servers) if (server.check.enabled) checks++;
   }
-  return DESCRIPTORS_RESERVED + listeners + checks + workers * PER_WORKER;
+  let visitors = 0;
+  for (const page of plan.pages) {
+    const most = Math.min(page.maxconn || PAGE_CONNECTIONS_MAX, PAGE_CONNECTIONS_MAX);
+    for (const _ of page.binds) visitors += most;
+  }
+  const fixed = listeners + checks + visitors * PER_VISITOR;
+  return DESCRIPTORS_RESERVED + fixed + workers * PER_WORKER;
 }
 
 function connectionsInMemory({ memoryLimitMb }: LimitInput): number {

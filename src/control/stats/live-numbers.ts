@@ -1,0 +1,137 @@
+/**
+ * Numbers of proxies and servers as conditions and log formats of control ask for them: what the
+ * data plane reads in `data/route/numbers.ts`, read here from the same tables (manual 7.3.2).
+ */
+import { usableServers } from "../../balance/facts.ts";
+import { serverLimit, UNLIMITED } from "../../balance/limit.ts";
+import type { ProxyField, ServerField } from "../../expr/keyword.ts";
+import { SERVER_STATE_UP } from "../../tables/generated/enums.ts";
+import { PROCESS_STOPPING } from "../../tables/generated/process.ts";
+import {
+  PROXY_BACK_CURRENT,
+  PROXY_BACK_RATE_SECOND,
+  PROXY_FRONT_CURRENT,
+  PROXY_QUEUE_TOTAL,
+  PROXY_RATE_SECOND,
+} from "../../tables/generated/proxy.ts";
+import {
+  SERVER_CONFIG_WEIGHT,
+  SERVER_MAXCONN,
+  SERVER_MAXQUEUE,
+  SERVER_QUEUE_LENGTH,
+  SERVER_RATE_SECOND,
+  SERVER_SERVED,
+  SERVER_STATE,
+  SERVER_TIER_WEIGHT,
+  SERVER_WEIGHT,
+} from "../../tables/generated/server.ts";
+import type { Control } from "../control.ts";
+import type { LiveNumbers } from "../logs/record-context.ts";
+import type { ProxyObject, ServerObject } from "../model.ts";
+import { readRate } from "./rates.ts";
+
+/** The part of control that the numbers are read from. */
+export type NumberSources = Pick<Control, "tables" | "shop" | "clock" | "startedAtMs">;
+
+/** The numbers of a running process. */
+export function liveNumbers(control: NumberSources): LiveNumbers {
+  const { tables, clock, startedAtMs } = control;
+  return {
+    proxyInteger: (field, proxy) => proxyNumber(control, field, proxy),
+    serverInteger: (field, server) => serverNumber(control, field, server),
+    uptimeSeconds: () => Math.floor((clock.nowMs() - startedAtMs) / 1000),
+    isStopping: () => tables.process.words[PROCESS_STOPPING] === 1,
+  };
+}
+
+function proxyNumber(
+  control: NumberSources,
+  field: ProxyField,
+  proxy: ProxyObject,
+): number | undefined {
+  const { words } = control.tables.proxies;
+  const { row } = proxy;
+  switch (field) {
+    case "fe_conn":
+      return words[row + PROXY_FRONT_CURRENT];
+    case "be_conn":
+      return words[row + PROXY_BACK_CURRENT];
+    case "nbsrv":
+      return usableServers(control.shop.lb, row);
+    case "queue":
+      return words[row + PROXY_QUEUE_TOTAL];
+    case "avg_queue": {
+      const servers = usableServers(control.shop.lb, row);
+      const total = words[row + PROXY_QUEUE_TOTAL]!;
+      // Without a server one is expected back soon: the queue counts twice.
+      return servers === 0 ? total * 2 : Math.ceil(total / servers);
+    }
+    case "fe_sess_rate":
+      return readRate(words, row + PROXY_RATE_SECOND, control.clock.nowMs());
+    case "be_sess_rate":
+      return readRate(words, row + PROXY_BACK_RATE_SECOND, control.clock.nowMs());
+    case "be_conn_free":
+      return freeConnections(control, proxy);
+    case "connslots":
+      return connectionSlots(control, proxy);
+  }
+}
+
+/** Of the servers in use; -1 when one has no limit. */
+function freeConnections(control: NumberSources, { servers }: ProxyObject): number {
+  const { words } = control.tables.servers;
+  let free = 0;
+  for (const server of servers) {
+    if (words[server.row + SERVER_TIER_WEIGHT] === 0) continue;
+    const one = freeOf(control, server);
+    if (one < 0) return -1;
+    free += one;
+  }
+  return free;
+}
+
+/** Free connections and queue places; -1 when there is no limit. */
+function connectionSlots({ tables }: NumberSources, { servers }: ProxyObject): number {
+  const { words } = tables.servers;
+  let slots = 0;
+  for (const { row } of servers) {
+    if (words[row + SERVER_STATE] !== SERVER_STATE_UP) continue;
+    const maxconn = words[row + SERVER_MAXCONN]!;
+    const maxqueue = words[row + SERVER_MAXQUEUE]!;
+    if (maxconn === 0 || maxqueue === 0) return -1;
+    slots += maxconn - words[row + SERVER_SERVED]! + maxqueue - words[row + SERVER_QUEUE_LENGTH]!;
+  }
+  return slots;
+}
+
+function freeOf({ shop, tables }: NumberSources, { backend, row }: ServerObject): number {
+  const limit = serverLimit(shop.lb, backend.row, row);
+  const served = tables.servers.words[row + SERVER_SERVED]!;
+  return limit === UNLIMITED ? -1 : Math.max(0, limit - served);
+}
+
+function serverNumber(
+  control: NumberSources,
+  field: ServerField,
+  server: ServerObject,
+): number | undefined {
+  const { words } = control.tables.servers;
+  const { row } = server;
+  switch (field) {
+    case "srv_conn":
+      return words[row + SERVER_SERVED];
+    case "srv_conn_free":
+      return freeOf(control, server);
+    case "srv_is_up":
+      return words[row + SERVER_STATE] === SERVER_STATE_UP ? 1 : 0;
+    case "srv_queue":
+      return words[row + SERVER_QUEUE_LENGTH];
+    case "srv_weight":
+    case "srv_uweight":
+      return words[row + SERVER_WEIGHT];
+    case "srv_iweight":
+      return words[row + SERVER_CONFIG_WEIGHT];
+    case "srv_sess_rate":
+      return readRate(words, row + SERVER_RATE_SECOND, control.clock.nowMs());
+  }
+}
