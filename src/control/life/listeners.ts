@@ -8,13 +8,18 @@
 import { rmSync } from "node:fs";
 
 import { Refusal } from "../../base/refusals.ts";
-import { LISTENER_STATE_CLOSED } from "../../tables/generated/enums.ts";
+import {
+  LISTENER_STATE_CLOSED,
+  PROXY_STATE_PAUSED,
+  PROXY_STATE_READY,
+} from "../../tables/generated/enums.ts";
 import { FRONT_COUNT_STRIDE } from "../../tables/generated/front-count.ts";
 import {
   LISTENER_CURRENT,
   LISTENER_STATE,
   LISTENER_STRIDE,
 } from "../../tables/generated/listener.ts";
+import { PROXY_STATE } from "../../tables/generated/proxy.ts";
 import type { BindSpec } from "../../tables/spec.ts";
 import { addListener } from "../build.ts";
 import type { LifeControl } from "../control.ts";
@@ -28,6 +33,7 @@ export function prepareAddBinds(
   entry: DraftProxy,
   specs: readonly BindSpec[],
 ): Change {
+  refuseStopped(control, entry);
   const taken = new Set(entry.object?.listeners.map(({ spec }) => spec.name));
   for (const { name } of specs) {
     if (name !== undefined && taken.has(name)) {
@@ -51,6 +57,16 @@ export function prepareAddBinds(
     },
     undo: takeBack,
   };
+}
+
+/** A frontend that does not accept takes no listeners: they would accept all the same. */
+function refuseStopped({ tables }: LifeControl, { object, spec }: DraftProxy): void {
+  if (object === undefined) return;
+  const state = Atomics.load(tables.proxies.words, object.row + PROXY_STATE);
+  if (state === PROXY_STATE_READY) return;
+  const isPaused = state === PROXY_STATE_PAUSED;
+  const clause = isPaused ? `disabled: 'enable frontend ${spec.name}' comes first` : "shut down";
+  throw new Refusal("WRONG_STATE", `Frontend ${spec.name} is ${clause}.`);
 }
 
 /** Binds an address of a frontend that runs. @throws Refusal SYSTEM with the reason */
