@@ -37,7 +37,10 @@ export function step(world: World): void {
 
 /** Gives one event to one of the workers that have any. @returns false when none has */
 export function deliver(world: World): boolean {
-  const running = world.workers.filter((worker) => worker.isRunning);
+  // The end of a run waits for nobody.
+  const running = world.workers.filter(
+    (worker) => worker.isRunning && (world.isDraining || worker.stalledUntil <= world.stepCount),
+  );
   if (running.length === 0) return false;
   const first = world.choices.below(running.length);
   for (let i = 0; i < running.length; i++) {
@@ -115,6 +118,8 @@ function performControl(world: World, action: Action): boolean {
       return switchListener(world, "listener.pause");
     case "resumeListener":
       return switchListener(world, "listener.resume");
+    case "stall":
+      return stallWorker(world);
     case "workerDies":
       return loseWorker(world);
     case "bury":
@@ -126,6 +131,17 @@ function performControl(world: World, action: Action): boolean {
     default:
       return false;
   }
+}
+
+/** A worker does nothing for a while: everybody else goes on, and nobody waits for it for ever. */
+function stallWorker(world: World): boolean {
+  const { choices, workers, control } = world;
+  const worker = choices.pick(workers);
+  if (!worker.isRunning || worker.stalledUntil > world.stepCount) return false;
+  worker.stalledUntil = world.stepCount + choices.between(20, 400);
+  world.trace(() => `w${worker.number} stalls until step ${worker.stalledUntil}`);
+  if (control.grace.pending > 0) world.marks.hit("stalled in a grace period");
+  return true;
 }
 
 // ── clients ──

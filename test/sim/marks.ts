@@ -43,6 +43,7 @@ export const MARKS = {
   "rate limit reached": "accepting waited for the next second",
   "no descriptor": "the worker found none, and stopped accepting for a while",
   "accept failed": "the listening socket could not be opened again at once",
+  "stalled in a grace period": "a worker went on late, and what was removed waited for it",
   "worker lost": "a worker died between two events",
   "worker lost inside": "a worker died in the middle of an event",
   "worker lost with the lock": "what the lock guards was rebuilt",

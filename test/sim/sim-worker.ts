@@ -100,6 +100,9 @@ export class SimWorker {
     this.engine = this.makeEngine();
   }
 
+  /** It does nothing before this step. */
+  stalledUntil = 0;
+
   get isRunning(): boolean {
     return !this.isLost && !this.isBuried;
   }
