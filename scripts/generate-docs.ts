@@ -1,6 +1,6 @@
 /**
- * Writes docs/configuration.md and docs/environment.md from the tables of src/config, and
- * docs/limits.md and docs/errors.md from src/base.
+ * Writes docs/configuration.md and docs/environment.md from the tables of src/config,
+ * docs/limits.md and docs/errors.md from src/base, and docs/runtime-api.md from src/api.
  * `bun scripts/generate-docs.ts` writes them; with `--check` it only compares, and fails on drift.
  */
 import { readFileSync, writeFileSync } from "node:fs";
@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { configurationPage, environmentPage } from "../src/config/pages.ts";
 import { errorsPage } from "./errors-page.ts";
 import { limitsPage } from "./limits-page.ts";
+import { runtimeApiPage } from "./runtime-api-page.ts";
 
 const root = join(import.meta.dir, "..");
 const pages = [
@@ -16,6 +17,7 @@ const pages = [
   { path: "docs/environment.md", text: environmentPage() },
   { path: "docs/limits.md", text: limitsPage() },
   { path: "docs/errors.md", text: errorsPage() },
+  { path: "docs/runtime-api.md", text: runtimeApiPage() },
 ];
 
 const isCheck = process.argv.includes("--check");

@@ -3,15 +3,17 @@
  * `transaction.ts` has the commands whose first word changes how the others are run.
  */
 import { describeError } from "../base/assert.ts";
+import type { Json } from "../base/json.ts";
 import { Refusal } from "../base/refusals.ts";
 import type { RefusalCode } from "../base/refusals.ts";
 import type { Control } from "../control/control.ts";
 import { Draft } from "../control/draft.ts";
 import type { ChangeResult } from "../control/draft.ts";
 import { message, pieces, SEVERITY } from "./command.ts";
-import type { Asker, Call, Command, EndsAt, Reply } from "./command.ts";
+import type { Asker, Call, ChangeCommand, Command, EndsAt, Reply } from "./command.ts";
 import type { RawCommand } from "./lines.ts";
 import { denial, findCommand, unknownText } from "./registry.ts";
+import { versionOf } from "./transaction.ts";
 
 /** What a command answered. `refusal`: it was turned down; `code` is then not OK. */
 export type Outcome = {
@@ -139,12 +141,22 @@ export function runFound(call: Call, command: Command): Reply | Promise<Reply> {
   if ("run" in command) return command.run(call);
   const change = command.prepare(call, new Draft(call.control.model));
   const made = change.apply();
-  return made instanceof Promise ? made.then(changed) : changed(made);
+  const reply = (result: ChangeResult): Reply => changed(call, command, result);
+  return made instanceof Promise ? made.then(reply) : reply(made);
 }
 
-function changed(result: ChangeResult): Reply {
-  const { text, data } = result;
-  if (result.pieces !== undefined) return pieces(result.pieces);
+function changed(call: Call, command: ChangeCommand, { text, data, ...more }: ChangeResult): Reply {
+  if (more.pieces !== undefined) return pieces(more.pieces);
   const reply = { kind: "message", severity: SEVERITY.info, text } as const;
-  return data === undefined ? reply : { ...reply, data };
+  const result = call.isJson ? withVersion(call, command, data) : data;
+  return result === undefined ? reply : { ...reply, data: result };
+}
+
+/** The result of a change for programs, with the version that its object has now. */
+function withVersion(call: Call, command: ChangeCommand, data: Json | undefined): Json | undefined {
+  const [name] = command.touches?.(call) ?? [];
+  const version = name === undefined ? 0 : versionOf(call.control.model, name);
+  if (version === 0) return data;
+  if (data === undefined || data === null) return { version };
+  return typeof data === "object" && !Array.isArray(data) ? { ...data, version } : data;
 }

@@ -84,6 +84,10 @@ type CommandHead = {
   takesPayload?: boolean;
   /** Not listed by `help`. */
   isHidden?: boolean;
+  /** Only answers that it is not here, and why. */
+  isAbsent?: boolean;
+  /** What `result` of its JSON form is, for the documentation; left out: null, or the version. */
+  result?: string;
 };
 
 /** A command that shows something, or acts on what is no object. */

@@ -133,6 +133,7 @@ function absent(absence: Absence, level: Level, usage: string): Command {
     level,
     takesPayload: true,
     isHidden: true,
+    isAbsent: true,
     run() {
       throw new Refusal(absence.code, `'${name}' ${absence.reason}.`);
     },

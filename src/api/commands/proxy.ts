@@ -67,6 +67,7 @@ function notHere(name: string, usage: string, summary: string): PlainCommand {
     summary,
     level: "admin",
     isHidden: true,
+    isAbsent: true,
     run() {
       throw new Refusal("NOT_HERE", "Cookies do not apply to a layer-4 proxy.");
     },
