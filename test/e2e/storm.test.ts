@@ -89,6 +89,8 @@ ${servers.join("\n")}`,
     await until("everything to be freed", async () => {
       return JSON.stringify(await footprint(path)) === JSON.stringify(before);
     });
+    const deleted = storms.reduce((sum, { counts }) => sum + (counts["del server"] ?? 0), 0);
+    expect(await freedServers(path)).toBe(deleted);
     // Heaps of threads find their size within a minute.
     if (SECONDS >= 180) expect(memoryLate - memoryEarly).toBeLessThan(GROWTH_MAX);
     rmSync(folder, { recursive: true });
@@ -102,6 +104,14 @@ async function footprint(path: string): Promise<unknown> {
   const { result } = await api.ask("show objects");
   const { tables, references, gracePeriods } = result as Record<string, unknown>;
   return { tables, references, gracePeriods };
+}
+
+/** Rows of servers that were freed: each has moved its generation on. */
+async function freedServers(path: string): Promise<number | undefined> {
+  await using api = await ApiConnection.open(path);
+  const { result } = await api.ask("show objects");
+  const { freed } = result as { freed: { name: string; freed: number }[] };
+  return freed.find(({ name }) => name === "servers")?.freed;
 }
 
 async function startPeers(order: object): Promise<{ stop(): Promise<StormReport> }> {
