@@ -400,7 +400,7 @@ const COUNTERS_FRONT: Layout = {
         f64("sessions", "sessions", "Accepted and past the connection rules (`stot`)."),
         f64("bytesIn", "bytes", "Received from clients."),
         f64("bytesOut", "bytes", "Sent to clients."),
-        f64("errorsRequest", "streams", "Bad PROXY header, client error before a server (`ereq`)."),
+        f64("errorsRequest", "streams", "Ended by the client before a server was asked (`ereq`)."),
         f64("proxyHeaderErrors", "connections", "Bad or missing PROXY headers."),
         f64("current", "connections", "Connections of this worker now: given back if it dies."),
       ],

@@ -110,10 +110,10 @@ function operationalState(words: Int32Array, at: number): number {
   return words[at + row.SERVER_THROTTLE]! === 0 ? OP_RUNNING : OP_STARTING;
 }
 
-/** The counter; of a server without checks, that of one that is up or in maintenance. */
+/** The counter: 0 in maintenance; of a server without checks that of one that is up. */
 function checkHealth(words: Int32Array, { row: at, spec }: ServerObject): number {
-  if (spec.check.enabled) return words[at + row.SERVER_HEALTH]!;
-  return (words[at + row.SERVER_ADMIN_STATE]! & ADMIN_MAINT) !== 0 ? 0 : spec.check.rise;
+  if ((words[at + row.SERVER_ADMIN_STATE]! & ADMIN_MAINT) !== 0) return 0;
+  return spec.check.enabled ? words[at + row.SERVER_HEALTH]! : spec.check.rise;
 }
 
 function checkState({ tables, parts }: Statistics, server: ServerObject): number {

@@ -33,7 +33,6 @@ import {
   FRONT_COUNT_BYTES_OUT,
   FRONT_COUNT_CONNECTIONS,
   FRONT_COUNT_CURRENT,
-  FRONT_COUNT_ERRORS_REQUEST,
   FRONT_COUNT_PROXY_HEADER_ERRORS,
   FRONT_COUNT_SESSIONS,
 } from "../../tables/generated/front-count.ts";
@@ -114,7 +113,6 @@ export function countSession(engine: Engine, listener: ListenerView): void {
 /** A PROXY header was bad, late or missing. */
 export function countHeaderError(engine: Engine, listener: ListenerView): void {
   addFront(engine, listener, FRONT_COUNT_PROXY_HEADER_ERRORS, 1);
-  addFront(engine, listener, FRONT_COUNT_ERRORS_REQUEST, 1);
 }
 
 /** A stream came to a backend. */

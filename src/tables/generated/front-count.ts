@@ -47,7 +47,7 @@ export function frontCountBytesOut(table: Float64Array, row: number): number {
 }
 
 /**
- * Bad PROXY header, client error before a server (`ereq`).
+ * Ended by the client before a server was asked (`ereq`).
  * Unit: streams. Writer: the worker that owns the shard, plain.
  */
 export const FRONT_COUNT_ERRORS_REQUEST = 8;
