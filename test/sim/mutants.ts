@@ -91,7 +91,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "data/relay/relay.ts",
     find: "const other = side === FRONT ? BACK : FRONT;",
     replace: "const other = stream.bytesUp > 20 ? side : side === FRONT ? BACK : FRONT;",
-    caughtBy: /bytes arrive in order|a client gets bytes/,
+    caughtBy: /bytes arrive in order|a client gets bytes|who aborted is named/,
   },
   {
     name: "an abort is passed on as an end",
