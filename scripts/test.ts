@@ -38,6 +38,7 @@ const PEERS: readonly (readonly [program: string, packageName: string])[] = [
   ["redis-server", "redis-server"],
   ["hatop", "hatop"],
   ["tmux", "tmux"],
+  ["prometheus-haproxy-exporter", "prometheus-haproxy-exporter"],
 ];
 
 type Totals = { passed: number; failed: number; skipped: number };
