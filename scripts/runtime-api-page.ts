@@ -13,9 +13,10 @@ const INTRODUCTION = `# The runtime API
 
 This page is generated from src/api/commands (\`bun scripts/generate-docs.ts\`).
 
-A \`stats socket\` line, or \`SLUICE_STATS_SOCKET\`, opens a socket that takes commands while the
-process runs: the commands of HAProxy's management manual 9.3 with the same words and answers, and
-more. \`sluice ctl\` is its client; \`socat\`, hatop, exporters and scripts made for HAProxy work too.
+A \`stats socket\` line, or \`SLUICE_STATS_SOCKET\`, opens a socket that takes commands while
+the process runs: the commands of HAProxy's management manual 9.3 with the same words and
+answers, and more. \`sluice ctl\` is its client; \`socat\`, hatop, exporters and scripts made
+for HAProxy work too.
 
     global
         stats socket /run/sluice.sock mode 600 level admin
@@ -25,28 +26,33 @@ more. \`sluice ctl\` is its client; \`socat\`, hatop, exporters and scripts made
     $ sluice ctl disable server web/s1
     $ sluice ctl                        # a prompt; the tab key completes commands and names
 
-A socket may be a path, \`abns@NAME\`, an address and port, or \`fd@N\`, a descriptor that is inherited
-and already listens. \`level\` says what its clients may do: \`user\` sees what is not sensitive,
-\`operator\` sees all and does what is harmless, \`admin\` changes everything. \`stats maxconn\` (10) bounds
-the clients at a time: more wait. \`stats timeout\` (10s) ends a connection whose client is idle.
+A socket may be a path, \`abns@NAME\`, an address and port, or \`fd@N\`, a descriptor that is
+inherited and already listens. \`level\` says what its clients may do: \`user\` sees what is not
+sensitive, \`operator\` sees all and does what is harmless, \`admin\` changes everything.
+\`stats maxconn\` (10) bounds the clients at a time: more wait. \`stats timeout\` (10s) ends a
+connection whose client is idle.
 
 ## Lines and answers
 
-- A line holds one command or several, parted by \`;\`. Answers come in order, each ended by an empty
-  line; no answer holds one. A change that has nothing to say answers with the empty line alone.
-- Without \`prompt\` the connection ends when what has come is answered. \`prompt i\` keeps it open, for
-  programs; \`prompt\` does so with a prompt, for people.
+- A line holds one command or several, parted by \`;\`. Answers come in order, each ended by an
+  empty line; no answer holds one. A change that has nothing to say answers with the empty line
+  alone.
+- Without \`prompt\` the connection ends when what has come is answered. \`prompt i\` keeps it
+  open, for programs; \`prompt\` does so with a prompt, for people.
 - A client may close its side after its last line: it is answered to the end. A line without its
-  newline is not run. What waits (\`wait\` with a condition) ends at the half close as it does with
-  HAProxy, unless more commands follow.
-- Words are parted by blanks. A backslash takes the next character as it is. Other than with HAProxy,
-  a quote (\`"…"\`, \`'…'\`) that begins a word goes up to its like; in \`"…"\` backslashes work.
+  newline is not run. What waits (\`wait\` with a condition) ends at the half close as it does
+  with HAProxy, unless more commands follow.
+- Words are parted by blanks. A backslash takes the next character as it is. Other than with
+  HAProxy, a quote (\`"…"\`, \`'…'\`) that begins a word goes up to its like; in \`"…"\`
+  backslashes work.
 - \`<<\` as the last word: the lines that follow, up to an empty one, are the command's payload;
   \`<<MARK\`: up to a line MARK.
 - Limits: a line ${API_LINE_BYTES_MAX} bytes, a command ${API_WORDS_MAX} words, a payload
   ${API_PAYLOAD_BYTES_MAX} bytes, a mark ${API_PAYLOAD_PATTERN_MAX} characters.
-- Long answers are made as the client reads them: a slow reader costs no memory and delays nobody.
-- \`set severity-output number\` (or \`string\`) puts \`[3]: \` before a message: 3 is a refusal.
+- Long answers are made as the client reads them: a slow reader costs no memory and delays
+  nobody.
+- \`set severity-output number\` (or \`string\`) puts \`[3]: \` before a message: 3 is a
+  refusal.
 
 ## Names
 
@@ -63,16 +69,18 @@ A backend, frontend or proxy is named by its name or by \`#\` and its id; a serv
     > json del server web/s1
     {"code":"WRONG_STATE","severity":3,"text":"…","result":null,"holders":[…]}
 
-- \`code\` is \`OK\` or a code of the table below, and stays the same between releases, as sentences may
-  not. \`text\` is what people are told. \`result\` is the answer as data, or null. \`holders\` lists who
-  keeps an object from being changed: \`kind\`, \`text\`, and where there is one the command that clears it.
+- \`code\` is \`OK\` or a code of the table below, and stays the same between releases, as
+  sentences may not. \`text\` is what people are told. \`result\` is the answer as data, or
+  null. \`holders\` lists who keeps an object from being changed: \`kind\`, \`text\`, and where
+  there is one the command that clears it.
 - Of a long answer, \`text\` (or \`result\`) comes first and is streamed, \`code\` follows.
-- \`version\` counts the changes that were asked for on the object. \`if-version web/s1=2 COMMAND\` makes a
-  change only if that is still its version, and refuses with \`VERSION\` otherwise.
-- \`transaction <<\` takes commands that change objects, one a line: all are checked before the first
-  takes effect, and all are made or none. \`dry-run COMMAND\` and \`dry-run transaction <<\` say what would
-  happen. The three can be combined: \`json if-version web=4 transaction <<\`. Below, the commands
-  that can stand there are marked as changes.
+- \`version\` counts the changes that were asked for on the object. \`if-version web/s1=2
+  COMMAND\` makes a change only if that is still its version, and refuses with \`VERSION\`
+  otherwise.
+- \`transaction <<\` takes commands that change objects, one a line: all are checked before the
+  first takes effect, and all are made or none. \`dry-run COMMAND\` and \`dry-run transaction
+  <<\` say what would happen. The three can be combined: \`json if-version web=4 transaction
+  <<\`. Below, the commands that can stand there are marked as changes.
 
     $ printf 'json transaction <<\\nadd server web/s9 10.0.0.9:80\\nenable server web/s9\\n\\n' |
         socat - /run/sluice.sock
@@ -113,8 +121,8 @@ export function runtimeApiPage(): string {
     "",
     "## What is not here",
     "",
-    "These commands of HAProxy answer by name that they belong to a later release (`NOT_YET`), or do",
-    "not apply to a layer-4 proxy (`NOT_HERE`):",
+    "These commands of HAProxy answer by name that they belong to a later release (`NOT_YET`), or",
+    "do not apply to a layer-4 proxy (`NOT_HERE`):",
     "",
     ...absent.toSorted(byName).map((command) => `- \`${headOf(command)}\``),
   );

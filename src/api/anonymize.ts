@@ -1,6 +1,6 @@
 /**
- * Names and addresses as `set anon on` shows them: hashes of 24 bits under the connection's key, the
- * same for the same name, too short to be turned back. Whoever shows a name asks here first.
+ * Names and addresses as `set anon on` shows them: hashes of 24 bits under the connection's key,
+ * the same for the same name, too short to be turned back. Whoever shows a name asks here first.
  */
 import type { Asker } from "./command.ts";
 

@@ -1,4 +1,4 @@
-/** What the connections of one process share besides `Control`: its sockets, the anonymising key. */
+/** What the connections of one process share besides `Control`: sockets, the anonymising key. */
 import type { Control } from "../control/control.ts";
 import type { Level } from "./command.ts";
 

@@ -122,7 +122,8 @@ export class LineReader {
         `A line holds at most ${API_LINE_BYTES_MAX} bytes.`;
     } else {
       if (this.#payload.bytes + length <= API_PAYLOAD_BYTES_MAX) return;
-      this.#broken = `The payload is too big. A payload holds at most ${API_PAYLOAD_BYTES_MAX} bytes.`;
+      const most = `A payload holds at most ${API_PAYLOAD_BYTES_MAX} bytes.`;
+      this.#broken = `The payload is too big. ${most}`;
     }
     this.#bytes = NOTHING;
     this.#at = this.#searched = this.#end = 0;
@@ -162,7 +163,7 @@ export class LineReader {
 /** A line in its commands; `pattern`: a payload follows, up to a line of this text. */
 export type SplitLine = { commands: RawCommand[]; pattern: string | undefined };
 
-/** Splits a line, without its newline. There is always at least one command, maybe without words. */
+/** Splits a line, without its newline. There is always one command at least, maybe of no words. */
 export function splitLine(text: string): SplitLine {
   const commands: RawCommand[] = [];
   const reader = new WordReader(text);

@@ -21,6 +21,7 @@ export function promptText(asker: Asker, isLast: boolean, upMs: number): string 
 function uptime(upMs: number): string {
   const seconds = Math.floor(upMs / 1000);
   const two = (value: number): string => String(value % 60).padStart(2, "0");
+  const days = Math.floor(seconds / 86_400);
   const hours = String(Math.floor(seconds / 3600) % 24).padStart(2, "0");
-  return `${Math.floor(seconds / 86_400)}:${hours}:${two(Math.floor(seconds / 60))}:${two(seconds)}`;
+  return `${days}:${hours}:${two(Math.floor(seconds / 60))}:${two(seconds)}`;
 }

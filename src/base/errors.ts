@@ -62,8 +62,8 @@ export const ERRORS = {
       "Binding [{file}:{line}] for frontend GLOBAL: cannot bind {what} ({reason}) [{address}]",
     isHaproxys: true,
     remedy:
-      "Does the folder of the `stats socket` exist, may this user write there, is the path free " +
-      "or a socket, is the address one of this machine and its port free?",
+      "Name a path of `stats socket` in a folder that exists and in which this user may write, " +
+      "where nothing stands but a socket; or an address of this machine whose port is free.",
   },
   SLC_PAGE_SOCKET: {
     kind: "resource",
@@ -72,8 +72,8 @@ export const ERRORS = {
       "Binding [{file}:{line}] for {kind} {name}: cannot bind socket ({reason}) for [{address}]",
     isHaproxys: true,
     remedy:
-      "A statistics page listens there: is another process on the address (`ss -ltnp`), is it one " +
-      "of this machine, is the port below 1024 without the right to it?",
+      "A statistics page listens there: name an address of this machine that no other process has " +
+      "(`ss -ltnp`), and a port of 1024 or more where the right to a lower one is missing.",
   },
   SLC_DESCRIPTOR_RAISE: {
     kind: "resource",

@@ -1,4 +1,4 @@
-/** Runtime sockets byte by byte: when the client sends what, when it closes its side, when it ends. */
+/** Runtime sockets byte by byte: the test says what the client sends when, and when it leaves. */
 import { TEST_TIMEOUT_MS, within } from "./procs.ts";
 
 /** Where a runtime socket is. */

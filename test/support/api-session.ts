@@ -1,4 +1,4 @@
-/** A session of the runtime API over a socket that a test plays, with commands of the test's own. */
+/** A session of the runtime API over a socket that a test plays, with commands of its own. */
 import { runCommand } from "../../src/api/call.ts";
 import type { Outcome, RunningCall } from "../../src/api/call.ts";
 import type { Asker, Reply } from "../../src/api/command.ts";

@@ -14,6 +14,7 @@ const MARK_LENGTH = "[3]: ".length;
 /** HAProxy calls this information, though nothing was done. */
 const UNKNOWN = "Unknown command";
 
+/** The answers of one connection. */
 export class AnswerReader {
   #held = "";
   #isAtStart = true;

@@ -36,6 +36,7 @@ function adopt(name: string): { fd: number } {
   return { fd };
 }
 
+/** One connection; what comes is read piece by piece. */
 export class RuntimeClient {
   #socket: Bun.Socket | undefined;
   #pending: Buffer = Buffer.alloc(0);

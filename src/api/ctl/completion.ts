@@ -15,7 +15,8 @@ _sluice() {
       *) words=("\${words[@]:1}") ;;
     esac
   done
-  mapfile -t COMPREPLY < <("\${COMP_WORDS[0]}" ctl "\${options[@]}" --complete "\${words[@]}" 2>/dev/null)
+  local ask=("\${COMP_WORDS[0]}" ctl "\${options[@]}" --complete "\${words[@]}")
+  mapfile -t COMPREPLY < <("\${ask[@]}" 2>/dev/null)
   [[ \${#COMPREPLY[@]} -eq 1 && \${COMPREPLY[0]} == */ ]] && compopt -o nospace
 }
 complete -o default -F _sluice sluice

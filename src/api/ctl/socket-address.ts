@@ -13,7 +13,7 @@ export const USUAL_SOCKETS = [
 /** A path, an abstract name that fills the address as HAProxy has it, or an address and port. */
 export type Where = { unix: string } | { abstract: string } | { hostname: string; port: number };
 
-/** Reads `path`, `unix@path`, `abns@name`, `abnsz@name`, `address:port`, with HAProxy's prefixes. */
+/** Reads `path`, `unix@path`, `abns@name`, `abnsz@name`, `address:port`, with HAProxy's words. */
 export function parseSocketAddress(text: string): Where | undefined {
   const parts = /^(?:(unix|abns|abnsz|ipv4|ipv6|tcp|tcp4|tcp6)@)?(.*)$/s.exec(text);
   const [, prefix = "", rest = ""] = parts ?? [];

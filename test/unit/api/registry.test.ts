@@ -1,6 +1,8 @@
 /** The table of commands, and how words find one. */
 import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
 
+import { runtimeApiPage } from "../../../scripts/runtime-api-page.ts";
 import { LEVELS } from "../../../src/api/command.ts";
 import type { Asker } from "../../../src/api/command.ts";
 import { allCommands } from "../../../src/api/commands/index.ts";
@@ -16,6 +18,49 @@ const CLOSING = [
 function asker(more: Partial<Asker> = {}): Asker {
   return { ...adminAsker(), ...more };
 }
+
+/** The commands of HAProxy's management manual 9.3 (3.5): first words, and what follows each. */
+const HAPROXY_COMMANDS = `
+  abort: ssl ca-file, ssl cert, ssl crl-file
+  acme: renew, status
+  add: acl, backend, map, server, ssl ca-file, ssl crt-list, ssl ech, ssl jwt
+  clear: acl, counters, counters all, counters server, map, table
+  commit: acl, map, ssl ca-file, ssl cert, ssl crl-file
+  debug: counters, dev
+  del: acl, backend, map, server, ssl ca-file, ssl cert, ssl crl-file, ssl crt-list, ssl
+    ech, ssl jwt
+  disable: agent, dynamic-cookie backend, frontend, health, server
+  dump: ssl cert, stats-file
+  echo: -
+  enable: agent, dynamic-cookie backend, frontend, health, server
+  experimental-mode: -
+  expert-mode: -
+  get: acl, map, var, weight
+  help: -
+  httpclient: -
+  new: ssl ca-file, ssl cert, ssl crl-file
+  operator: -
+  prepare: acl, map
+  prompt: -
+  publish: backend
+  quit: -
+  set: anon, anon global-key, dynamic-cookie-key backend, map, maxconn frontend, maxconn
+    global, maxconn server, profiling memory, profiling tasks, rate-limit connections
+    global, rate-limit http-compression global, rate-limit sessions global, rate-limit ssl-
+    sessions global, server, severity-output, ssl ca-file, ssl cert, ssl crl-file, ssl ech,
+    ssl ocsp-response, ssl tls-key, table, timeout cli, var, weight
+  show: acl, activity, anon, backend, cache, cli level, cli sockets, default-server,
+    defaults, dev, env, errors, events, fd, info, libs, map, peers, pools, profiling, quic,
+    resolvers, schema json, servers conn, servers state, sess, ssl ca-file, ssl cert, ssl
+    crl-file, ssl crt-list, ssl ech, ssl jwt, ssl ocsp-response, ssl ocsp-updates, ssl
+    providers, ssl sni, startup-logs, stat, table, tasks, threads, tls-keys, trace, version
+  shutdown: frontend, session, sessions server
+  trace: -
+  unpublish: backend
+  update: ssl ocsp-response
+  user: -
+  wait: -
+`;
 
 /** Names of the commands in a list. */
 function listed(text: string): string[] {
@@ -55,6 +100,21 @@ describe("the table", () => {
       expect(found).toEqual({ command, args: ["<arg>", "x"] });
     }
   });
+});
+
+test("every command of HAProxy is here, or says why not", () => {
+  const lines = HAPROXY_COMMANDS.trim().split(/\n {2}(?! )/);
+  const names = lines.flatMap((line) => {
+    const [first = "", rest = ""] = line.replace(/\s+/g, " ").split(": ");
+    return rest.split(", ").map((more) => (more === "-" ? first : `${first} ${more}`));
+  });
+  expect(names.length).toBeGreaterThan(120);
+  expect(names.filter((name) => findCommand(name.split(" ")) === undefined)).toEqual([]);
+});
+
+test("docs/runtime-api.md is what scripts/generate-docs.ts makes of the table", async () => {
+  const path = join(import.meta.dir, "../../../docs/runtime-api.md");
+  expect(await Bun.file(path).text()).toBe(runtimeApiPage());
 });
 
 describe("finding", () => {
