@@ -85,16 +85,22 @@ export class EventRing {
 
   #add(event: ControlEvent): void {
     const date = new Date(this.#clock.epochMicros() / 1000).toISOString();
-    const about = [event.kind, nameOf(event), this.#detail(event)].filter((part) => part !== "");
-    this.#lines[this.#count % EVENT_RING_LINES] = `${date} ${about.join(" ")}`;
+    this.#lines[this.#count % EVENT_RING_LINES] = `${date} ${event.kind}${this.#detail(event)}`;
     this.#count++;
     for (const wake of [...this.#waiting]) wake();
   }
 
-  #detail({ kind, server, text }: ControlEvent): string {
-    if (text !== undefined) return `: ${text.replace(/\s+/g, " ")}`;
-    if (kind !== "server-health" || server === undefined) return "";
-    return nameServerState(this.#tables.servers.words[server.row + SERVER_STATE]!);
+  /** The object, and what happened to it; texts mostly begin with the object. */
+  #detail(event: ControlEvent): string {
+    const { kind, server, text } = event;
+    const name = nameOf(event);
+    const named = name === "" ? "" : ` ${name}`;
+    if (text !== undefined) {
+      const said = text.replace(/\s+/g, " ");
+      return said.startsWith(name) ? ` ${said}` : `${named} ${said}`;
+    }
+    if (kind !== "server-health" || server === undefined) return named;
+    return `${named} ${nameServerState(this.#tables.servers.words[server.row + SERVER_STATE]!)}`;
   }
 }
 
