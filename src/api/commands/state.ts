@@ -39,6 +39,7 @@ function describe(facts: Readonly<SaverFacts>, epochMs: number): [string, string
     ["last_failure", facts.lastFailure],
     ["interval_ms", facts.intervalMs],
     ["took_ms", Math.round(facts.tookMs)],
+    ["busy_ms", Math.round(facts.busyMs)],
     ["longest_turn_ms", Math.round(facts.longestTurnMs)],
   ];
 }

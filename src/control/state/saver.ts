@@ -43,8 +43,9 @@ export type SaverFacts = {
   writtenEpochMs: number;
   bytes: number;
   writes: number;
-  /** How long the last one took, and how long it held everything else up at a time. */
+  /** How long the last one took with all waiting, its own work in that, the longest turn of it. */
   tookMs: number;
+  busyMs: number;
   longestTurnMs: number;
   failures: number;
   lastFailure: string;
@@ -52,7 +53,7 @@ export type SaverFacts = {
 
 /** Longest time that making a file takes from one turn of the loop, ms. */
 const TURN_MS = 4;
-/** A write is followed by a pause of so many times what it took, where that is the longer. */
+/** A write is followed by a pause of so many times its own work, where that is the longer. */
 const REST_FACTOR = 10;
 
 /** Events that change nothing that is saved. */
@@ -94,6 +95,7 @@ export class StateSaver {
       bytes: 0,
       writes: 0,
       tookMs: 0,
+      busyMs: 0,
       longestTurnMs: 0,
       failures: 0,
       lastFailure: "",
@@ -164,6 +166,9 @@ export class StateSaver {
 
   async #turn(): Promise<void> {
     const { place, intervalMs, say } = this.#options;
+    const { clock } = this.#control!;
+    const startedAtMs = clock.nowMs();
+    let restMs = 0;
     if (this.isDirty && this.#writing === undefined) {
       if (place.isTakenOver) {
         if (this.#saysTakenOver) {
@@ -172,9 +177,11 @@ export class StateSaver {
         this.#saysTakenOver = false;
       } else {
         await this.#write(undefined).catch(() => undefined);
+        restMs = this.#facts.busyMs * REST_FACTOR;
       }
     }
-    this.#arm(Math.max(intervalMs, this.#facts.tookMs * REST_FACTOR));
+    // From one look to the next, so that a slow disk does not add to the age of the file.
+    this.#arm(Math.max(intervalMs - (clock.nowMs() - startedAtMs), restMs, 1));
   }
 
   #write(name: string | undefined): Promise<void> {
@@ -195,6 +202,7 @@ export class StateSaver {
     facts.longestTurnMs = 0;
     const made = this.#cut();
     facts.longestTurnMs = clock.nowMs() - startedAtMs;
+    facts.busyMs = facts.longestTurnMs;
     try {
       const writer = new StateWriter();
       await this.#encode(writer, made);
@@ -221,10 +229,16 @@ export class StateSaver {
     return new Promise((resolve, reject) => {
       const step = (): void => {
         const startedAtMs = clock.nowMs();
+        const count = (): void => {
+          const turnMs = clock.nowMs() - startedAtMs;
+          this.#facts.busyMs += turnMs;
+          this.#facts.longestTurnMs = Math.max(this.#facts.longestTurnMs, turnMs);
+        };
         try {
           do {
             const next = batches.next();
             if (next.done === true) {
+              count();
               resolve();
               return;
             }
@@ -234,8 +248,7 @@ export class StateSaver {
           reject(error instanceof Error ? error : new Error(describeError(error)));
           return;
         }
-        const tookMs = clock.nowMs() - startedAtMs;
-        this.#facts.longestTurnMs = Math.max(this.#facts.longestTurnMs, tookMs);
+        count();
         this.#options.nextTurn(step);
       };
       step();

@@ -107,7 +107,8 @@ describe("the saver", () => {
     expect(stateIn(path).servers).toMatchObject([{ name: "s1", weight: [1, 9] }]);
     expect(saver.facts).toMatchObject({ isDirty: false, writes: 2 });
     expect(readdirSync(folder)).toEqual(["state"]);
-    expect(armed.every((delayMs) => delayMs === 0 || delayMs >= 500)).toBe(true);
+    // From look to look: what writing took is part of it.
+    expect(armed.every((delayMs) => delayMs >= 0 && delayMs <= 500)).toBe(true);
   });
 
   test("writes when workers have counted on", async () => {
