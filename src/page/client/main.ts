@@ -258,7 +258,7 @@ class PageApp {
         wish.find !== "" && wish.show === "" && name.toLowerCase().includes(wish.find);
       const isShown = isAll || isNamed || this.#found === undefined || this.#found.has(id);
       if (section.element.hidden === isShown) section.element.hidden = !isShown;
-      if (isShown && section.hasRows) section.render(wish);
+      if (isShown && section.isNear && section.hasRows) section.render(wish);
     }
   }
 

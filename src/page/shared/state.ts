@@ -30,7 +30,8 @@ export function stateOf(row: Row): State {
   if (status.startsWith("DRAIN")) return "drain";
   if (status.startsWith("NOLB")) return "nolb";
   if (status === "no check") return "unchecked";
-  if (status.startsWith("UP")) return status === "UP" ? "up" : "going-down";
+  // `UP 2/3` has begun to fail its checks; a backend has `UP (2/3)`, servers that are up.
+  if (status.startsWith("UP")) return /^UP \d/.test(status) ? "going-down" : "up";
   // `DOWN 1/2` has begun to pass its checks.
   if (status.startsWith("DOWN")) {
     return /^DOWN \d/.test(status) && numberOf(row, "check_health") > 0 ? "going-up" : "down";
