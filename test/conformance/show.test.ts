@@ -251,7 +251,7 @@ function states(text: string): string[] {
       const columns = line.split(" ");
       columns[9] = "T";
       if (columns[18] !== "0") columns[18] = "P";
-      // haproxy leaves a server's counter where it was if it was down when it went into maintenance.
+      // haproxy leaves the counter of a server that goes into maintenance while it is down.
       if (columns[3] === "tracking") columns[12] = "H";
       // A check may be under way at this moment: bit 1.
       columns[13] = String(Number(columns[13]) & ~1);

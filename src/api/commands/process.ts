@@ -167,7 +167,7 @@ function showPools({ control, args }: Call): Reply {
   let isDetailed = false;
   for (let at = 0; at < args.length; at++) {
     const word = args[at]!;
-    if (word in POOL_ORDERS) pools.sort(POOL_ORDERS[word]);
+    if (Object.hasOwn(POOL_ORDERS, word)) pools.sort(POOL_ORDERS[word]);
     if (word === "byusage") pools = pools.filter(({ used }) => used > 0);
     if (word === "detailed") isDetailed = true;
     if (word === "match") {

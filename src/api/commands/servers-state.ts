@@ -6,9 +6,11 @@ import { Refusal } from "../../base/refusals.ts";
 import type { Model, ProxyObject, ServerObject } from "../../control/model.ts";
 import { serverConnHeader, serverConnLine } from "../../control/stats/server-conn.ts";
 import { SERVER_STATE_HEADER, serverStateLine } from "../../control/stats/server-state-line.ts";
+import type { Naming } from "../../control/stats/server-state-line.ts";
 import { statisticsOf } from "../../control/stats/statistics.ts";
+import { anonymName } from "../anonymize.ts";
 import { output, pieces } from "../command.ts";
-import type { Call, Command, Reply } from "../command.ts";
+import type { Asker, Call, Command, Reply } from "../command.ts";
 import { backendOf, findBackend } from "../find.ts";
 import { explain } from "./life.ts";
 
@@ -26,7 +28,7 @@ export const SERVERS_STATE_COMMANDS: readonly Command[] = [
       const statistics = statisticsOf(call.control);
       statistics.begin();
       return listServers(call, SERVER_STATE_HEADER, (server) =>
-        serverStateLine(statistics, server),
+        serverStateLine(statistics, server, namingOf(call.asker)),
       );
     },
   },
@@ -38,7 +40,7 @@ export const SERVERS_STATE_COMMANDS: readonly Command[] = [
     run: (call) => {
       const { tables } = call.control;
       return listServers(call, serverConnHeader(tables), (server) =>
-        serverConnLine(tables, server),
+        serverConnLine(tables, server, namingOf(call.asker)),
       );
     },
   },
@@ -68,6 +70,12 @@ export const SERVERS_STATE_COMMANDS: readonly Command[] = [
   },
 ];
 
+/** Names as the connection wants to see them (`set anon on`). */
+function namingOf(asker: Asker): Naming {
+  const shown = (text: string): string => anonymName(asker, text);
+  return { name: shown, address: shown };
+}
+
 const listOf = (head: string, names: readonly string[]): string =>
   [head, ...names].map((name) => `${name}\n`).join("");
 
@@ -87,7 +95,9 @@ function showBackend(call: Call): Reply | Promise<Reply> {
   const { model } = call.control;
   const [word = ""] = call.args;
   if (word !== "") return explain(call, backendOf(model, word));
-  const names = model.proxies.filter(({ spec }) => spec.hasBack).map(({ spec }) => spec.name);
+  const { name } = namingOf(call.asker);
+  const backends = model.proxies.filter(({ spec }) => spec.hasBack);
+  const names = backends.map(({ spec }) => name(spec.name));
   return output(listOf("# name", names), names);
 }
 

@@ -5,11 +5,14 @@
 import { Refusal } from "../../base/refusals.ts";
 import { ALL_STATS, dumpStats } from "../../control/stats/dump.ts";
 import type { StatFilter, StatFormat } from "../../control/stats/dump.ts";
+import { AT } from "../../control/stats/fields.ts";
+import type { StatRow } from "../../control/stats/fields.ts";
 import { observersOf } from "../../control/stats/observers.ts";
 import { makeSchema } from "../../control/stats/schema-json.ts";
 import { statisticsOf } from "../../control/stats/statistics.ts";
+import { anonymAddress, anonymName } from "../anonymize.ts";
 import { output, pieces } from "../command.ts";
-import type { Call, Command, Reply } from "../command.ts";
+import type { Asker, Call, Command, Reply } from "../command.ts";
 import { findBackend, findFrontend, serverOf } from "../find.ts";
 
 /** Columns of the resolvers' statistics: there are no resolvers, so there are no lines. */
@@ -80,10 +83,29 @@ function showStat(call: Call): Reply {
     words = words.slice(2);
   }
   const { filter, format, isDescribed } = readWish(call, words);
+  const telling = { isDescribed, ...veilOf(call.asker) };
   if (call.isJson) {
-    return { kind: "pieces", pieces: dumpStats(statistics, filter, "record"), isJson: true };
+    const records = dumpStats(statistics, filter, "record", telling);
+    return { kind: "pieces", pieces: records, isJson: true };
   }
-  return pieces(dumpStats(statistics, filter, format, isDescribed));
+  return pieces(dumpStats(statistics, filter, format, telling));
+}
+
+/** Rows as a connection with `set anon on` sees them. */
+function veilOf(asker: Asker): { veil?: (row: StatRow) => void } {
+  if (asker.anonymKey === 0) return {};
+  return {
+    veil(row) {
+      for (const at of [AT.pxname, AT.svname, AT.tracked]) {
+        const name = row[at];
+        if (typeof name !== "string" || name === "FRONTEND" || name === "BACKEND") continue;
+        const halves = name.split("/").map((half) => anonymName(asker, half));
+        row[at] = halves.join("/");
+      }
+      const address = row[AT.addr];
+      if (typeof address === "string") row[AT.addr] = anonymAddress(asker, address);
+    },
+  };
 }
 
 /** Words that say how, wherever they stand. */

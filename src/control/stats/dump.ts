@@ -109,12 +109,20 @@ function* proxyRows(
   yield item;
 }
 
-/** Pieces of text; `isDescribed` adds what each typed value means. */
+/** How it is told, besides the format. */
+export type StatTelling = {
+  /** Adds what each typed value means. */
+  isDescribed?: boolean;
+  /** Changes a row before it is written: names that are not to be seen. */
+  veil?: (row: StatRow) => void;
+};
+
+/** Pieces of text. */
 export function* dumpStats(
   statistics: Statistics,
   filter: StatFilter,
   format: StatFormat,
-  isDescribed = false,
+  { isDescribed = false, veil }: StatTelling = {},
 ): Generator<string> {
   statistics.begin();
   let text = format === "csv" ? STAT_CSV_HEADER : format === "typed" ? "" : "[";
@@ -122,6 +130,7 @@ export function* dumpStats(
   for (const { kind, row } of statRows(statistics, filter)) {
     if (!isFirst && (format === "json" || format === "record")) text += ",";
     isFirst = false;
+    veil?.(row);
     text += WRITERS[format](kind, row, isDescribed);
     if (text.length < PIECE_CHARACTERS) continue;
     yield text;

@@ -6,7 +6,8 @@ import { PROCESS_WORKER_COUNT } from "../../tables/generated/process.ts";
 import { SERVER_SERVED, SERVER_SERVED_MAX } from "../../tables/generated/server.ts";
 import type { Tables } from "../../tables/tables.ts";
 import type { ServerObject } from "../model.ts";
-import { hostOf, portOf } from "./server-state-line.ts";
+import { hostOf, PLAIN_NAMES, portOf } from "./server-state-line.ts";
+import type { Naming } from "./server-state-line.ts";
 
 /** Interval between two looks at idle connections, ms: HAProxy's default. */
 const PURGE_DELAY_MS = 5000;
@@ -21,15 +22,19 @@ export function serverConnHeader(tables: Tables): string {
 }
 
 /** The line of a server, with its newline. */
-export function serverConnLine(tables: Tables, { row, spec, backend }: ServerObject): string {
+export function serverConnLine(
+  tables: Tables,
+  { row, spec, backend }: ServerObject,
+  naming: Naming = PLAIN_NAMES,
+): string {
   const { words } = tables.servers;
   const served = words[row + SERVER_SERVED]!;
   const most = Math.max(served, words[row + SERVER_SERVED_MAX]!);
   const threads = tables.process.words[PROCESS_WORKER_COUNT]!;
   return `${[
-    `${backend.spec.name}/${spec.name}`,
+    `${naming.name(backend.spec.name)}/${naming.name(spec.name)}`,
     `${backend.spec.id}/${spec.id}`,
-    hostOf(spec.address),
+    hostOf(spec.address, naming),
     portOf(spec.address),
     "-",
     PURGE_DELAY_MS,

@@ -65,8 +65,18 @@ const RESULT_UNKNOWN = 0;
 const RESULT_FAILED = 2;
 const RESULT_PASSED = 3;
 
+/** How names and addresses are told. */
+export type Naming = { name(name: string): string; address(address: string): string };
+
+/** As they are. */
+export const PLAIN_NAMES: Naming = { name: (name) => name, address: (address) => address };
+
 /** The line of a server, with its newline. `statistics.begin` has been called. */
-export function serverStateLine(statistics: Statistics, server: ServerObject): string {
+export function serverStateLine(
+  statistics: Statistics,
+  server: ServerObject,
+  naming: Naming = PLAIN_NAMES,
+): string {
   const { tables, parts, nowMs } = statistics;
   const { words } = tables.servers;
   const { row: at, spec, backend } = server;
@@ -75,10 +85,10 @@ export function serverStateLine(statistics: Statistics, server: ServerObject): s
   const { check } = spec;
   return `${[
     backend.spec.id,
-    backend.spec.name,
+    naming.name(backend.spec.name),
     spec.id,
-    spec.name,
-    hostOf(spec.address),
+    naming.name(spec.name),
+    hostOf(spec.address, naming),
     operationalState(words, at),
     words[at + row.SERVER_ADMIN_STATE]!,
     words[at + row.SERVER_WEIGHT]!,
@@ -91,13 +101,13 @@ export function serverStateLine(statistics: Statistics, server: ServerObject): s
     0,
     backend.spec.isIdForced === true ? 1 : 0,
     spec.isIdForced === true ? 1 : 0,
-    spec.hostName ?? "-",
+    spec.hostName === undefined ? "-" : naming.name(spec.hostName),
     // As HAProxy writes it: 16 bits of what is added to the client's port.
     spec.portMode === "offset" ? spec.portOffset & 0xffff : portOf(spec.address),
     "-",
     0,
     check.port,
-    check.address === undefined ? "-" : hostOf(check.address),
+    hostOf(check.address, naming),
     "-",
     0,
   ].join(" ")}\n`;
@@ -130,8 +140,9 @@ function checkState({ tables, parts }: Statistics, server: ServerObject): number
 }
 
 /** Address without port; `-` where there is none, or none that a file could hold. */
-export function hostOf(address: Address | undefined): string {
-  return address?.family === "ipv4" || address?.family === "ipv6" ? address.host : "-";
+export function hostOf(address: Address | undefined, naming: Naming): string {
+  const isIp = address?.family === "ipv4" || address?.family === "ipv6";
+  return isIp ? naming.address(address.host) : "-";
 }
 
 /** Port; 0 where there is none. */

@@ -170,6 +170,18 @@ describe("servers", () => {
   });
 });
 
+test("names are hashes for a connection that wants none", async () => {
+  const lab = await makeLab();
+  const asker = { ...adminAsker(), anonymKey: 7 };
+  const say = (line: string): Promise<string> => runLine(lab.control, COMMANDS, line, asker);
+  for (const line of ["show stat", "show servers state", "show servers conn", "show backend"]) {
+    const text = await say(line);
+    expect(text).not.toMatch(/127\.0\.0\.1|\bs1\b|\bst\b|db\.test/);
+  }
+  expect(await say("show stat")).toMatch(/\n[0-9a-f]{6},FRONTEND,/);
+  expect(await say("show servers state")).toMatch(/\n\d+ [0-9a-f]{6} 1 [0-9a-f]{6} [0-9a-f]{6} /);
+});
+
 describe("what happens", () => {
   test("show events lists its sink, refuses others", async () => {
     const lab = await makeLab();

@@ -157,7 +157,9 @@ describe("formats", () => {
     }
     expect(lines).toContain(`S.2.7.${AT.act}.act.1:SGPV:u32:1`);
     expect(lines).toContain(`B.2.0.${AT.act}.act.1:MGPV:u32:3`);
-    const described = [...dumpStats(statisticsOf(lab.control), ALL_STATS, "typed", true)].join("");
+    const described = [
+      ...dumpStats(statisticsOf(lab.control), ALL_STATS, "typed", { isDescribed: true }),
+    ].join("");
     expect(described).toContain('pxname.1:KNSV:str:fe:"Name of the proxy"\n');
   });
 
