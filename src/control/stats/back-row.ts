@@ -57,7 +57,7 @@ export function fillBackend(statistics: Statistics, proxy: ProxyObject, row: Sta
   const bck = words[at + proxyRow.PROXY_BACKUP_UP]!;
   const isUp = act + bck > 0 || servers.length === 0;
   const isPublished = (words[at + proxyRow.PROXY_FLAGS]! & PROXY_FLAG_PUBLISHED) !== 0;
-  row[AT.status] = isPublished ? (isUp ? "UP" : "DOWN") : "UNPUB";
+  row[AT.status] = `${isUp ? "UP" : "DOWN"}${isPublished ? "" : " (UNPUB)"}`;
   const total = floats[(at + proxyRow.PROXY_TOTAL_WEIGHT) >> 1]!;
   row[AT.weight] = Math.ceil(total / WEIGHT_SCALE);
   row[AT.uweight] = userWeight(statistics, servers);

@@ -108,6 +108,18 @@ describe("rows", () => {
     expect(x).toMatchObject({ addr: "unix", uweight: "3" });
   });
 
+  test("tell that a backend is not published, whatever its servers do", async () => {
+    const lab = await makeLab();
+    await lab.ask("unpublish backend be");
+    const status = (): string =>
+      rows(lab).find(({ pxname, type }) => pxname === "be" && type === "1")!["status"]!;
+    expect(status()).toBe("UP (UNPUB)");
+    for (const name of ["s1", "s2", "s5"]) await lab.ask(`disable server be/${name}`);
+    expect(status()).toBe("DOWN (UNPUB)");
+    await lab.ask("publish backend be");
+    expect(status()).toBe("DOWN");
+  });
+
   test("tell what was counted", async () => {
     const lab = await makeLab();
     const { row } = lab.server("be/s5");
