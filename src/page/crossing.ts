@@ -5,8 +5,9 @@
 
 /** Bytes that may wait for one side before the other is not read any more. */
 const HELD_MAX = 65_536;
-/** After its own end a client may still be sent what it asked for, ms. */
+/** After its own end a client may still be sent what it asked for, ms: all, the rest. */
 const FIN_MS = 5_000;
+const FIN_ANSWERED_MS = 400;
 
 /** Bun's socket of either side. */
 export type Side = Bun.Socket<Crossing>;
@@ -129,7 +130,8 @@ export class Crossing {
   isOver(nowMs: number, { idleMs, requestMs }: CrossingLimits): boolean {
     const silentMs = nowMs - this.#activeAtMs;
     if (idleMs > 0 && silentMs > idleMs) return true;
-    if (this.#endedAtMs >= 0 && Math.min(silentMs, nowMs - this.#endedAtMs) > FIN_MS) return true;
+    const finMs = this.idleSinceMs >= 0 ? FIN_ANSWERED_MS : FIN_MS;
+    if (this.#endedAtMs >= 0 && Math.min(silentMs, nowMs - this.#endedAtMs) > finMs) return true;
     return requestMs > 0 && this.#askedAtMs >= 0 && nowMs - this.#askedAtMs > requestMs;
   }
 }

@@ -89,9 +89,17 @@ export class Gate {
     this.options = options;
   }
 
-  /** Listens. @throws what Bun throws when it cannot */
+  /**
+   * Has the door from now on. Clients of a descriptor wait in its backlog until `begin`; where Bun
+   * binds they are taken at once. @throws what Bun throws when it cannot
+   */
   open(door: GateDoor): void {
     this.#door = door;
+    if (!("native" in door)) this.#accept();
+  }
+
+  /** Takes clients. @throws what Bun throws when it cannot */
+  begin(): void {
     this.#accept();
   }
 

@@ -92,6 +92,7 @@ export class Pages implements OpenService {
     this.#fault = (text) => say("alert", `A statistics page could not answer: ${text}`);
     this.#world = { model, clock, random32, live, environment };
     this.#desk = new ControlDesk(control, new Tokens(clock), randomBytes(6).toString("hex"));
+    for (const gate of this.#gates) gate.begin();
     const look = (): void => {
       if (tables.process.words[PROCESS_STOPPING] === 1) {
         for (const gate of this.#gates) gate.close();
