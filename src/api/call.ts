@@ -39,6 +39,8 @@ export class RunningCall implements Call {
   args: readonly string[] = [];
   /** What besides leaving ends it. */
   endsAt: EndsAt | undefined;
+  /** What it makes is not used yet. */
+  isUnused = false;
   #gone: AbortController | undefined;
   #isGone = false;
   readonly #isLeft: (endsAt: EndsAt) => boolean;
@@ -131,6 +133,7 @@ function findAndRun(call: RunningCall): Reply | Promise<Reply> {
     throw new Refusal("BAD_ARGUMENT", `'${command.name}' takes no payload.`);
   }
   call.args = found.args;
+  call.isUnused = command.isUnused === true;
   call.endsAt = typeof command.endsAt === "function" ? command.endsAt(call.args) : command.endsAt;
   call.abortIfLeft();
   return runFound(call, command);

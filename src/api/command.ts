@@ -80,6 +80,8 @@ type CommandHead = {
    * has sent something more. Left out: neither.
    */
   endsAt?: EndsAt | ((args: readonly string[]) => EndsAt | undefined);
+  /** Its answer does not wait for the workers: what it makes is not used yet. */
+  isUnused?: boolean;
   /** Takes a payload behind `<<`. */
   takesPayload?: boolean;
   /** Not listed by `help`. */

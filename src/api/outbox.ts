@@ -20,16 +20,25 @@ export type Wire = {
 export class Outbox {
   readonly #wire: Wire;
   readonly #onWait: () => void;
+  readonly #before: () => Promise<void> | undefined;
   #text: string[] = [];
   #length = 0;
   #drained: (() => void) | undefined;
   /** The client is gone: everything is dropped from now on. */
   isBroken = false;
 
-  /** @param onWait is called when the client begins to be waited for */
-  constructor(wire: Wire, onWait: () => void) {
+  /**
+   * @param onWait is called when the client begins to be waited for
+   * @param before what is waited for before a batch goes out; undefined = nothing
+   */
+  constructor(
+    wire: Wire,
+    onWait: () => void,
+    before: () => Promise<void> | undefined = () => undefined,
+  ) {
     this.#wire = wire;
     this.#onWait = onWait;
+    this.#before = before;
   }
 
   /** Adds text. @returns true when there is enough for a `flush` */
@@ -51,6 +60,8 @@ export class Outbox {
   /** Writes what was put; resolves when the socket has taken all, or is gone. */
   async flush(): Promise<void> {
     if (this.#length === 0) return;
+    const waits = this.#before();
+    if (waits !== undefined) await waits;
     const bytes = Buffer.from(this.#text.length === 1 ? this.#text[0]! : this.#text.join(""));
     this.#text = [];
     this.#length = 0;

@@ -19,12 +19,15 @@ import type { RawCommand } from "./lines.ts";
 import { Outbox } from "./outbox.ts";
 import type { Wire } from "./outbox.ts";
 import { promptText, severityMark } from "./prompt.ts";
+import type { Settling } from "./settling.ts";
 
 /** What the connection runs on. */
 export type SessionHost = {
   clock: Clock;
   startTimer(delayMs: number, run: () => void): Ticker;
   onNextTurn(run: () => void): void;
+  /** Left out: nothing is waited for. */
+  settling?: Settling;
   /** Runs a command: `runCommand`. */
   run(call: RunningCall, raw: RawCommand): Outcome | Promise<Outcome>;
   /** The connection is over; called once. */
@@ -61,13 +64,19 @@ export class Session {
   #idleTimer: Ticker | undefined;
   #idleLimitMs = 0;
   #isEnded = false;
+  /** What goes out next says that something has changed. */
+  #mustSettle = false;
 
   constructor(control: Control, asker: Asker, wire: Wire, host: SessionHost) {
     this.#control = control;
     this.asker = asker;
     this.#wire = wire;
     this.#host = host;
-    this.#outbox = new Outbox(wire, () => void (this.#activeMs = host.clock.nowMs()));
+    this.#outbox = new Outbox(
+      wire,
+      () => void (this.#activeMs = host.clock.nowMs()),
+      () => this.#settle(),
+    );
     this.#activeMs = host.clock.nowMs();
     this.#watchIdle();
     void this.#serve();
@@ -172,6 +181,7 @@ export class Session {
         this.#isLeft(endsAt, isLast),
       );
       this.#call = call;
+      const before = this.#sequence();
       let running = this.#host.run(call, raw);
       if (running instanceof Promise) {
         // What was said before goes out while the command takes its time.
@@ -179,6 +189,7 @@ export class Session {
         running = await running;
       }
       if (this.asker.quits) return;
+      this.#mustSettle ||= this.#sequence() > before && !call.isUnused;
       await this.#answer(call, running);
       this.#call = undefined;
       if (this.asker.timeoutMs !== this.#idleLimitMs) this.#watchIdle();
@@ -186,6 +197,16 @@ export class Session {
     const upMs = this.#host.clock.nowMs() - this.#control.startedAtMs;
     if (this.#outbox.put(promptText(this.asker, isLast, upMs))) await this.#outbox.flush();
     if (this.#isTurnOver()) await this.#nextTurn();
+  }
+
+  #settle(): Promise<void> | undefined {
+    if (!this.#mustSettle) return undefined;
+    this.#mustSettle = false;
+    return this.#host.settling?.settle();
+  }
+
+  #sequence(): number {
+    return this.#host.settling?.sequence() ?? 0;
   }
 
   /** True when a command that `endsAt` ends need not begin to wait. */

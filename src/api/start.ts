@@ -16,6 +16,8 @@ import { openSocket } from "./listen.ts";
 import type { OpenSocket } from "./listen.ts";
 import type { Wire } from "./outbox.ts";
 import { Session } from "./session.ts";
+import { settlingOf } from "./settling.ts";
+import type { Settling } from "./settling.ts";
 
 /** How often descriptors are tried: a process without any would accept in vain, and spin. */
 const DESCRIPTOR_LOOK_MS = 500;
@@ -77,6 +79,7 @@ type Door = {
 export class Api {
   readonly #control: Control;
   readonly #native: Native | null;
+  readonly #settling: Settling;
   readonly #doors: Door[];
   readonly #sessions = new Set<Session>();
   readonly #countMax: number;
@@ -87,6 +90,7 @@ export class Api {
   constructor(control: Control, opened: readonly OpenSocket[], native: Native | null) {
     this.#control = control;
     this.#native = native;
+    this.#settling = settlingOf(control);
     this.#countMax = control.plan.global.statsMaxconn || Infinity;
     this.#doors = opened.map((socket) => ({ socket, listener: undefined, count: 0, waiting: [] }));
     for (const door of this.#doors) this.#accept(door);
@@ -154,6 +158,7 @@ export class Api {
       clock: systemClock,
       startTimer,
       onNextTurn,
+      settling: this.#settling,
       run: runCommand,
       ended: (over) => {
         this.#sessions.delete(over);

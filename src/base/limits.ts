@@ -208,6 +208,11 @@ export const API_WORDS_MAX = 64;
  */
 export const API_INPUT_BYTES_MAX = 65_536;
 /**
+ * Longest wait of an answer of the runtime API for workers that have not applied its change.
+ * @unit ms
+ */
+export const API_SETTLE_MS_MAX = 1_000;
+/**
  * Answer that is gathered before it is written to a client of the runtime API.
  * @unit UTF-16 units
  */

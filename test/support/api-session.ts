@@ -30,6 +30,9 @@ export class SessionRig {
   readonly told: string[] = [];
   readonly #decoder = new TextDecoder();
   #turns: (() => void)[] = [];
+  /** Number of the last change in the log, and those who wait for the workers to have it. */
+  sequence = 0;
+  readonly waiters: (() => void)[] = [];
   /** Turns of the event loop that passed. */
   turnCount = 0;
 
@@ -53,6 +56,10 @@ export class SessionRig {
       clock: this.clock,
       startTimer: (delayMs, run) => this.clock.start(0, delayMs, run),
       onNextTurn: (run) => void this.#turns.push(run),
+      settling: {
+        sequence: () => this.sequence,
+        settle: () => new Promise((resolve) => void this.waiters.push(resolve)),
+      },
       run: (call, raw) => runFake(commands, call, raw),
       ended: () => void this.endedCount++,
     });

@@ -73,6 +73,7 @@ const addServer: ChangeCommand = {
   usage: "<backend>/<server> <addr>[:<port>] [<keyword>…]",
   summary: "adds a server, in maintenance",
   level: "admin",
+  isUnused: true,
   prepare(call, draft) {
     const { control, args } = call;
     const { backend, server } = splitNew(target(call, "Require 'backend/server'."));
@@ -149,6 +150,7 @@ const addBackend: ChangeCommand = {
   usage: "<name> from <defaults> [mode <mode>] [guid <guid>]",
   summary: "adds a backend, which takes no traffic until it is published",
   level: "admin",
+  isUnused: true,
   prepare(call, draft) {
     const { control, args } = call;
     const name = target(call, "Require backend name.");

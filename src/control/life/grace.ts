@@ -38,6 +38,11 @@ export class Grace {
     if (this.#passed() === Infinity) this.#nextTurn(() => this.check());
   }
 
+  /** True when all workers are past `sequence`. */
+  hasPassed(sequence: number): boolean {
+    return this.#passed() >= sequence;
+  }
+
   /** Waiting for a grace period now. */
   get pending(): number {
     return this.#waiters.length;

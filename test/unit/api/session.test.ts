@@ -448,3 +448,42 @@ describe("time limits", () => {
     expect(rig.isClosed).toBe(true);
   });
 });
+
+describe("an answer that tells of a change", () => {
+  const change = (rig: () => SessionRig) => ({
+    change: () => {
+      rig().sequence++;
+      return message("info", "done");
+    },
+    add: (call: { isUnused: boolean }) => {
+      rig().sequence++;
+      call.isUnused = true;
+      return message("info", "added");
+    },
+  });
+
+  test("goes out when all workers have applied it", async () => {
+    const rig: SessionRig = new SessionRig(change(() => rig));
+    await rig.send("change\n");
+    expect(rig.text()).toBe("");
+    rig.waiters[0]?.();
+    await rig.settle();
+    expect(rig.text()).toBe("done\n\n");
+  });
+
+  test("is waited for once, for all that came together", async () => {
+    const rig: SessionRig = new SessionRig(change(() => rig));
+    await rig.send("change;change;show cli level\n");
+    expect(rig.waiters.length).toBe(1);
+    rig.waiters[0]?.();
+    await rig.settle();
+    expect(rig.text()).toBe(`done\n\ndone\n\n${LEVEL}`);
+  });
+
+  test("of something that nobody uses yet waits for nobody", async () => {
+    const rig: SessionRig = new SessionRig(change(() => rig));
+    await rig.send("add\n");
+    expect(rig.text()).toBe("added\n\n");
+    expect(rig.waiters.length).toBe(0);
+  });
+});
