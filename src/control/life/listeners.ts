@@ -59,14 +59,12 @@ export function prepareAddBinds(
   };
 }
 
-/** A frontend that does not accept takes no listeners: they would accept all the same. */
+/** A frontend that was shut down takes no listeners; a disabled one does, they wait with it. */
 function refuseStopped({ tables }: LifeControl, { object, spec }: DraftProxy): void {
   if (object === undefined) return;
   const state = Atomics.load(tables.proxies.words, object.row + PROXY_STATE);
-  if (state === PROXY_STATE_READY) return;
-  const isPaused = state === PROXY_STATE_PAUSED;
-  const clause = isPaused ? `disabled: 'enable frontend ${spec.name}' comes first` : "shut down";
-  throw new Refusal("WRONG_STATE", `Frontend ${spec.name} is ${clause}.`);
+  if (state === PROXY_STATE_READY || state === PROXY_STATE_PAUSED) return;
+  throw new Refusal("WRONG_STATE", `Frontend ${spec.name} is shut down.`);
 }
 
 /** Binds an address of a frontend that runs. @throws Refusal SYSTEM with the reason */
