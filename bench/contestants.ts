@@ -122,10 +122,14 @@ function haproxyConfig(setup: Setup, runtimeSocket: string): string {
   bind 127.0.0.1:${setup.bulkFrontPort}
   server s0 127.0.0.1:${setup.bulkServerPort}
 `;
+  const runtime =
+    setup.hasRuntime === true
+      ? `  stats socket ${runtimeSocket} level admin\n  stats timeout 1h`
+      : "";
   return `global
   nbthread ${setup.workers}
   maxconn ${CONNECTIONS_MAX}
-${setup.hasRuntime === true ? `  stats socket ${runtimeSocket} level admin\n  stats timeout 1h` : ""}
+${runtime}
 defaults
   mode tcp
   timeout connect 5s

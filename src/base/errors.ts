@@ -72,7 +72,8 @@ export const ERRORS = {
       "Binding [{file}:{line}] for {kind} {name}: cannot bind socket ({reason}) for [{address}]",
     isHaproxys: true,
     remedy:
-      "A statistics page listens there: name an address of this machine that no other process has " +
+      "A statistics page listens there: name an address of this machine that no other process " +
+      "has " +
       "(`ss -ltnp`), and a port of 1024 or more where the right to a lower one is missing.",
   },
   SLC_DESCRIPTOR_RAISE: {

@@ -64,7 +64,7 @@ export type Holder = {
 export class Refusal extends Error {
   readonly code: RefusalCode;
   readonly holders: readonly Holder[];
-  /** The same refusal with more about its holders, for whoever can wait for the workers' answers. */
+  /** The same with more about its holders, for whoever can wait for the workers' answers. */
   elaborate?: () => Promise<Refusal>;
 
   /** @param sentence without a newline at its end */

@@ -208,7 +208,7 @@ ${body.replaceAll("{port}", String(port)).replace(/\n  server s[23].*/gu, "")}
 const DEATHS = 50;
 const INTERVAL_MS = 50;
 const LIFE_MS_MAX = 700;
-/** What a busy disk may add to the time between two writes; what a busy machine adds, answers show. */
+/** What a busy disk may add to the time between two writes; a busy machine shows in the answers. */
 const SLACK_MS = 400;
 /** Longest waits for an answer that a write may take: its turns stand between those of commands. */
 const WAITS_A_WRITE = 5;

@@ -1,5 +1,5 @@
 /**
- * The peers of a storm, in a process of their own: `bun storm-peers.ts` reads one line of JSON (what
+ * The peers of a storm, in a process of their own: `bun storm-peers.ts` reads a line of JSON (what
  * to play) and plays until its standard input ends, then prints a line of JSON (what it saw).
  *
  * Origins greet with their name and echo. Short clients come and go; long ones send a byte now and

@@ -71,7 +71,7 @@ function splitNew(text: string): { backend: string; server: string } {
 const addServer: ChangeCommand = {
   name: "add server",
   usage: "<backend>/<server> <addr>[:<port>] [<keyword>…]",
-  summary: "adds a server, in maintenance",
+  summary: "add a server, in maintenance",
   level: "admin",
   isUnused: true,
   prepare(call, draft) {
@@ -87,7 +87,7 @@ const addServer: ChangeCommand = {
 const addServerHelp: Command = {
   name: "add server help",
   usage: "",
-  summary: "lists the keywords that a server made at run time takes",
+  summary: "list the keywords that a server made at run time takes",
   level: "admin",
   run({ control }) {
     const keywords = control.runtime.serverKeywords();
@@ -99,7 +99,7 @@ const addServerHelp: Command = {
 const delServer: ChangeCommand = {
   name: "del server",
   usage: "<backend>/<server> [after-drain <delay> [then-kill]]",
-  summary: "removes a server that is in maintenance and serves nobody",
+  summary: "remove a server that is in maintenance and serves nobody",
   level: "admin",
   prepare(call, draft) {
     const { control, args } = call;
@@ -123,7 +123,7 @@ function prepareDrain(call: Call, entry: DraftServer): Change {
   const kills = last === "then-kill";
   const name = `${server.backend.spec.name}/${server.spec.name}`;
   return {
-    effect: `drains ${name} for up to ${delayMs} ms${kills ? ", ends what is left" : ""}, removes it`,
+    effect: `drains ${name} for up to ${delayMs} ms${kills ? ", ends the rest" : ""}, removes it`,
     isLong: true,
     apply: () => {
       const order = { server, delayMs, kills, gone: call.gone };
@@ -148,7 +148,7 @@ function drainSteps({ keeper, tables }: Control): DrainSteps {
 const addBackend: ChangeCommand = {
   name: "add backend",
   usage: "<name> from <defaults> [mode <mode>] [guid <guid>]",
-  summary: "adds a backend, which takes no traffic until it is published",
+  summary: "add a backend, which takes no traffic until it is published",
   level: "admin",
   isUnused: true,
   prepare(call, draft) {
@@ -167,7 +167,7 @@ const addFrontend: ChangeCommand = {
   name: "add frontend",
   usage:
     "<name> from <defaults> [mode <mode>] [guid <guid>] [default_backend <name>] [maxconn <n>]",
-  summary: "adds a frontend without listeners",
+  summary: "add a frontend without listeners",
   level: "admin",
   prepare(call, draft) {
     const { control, args } = call;
@@ -206,21 +206,21 @@ function backendCommand(
 
 const delBackend = backendCommand(
   "del backend",
-  "removes an unpublished backend without servers and streams",
+  "remove an unpublished backend without servers and streams",
   "admin",
   prepareDelBackend,
 );
 
 const publish = backendCommand(
   "publish backend",
-  "has rules that name the backend send it traffic",
+  "have rules that name the backend send it traffic",
   "operator",
   (control, entry) => preparePublish(control, entry, true),
 );
 
 const unpublish = backendCommand(
   "unpublish backend",
-  "has rules that name the backend fall through",
+  "have rules that name the backend fall through",
   "operator",
   (control, entry) => preparePublish(control, entry, false),
 );
@@ -228,7 +228,7 @@ const unpublish = backendCommand(
 const delFrontend: ChangeCommand = {
   name: "del frontend",
   usage: "<frontend>",
-  summary: "removes a frontend without listeners and sessions",
+  summary: "remove a frontend without listeners and sessions",
   level: "admin",
   prepare(call, draft) {
     if (call.args.length !== 1) throw usage("del frontend <name>");
@@ -245,7 +245,7 @@ const delFrontend: ChangeCommand = {
 const addBind: ChangeCommand = {
   name: "add bind",
   usage: "<frontend> <address>[,…] [<bind keyword>…]",
-  summary: "listens on further addresses",
+  summary: "listen on further addresses",
   level: "admin",
   prepare(call, draft) {
     const { control, args } = call;
@@ -260,7 +260,7 @@ const addBind: ChangeCommand = {
 const delBind: ChangeCommand = {
   name: "del bind",
   usage: "<frontend>/<listener>",
-  summary: "stops listening; connections that are there go on",
+  summary: "stop listening; connections that are there go on",
   level: "admin",
   prepare(call) {
     if (call.args.length !== 1) throw usage("del bind <frontend>/<listener>");
@@ -296,7 +296,7 @@ const WAIT_USAGE = `Usage: wait {-h|<duration>} [condition [args...]]
 const wait: Command = {
   name: "wait",
   usage: "{-h|<delay>} [srv-removable <backend>/<server> | be-removable <backend>]",
-  summary: "waits for a time, or until an object can be removed",
+  summary: "wait for a time, or until an object can be removed",
   level: "user",
   endsAt: "half-close",
   async run(call) {
@@ -308,7 +308,7 @@ const wait: Command = {
     const delayMs = delayOf(args[0] ?? "");
     if (args.length === 1) {
       const isOver = await waitPlain(delayMs, gone);
-      return isOver ? output("") : message("error", "Interrupted. ");
+      return isOver ? message("info", "Done.") : message("error", "Interrupted. ");
     }
     return waitReply(await waitRemovable(call.control, delayMs, gone, condition(call)));
   },
@@ -343,7 +343,7 @@ function waitReply(end: WaitEnd): Reply {
 const whyServer: Command = {
   name: "why server",
   usage: "<backend>/<server>",
-  summary: "lists what keeps a server from being removed, and what clears it",
+  summary: "list what keeps a server from being removed, and what clears it",
   level: "operator",
   run: (call) =>
     explain(call, serverOf(call.control.model, target(call, "Require 'backend/server'."))),
@@ -352,7 +352,7 @@ const whyServer: Command = {
 const whyBackend: Command = {
   name: "why backend",
   usage: "<backend>",
-  summary: "lists what keeps a backend from being removed, and what clears it",
+  summary: "list what keeps a backend from being removed, and what clears it",
   level: "operator",
   run: (call) =>
     explain(call, backendOf(call.control.model, target(call, "A backend name is expected."))),
@@ -361,7 +361,7 @@ const whyBackend: Command = {
 const showServer: Command = {
   ...whyServer,
   name: "show server",
-  summary: "shows a server's settings and who holds it",
+  summary: "show a server's settings and who holds it",
   run: (call) =>
     explain(call, serverOf(call.control.model, target(call, "Require 'backend/server'."))),
 };
@@ -387,7 +387,7 @@ const toJson = (found: { name: string; holders: readonly Holder[] }): Json => ({
 const showObjects: Command = {
   name: "show objects",
   usage: "",
-  summary: "counts objects, the rows they use, references and grace periods under way",
+  summary: "count objects, the rows they use, references and grace periods under way",
   level: "operator",
   run({ control }) {
     const { model, shop, references, grace } = control;

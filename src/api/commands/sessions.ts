@@ -98,7 +98,7 @@ const silence = (worker: number): string =>
 const showSess: PlainCommand = {
   name: "show sess",
   usage: "[<id> | all | help] [<options>*]",
-  summary: "lists the streams, in short or in full",
+  summary: "list the streams, in short or in full",
   level: "operator",
   run(call) {
     const wish = readWish(call);
@@ -181,7 +181,7 @@ async function end(control: Control, selector: ShutdownSelector): Promise<Reply>
 const shutdownSession: PlainCommand = {
   name: "shutdown session",
   usage: "<id>",
-  summary: "ends one stream, as named by 'show sess'",
+  summary: "end one stream, as named by 'show sess'",
   level: "admin",
   async run({ control, args }) {
     const id = parseStreamId(args[0] ?? "");
@@ -203,7 +203,7 @@ const shutdownSession: PlainCommand = {
 const shutdownSessionsServer: PlainCommand = {
   name: "shutdown sessions server",
   usage: "<backend>/<server>",
-  summary: "ends all streams of a server",
+  summary: "end all streams of a server",
   level: "admin",
   run({ control, args }) {
     const path = wanted(args[0], "Require 'backend/server'.");
@@ -215,7 +215,7 @@ const shutdownSessionsServer: PlainCommand = {
 const shutdownSessionsBackend: PlainCommand = {
   name: "shutdown sessions backend",
   usage: "<backend>",
-  summary: "ends all streams of a backend, those that wait for a server too",
+  summary: "end all streams of a backend, those that wait for a server too",
   level: "admin",
   run({ control, args }) {
     const name = wanted(args[0], "A backend name is expected.");

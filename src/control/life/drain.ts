@@ -1,7 +1,7 @@
 /**
  * `del server … after-drain <delay> [then-kill]`: the whole way out of a server in one command, a
- * line for each step. Drain first, so that streams may end by themselves; then maintenance, and with
- * `then-kill` their end; then the removal. Stops cleanly when its client leaves: what was done
+ * line for each step. Drain first, so that streams may end by themselves; then maintenance, and
+ * with `then-kill` their end; then the removal. Stops cleanly when its client leaves: what was done
  * stays, and is said. Main thread.
  */
 import { startTimer } from "../../base/clock.ts";

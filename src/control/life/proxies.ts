@@ -2,7 +2,7 @@
  * Backends and frontends that come and go at run time, and backends that take traffic or not.
  *
  *   add:  row ─▶ mutation; a backend begins unpublished
- *   del:  nothing holds it ─▶ out of the model ─▶ mutation ─▶ all workers have forgotten it ─▶ purge
+ *   del:  nothing holds it ─▶ out of the model ─▶ mutation ─▶ all have forgotten it ─▶ purge
  */
 import { removeBackend } from "../../balance/control.ts";
 import { assert } from "../../base/assert.ts";
@@ -190,12 +190,16 @@ function refuseBackend(control: LifeControl, entry: DraftProxy): void {
   }
 }
 
-/** Takes a proxy without servers, listeners and streams out for good. */
+/**
+ * Takes a proxy without servers, listeners and streams out for good. Servers of it that are not
+ * purged yet (a transaction that is taken back) are, before it is: purges keep their order.
+ */
 export function removeProxy(control: LifeControl, proxy: ProxyObject): void {
   const { shop, model, tables, grace, events, references, runtime } = control;
   const { row, spec } = proxy;
   const { words } = tables.proxies;
-  assert(references.holders(proxy).length === 0, "removeProxy: nobody refers to it");
+  const isFree = references.holders(proxy).every(({ kind }) => kind === "purge");
+  assert(isFree, "removeProxy: nobody refers to it");
   Atomics.store(words, row + PROXY_STATE, PROXY_STATE_FREE);
   Atomics.store(words, row + PROXY_WATCHED, 1);
   model.removeProxy(proxy);
@@ -266,7 +270,8 @@ function refuseFrontend(control: LifeControl, proxy: ProxyObject): void {
       text: `listener ${spec.name ?? `#${spec.id}`} on ${spec.text}`,
       clear: `del bind ${proxy.spec.name}/${spec.name ?? `#${spec.id}`}`,
     }));
-    const text = `Only a frontend without listener can be deleted. Held by: ${holderClause(holders)}.`;
+    const clause = holderClause(holders);
+    const text = `Only a frontend without listener can be deleted. Held by: ${clause}.`;
     throw new Refusal("IN_USE", text, holders);
   }
   const holders = frontendHolders(control, proxy);

@@ -173,7 +173,8 @@ function refuseHeld(control: LifeControl, server: ServerObject, admin: number): 
   const namers = holders.filter(({ kind }) => kind === "rule" || kind === "track");
   if (namers.length > 0) {
     const text =
-      "This server cannot be removed at runtime due to other configuration elements pointing to it.";
+      "This server cannot be removed at runtime due to other configuration elements " +
+      "pointing to it.";
     throw new Refusal("CONFIGURED", `${text} Held by: ${holderClause(namers)}.`, namers);
   }
   if (!isInMaintenance(admin)) throw notInMaintenance();

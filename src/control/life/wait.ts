@@ -33,7 +33,8 @@ export function lookAtServer(control: LifeControl, find: () => ServerObject): Wa
     holders.some(({ kind }) => kinds.includes(kind));
   if (first(["rule", "track"])) {
     const reason =
-      "This server cannot be removed at runtime due to other configuration elements pointing to it.";
+      "This server cannot be removed at runtime due to other configuration elements " +
+      "pointing to it.";
     return { object, holders, reason, isHopeless: true };
   }
   if (first(["state"])) {

@@ -1,4 +1,4 @@
-/** What was changed at run time, in a process that begins again, and what an edited file overrules. */
+/** What was changed at run time, in a process that begins again; what an edited file overrules. */
 import { describe, expect, test } from "bun:test";
 
 import { presetCounter } from "../../../../src/control/state/counters.ts";
