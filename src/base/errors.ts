@@ -73,8 +73,7 @@ export const ERRORS = {
     isHaproxys: true,
     remedy:
       "A statistics page listens there: name an address of this machine that no other process " +
-      "has " +
-      "(`ss -ltnp`), and a port of 1024 or more where the right to a lower one is missing.",
+      "has (`ss -ltnp`), and a port of 1024 or more where the right to a lower one is missing.",
   },
   SLC_DESCRIPTOR_RAISE: {
     kind: "resource",

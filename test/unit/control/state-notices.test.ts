@@ -147,6 +147,6 @@ test("a story of states, with those who track them", async () => {
     lab.told.length = 0;
     expect(await lab.ask(line)).toBe("");
     const said = lab.told.map((text) => text.replace(/\. \d+ active and .*$/u, "."));
-    expect({ line, said }).toEqual({ line, said: lines });
+    expect({ line, said }).toEqual({ line, said: [...lines] });
   }
 });
