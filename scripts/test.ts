@@ -39,6 +39,8 @@ const PEERS: readonly (readonly [program: string, packageName: string])[] = [
   ["hatop", "hatop"],
   ["tmux", "tmux"],
   ["prometheus-haproxy-exporter", "prometheus-haproxy-exporter"],
+  ["promtool", "prometheus"],
+  ["chromium", "chromium"],
 ];
 
 type Totals = { passed: number; failed: number; skipped: number };
@@ -210,6 +212,8 @@ async function main(): Promise<void> {
   const isBuilt = check(totals, "build", [bun, "scripts/build.ts", ...build]);
   if (runsAll) {
     check(totals, "type check", [bun, "check", "--no-script"]);
+    const browser = ["-p", "src/page/client"];
+    check(totals, "type check of the page's script", [bun, "check", "--no-script", ...browser]);
     check(totals, "format", [bun, "fmt", "--no-script", "--check", ...FORMATTED]);
   }
   for (const path of runsAll ? GROUPS : args.paths) {

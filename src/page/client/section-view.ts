@@ -164,7 +164,9 @@ export class SectionView {
     if (servers.length > 0) parts.unshift(`${up} of ${servers.length} up`);
     const text = parts.join(" · ");
     if (this.#sum.textContent !== text) this.#sum.textContent = text;
-    this.#sum.classList.toggle("bad", up < servers.length);
+    // What somebody took out on purpose is no alarm.
+    const isBad = servers.some(({ row }) => /^(?:down|going-)/.test(stateOf(row)));
+    this.#sum.classList.toggle("bad", isBad);
     this.#setTags();
   }
 
