@@ -53,16 +53,21 @@ export class Ring {
   }
 }
 
+/** Looks that are nearer to each other are not compared, s. */
+const SECONDS_MIN = 0.4;
+
 /** Growth of a total a second, from two looks at it. */
 export class Growth {
   #value = -1;
   #atMs = 0;
 
-  /** @returns growth a second; -1 = this was the first look, or the total began anew */
+  /** @returns growth a second; -1 = too soon to say, or the total began anew */
   push(value: number, nowMs: number): number {
     const seconds = (nowMs - this.#atMs) / 1000;
     const grown = value - this.#value;
-    const isFirst = this.#value < 0 || grown < 0 || seconds <= 0;
+    const isFirst = this.#value < 0 || grown < 0;
+    // Workers count now and then: a moment shows too much or too little.
+    if (!isFirst && seconds < SECONDS_MIN) return -1;
     this.#value = value;
     this.#atMs = nowMs;
     return isFirst ? -1 : grown / seconds;

@@ -44,10 +44,10 @@ export class TilesView {
       if (sample?.kind === "value") view.ring.push(sample.value);
       else if (sample !== undefined) {
         const rate = view.growth.push(sample.value, nowMs);
-        if (rate >= 0) {
-          view.ring.push(rate);
+        if (rate >= 0) view.ring.push(rate);
+        if (view.ring.count > 0) {
           hint = `${text} ${hint}`;
-          text = `${formatBytes(rate)}/s`;
+          text = `${formatBytes(view.ring.last)}/s`;
         }
       }
       if (view.value.textContent !== text) view.value.textContent = text;

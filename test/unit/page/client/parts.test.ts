@@ -39,6 +39,7 @@ test("growth needs two looks, and a total that begins anew is none", () => {
   expect(growth.push(100, 1000)).toBe(-1);
   expect(growth.push(300, 2000)).toBe(200);
   expect(growth.push(300, 2500)).toBe(0);
+  expect(growth.push(999, 2600)).toBe(-1);
   expect(growth.push(5, 3000)).toBe(-1);
   expect(growth.push(15, 4000)).toBe(10);
 });
