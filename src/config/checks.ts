@@ -152,6 +152,8 @@ function checkSample(
   }
 }
 
+const ANY_HOSTS = ["0.0.0.0", "::"];
+
 /** Checks that have no port to connect to. */
 function checkServers(context: LoadContext, proxy: ProxyDraft): void {
   for (const server of proxy.servers) {
@@ -159,17 +161,19 @@ function checkServers(context: LoadContext, proxy: ProxyDraft): void {
     if (!settings.check.enabled || settings.check.port > 0 || hasPort(server)) continue;
     const { file, line } = server.origin;
     const subject = `[${file}:${line}] : 'server ${proxy.name}/${server.name}'`;
-    const text =
-      `server ${server.name} has neither service port nor check port. Check has ` +
-      `been disabled.`;
-    context.report.add("warning", server.origin, `${subject} : ${text}`);
-    settings.check.enabled = false;
+    const sentence = `server '${server.name}' has neither service port nor check port.`;
+    context.report.add("alert", server.origin, `${subject} : ${sentence}`, sentence);
   }
 }
 
-/** True when a check of the server's own address has a port to go to. */
+/**
+ * True when a check of the server's own address has a port to go to. An address of zeros, which
+ * stands for the one that the client wanted, needs none in HAProxy either: its check fails.
+ */
 export function hasPort(server: ServerDraft): boolean {
-  const { address } = server;
+  const { address, settings } = server;
+  const isAny = address.kind === "ip" && ANY_HOSTS.includes(address.host);
+  if (isAny && settings.checkAddress === undefined) return true;
   if (address.kind !== "ip" && address.kind !== "name") return true;
   return address.portMode === "fixed" && address.portLow > 0;
 }

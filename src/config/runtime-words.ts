@@ -46,9 +46,14 @@ const FRONTEND: typeof BACKEND = [
 
 /**
  * Applies the words to a draft that has the settings of its defaults.
+ * @param defaults name of those
  * @returns the sentence about what is wrong, or undefined
  */
-export function readProxyWords(draft: ProxyDraft, words: readonly string[]): string | undefined {
+export function readProxyWords(
+  draft: ProxyDraft,
+  defaults: string,
+  words: readonly string[],
+): string | undefined {
   const known = new Map(draft.section === "backend" ? BACKEND : FRONTEND);
   for (let at = 0; at < words.length; at += 2) {
     const word = words[at] ?? "";
@@ -56,7 +61,8 @@ export function readProxyWords(draft: ProxyDraft, words: readonly string[]): str
     const read = known.get(word);
     if (read === undefined) {
       const list = [...known.keys()].map((name) => `'${name}'`).join(", ");
-      return `unknown argument '${word}': expected one of ${list}.`;
+      const expected = list === "" ? "nothing more is expected" : `expected one of ${list}`;
+      return `unknown argument '${word}': ${expected}.`;
     }
     if (value === undefined || value === "") return `'${word}' : missing value.`;
     const wrong = read(draft, value);
@@ -64,7 +70,9 @@ export function readProxyWords(draft: ProxyDraft, words: readonly string[]): str
     known.delete(word);
   }
   const { mode, isModeGiven } = draft.settings;
-  if (!isModeGiven) return "the mode must be given ('mode tcp'): the defaults section has none.";
+  if (!isModeGiven) {
+    return `Mode is required as '${defaults}' default proxy does not explicitly defines it.`;
+  }
   if (mode === "tcp") return undefined;
   return `the defaults section is in 'mode ${mode}': 'mode tcp' must be given.`;
 }

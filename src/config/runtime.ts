@@ -181,14 +181,14 @@ class LoadedRuntime implements RuntimeConfig {
     if (wrongName !== undefined) return refusal(`${wrongName} in '${section}' name '${name}'.`);
     const found = this.#defaults.filter((candidate) => candidate.name === defaults);
     const base = found[0];
-    if (base === undefined) return refusal(`No such defaults section '${defaults}'.`);
+    if (base === undefined) return refusal(`Cannot find default proxy '${defaults}'.`);
     if (found.length > 1) {
       return refusal(`There are ${found.length} defaults sections named '${defaults}'.`);
     }
     const line = this.#line(section, words);
     const draft = newProxyDraft(section, name, ORIGIN, base.settings);
     draft.settings.serverStateFrom = "none";
-    const wrong = readProxyWords(draft, words);
+    const wrong = readProxyWords(draft, defaults, words);
     if (wrong !== undefined) return refusal(wrong);
     const coming = base.comingWords.find(({ sections }) => sections.includes(section));
     if (coming !== undefined && !this.#skipComing) {

@@ -152,6 +152,10 @@ function applyOptions(
       alertServer(line, subject, `'${word}' option is not accepted for dynamic server`);
       return false;
     }
+    if (place.isDynamic && word === "proto") {
+      alertServer(line, subject, "MUX protocol is not usable for server.");
+      return false;
+    }
     if (word === "source") {
       const source = parseSource(line, options.slice(at + 1), subject);
       if (source === undefined) return false;

@@ -58,7 +58,7 @@ export const SERVERS_STATE_COMMANDS: readonly Command[] = [
     level: "user",
     run: ({ control: { runtime } }) => {
       const { defaultsNames } = runtime;
-      return output(listOf("# name", defaultsNames), [...defaultsNames]);
+      return output(defaultsNames.map((name) => `${name}\n`).join(""), [...defaultsNames]);
     },
   },
   {
@@ -79,16 +79,22 @@ function namingOf(asker: Asker): Naming {
 const listOf = (head: string, names: readonly string[]): string =>
   [head, ...names].map((name) => `${name}\n`).join("");
 
-/** `backend/name`; a backend's line without a name is `backend/`. @throws Refusal */
+/** A backend's first line has a mark; its `default-server` without a name is the backend's. */
 function showDefaultServers(call: Call): Reply {
   const { model, runtime } = call.control;
   const [word = ""] = call.args;
   const backends =
     word === "" ? model.proxies.filter(({ spec }) => spec.hasBack) : [backendOf(model, word)];
   const names = backends.flatMap(({ spec }) =>
-    runtime.defaultServers(spec.name).map((name) => `${spec.name}/${name}`),
+    runtime.defaultServers(spec.name).map((name, index) => {
+      const path = name === "" ? spec.name : `${spec.name}/${name}`;
+      return { path, text: `${index === 0 ? "*" : " "} ${path}\n` };
+    }),
   );
-  return output(listOf("# backend/name", names), names);
+  return output(
+    names.map(({ text }) => text).join(""),
+    names.map(({ path }) => path),
+  );
 }
 
 function showBackend(call: Call): Reply | Promise<Reply> {

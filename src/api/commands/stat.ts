@@ -11,7 +11,7 @@ import { observersOf } from "../../control/stats/observers.ts";
 import { makeSchema } from "../../control/stats/schema-json.ts";
 import { statisticsOf } from "../../control/stats/statistics.ts";
 import { anonymAddress, anonymName } from "../anonymize.ts";
-import { output, pieces } from "../command.ts";
+import { message, output, pieces } from "../command.ts";
 import type { Asker, Call, Command, Reply } from "../command.ts";
 import { findBackend, findFrontend, serverOf } from "../find.ts";
 
@@ -157,7 +157,7 @@ function clearServer(call: Call): Reply {
   statisticsOf(call.control).clearServer(server);
   const name = `${server.backend.spec.name}/${server.spec.name}`;
   call.control.events.tell({ kind: "counters-cleared", server, proxy: server.backend, text: name });
-  return DONE;
+  return message("notice", "Server counters cleared.");
 }
 
 function cleared({ control }: Call, text: string): Reply {

@@ -33,7 +33,7 @@ import { claimGuid, removeGuid } from "../guids.ts";
 import type { ProxyObject } from "../model.ts";
 import { withStreamAges } from "./explain.ts";
 import { backendHolders, frontendHolders, holderClause } from "./holders.ts";
-import { isDynamicAlgorithm } from "./servers.ts";
+import { isDynamicAlgorithm, staticReason } from "./servers.ts";
 
 /** Checks that a backend or frontend can be added, and enters it. @throws Refusal */
 export function prepareAddProxy(control: LifeControl, draft: Draft, spec: ProxySpec): Change {
@@ -56,8 +56,7 @@ export function prepareAddProxy(control: LifeControl, draft: Draft, spec: ProxyS
       entry.spec = complete;
       entry.object = makeProxy(control, complete);
       const isStatic = spec.hasBack && !isDynamicAlgorithm(entry);
-      const reason = "its load balancing algorithm is static";
-      const tail = isStatic ? ` (no support for dynamic servers: ${reason})` : "";
+      const tail = isStatic ? ` (no support for dynamic servers: ${staticReason(spec)})` : "";
       return { text: `New ${title} registered${tail}.` };
     },
     undo: () => {

@@ -28,7 +28,7 @@ import {
   SERVER_STATE,
   SERVER_STRIDE,
 } from "../../tables/generated/server.ts";
-import type { ServerSpec } from "../../tables/spec.ts";
+import type { ProxySpec, ServerSpec } from "../../tables/spec.ts";
 import { addServer } from "../build.ts";
 import type { LifeControl } from "../control.ts";
 import type { Change, Draft, DraftProxy, DraftServer } from "../draft.ts";
@@ -63,6 +63,12 @@ export function isDynamicAlgorithm({ spec: { balance } }: DraftProxy): boolean {
   }
 }
 
+/** Why a proxy takes no servers at run time, in HAProxy's words. */
+export function staticReason({ section, name }: ProxySpec): string {
+  const title = section === "listen" ? "proxy" : section;
+  return `${title} '${name}' uses a non dynamic load balancing method`;
+}
+
 /**
  * Checks that a server can be added, and enters it into the draft.
  * @param spec made from words; an id of 0 is given out here
@@ -75,8 +81,8 @@ export function prepareAddServer(
   spec: ServerSpec,
 ): Change {
   if (!isDynamicAlgorithm(proxy)) {
-    const text = "Backend must use a dynamic load balancing to support dynamic servers.";
-    throw new Refusal("NOT_DYNAMIC", text);
+    const why = staticReason(proxy.spec);
+    throw new Refusal("NOT_DYNAMIC", `Backend does not support dynamic servers : ${why}.`);
   }
   if (draft.findServer(proxy, spec.name) !== undefined) {
     throw new Refusal("EXISTS", "Already exists a server with the same name in backend.");

@@ -3,12 +3,12 @@
  * without it. Bundled into `generated/client.txt` by scripts/generate.
  */
 import { ACTIONS } from "../shared/actions.ts";
-import type { ProxyHead, Row } from "../shared/fields.ts";
 import type { Boot, LiveAnswer } from "./boot.ts";
 import { Details } from "./details.ts";
 import { byId, make, recall, remember } from "./dom.ts";
 import type { Wish } from "./order.ts";
-import { SectionView } from "./section-view.ts";
+import { SectionList } from "./section-list.ts";
+import type { SectionView } from "./section-view.ts";
 import { TilesView } from "./tiles-view.ts";
 
 /** Sections that are asked for at once: the server gives no more. */
@@ -18,7 +18,7 @@ const PAUSE_MAX = 30;
 
 class PageApp {
   readonly #boot: Boot;
-  readonly #sections = new Map<number, SectionView>();
+  readonly #sections: SectionList;
   readonly #tiles = new TilesView();
   readonly #details: Details;
   readonly #find = byId("find", HTMLInputElement);
@@ -27,9 +27,6 @@ class PageApp {
   readonly #pace = byId("pace", HTMLSelectElement);
   readonly #pause = byId("pause", HTMLButtonElement);
   readonly #live = byId("live", HTMLElement);
-  readonly #main = byId("proxies", HTMLElement);
-  readonly #near: IntersectionObserver;
-  readonly #nearOf = new WeakMap<Element, SectionView>();
   #found: ReadonlySet<number> | undefined;
   #since = "";
   #asked = new Set<number>();
@@ -41,8 +38,12 @@ class PageApp {
   constructor(boot: Boot) {
     this.#boot = boot;
     this.#details = new Details(boot.uri);
-    this.#near = new IntersectionObserver((entries) => this.#noteNear(entries), {
-      rootMargin: "300px 0px",
+    this.#sections = new SectionList({
+      isAdmin: boot.isAdmin,
+      showLegends: boot.showLegends,
+      explain: (head, row) => this.#details.show(head, row),
+      submit: (section, action) => void this.#submit(section, action),
+      wake: () => this.wake(),
     });
   }
 
@@ -110,19 +111,8 @@ class PageApp {
 
   #wishAgain(): void {
     this.#found = undefined;
-    this.#render();
+    this.#sections.render(this.#wish(), undefined);
     this.wake();
-  }
-
-  #noteNear(entries: readonly IntersectionObserverEntry[]): void {
-    let isNew = false;
-    for (const { target, isIntersecting } of entries) {
-      const section = this.#nearOf.get(target);
-      if (section === undefined) continue;
-      section.isNear = isIntersecting;
-      isNew ||= isIntersecting;
-    }
-    if (isNew) this.wake();
   }
 
   async #ask(): Promise<void> {
@@ -157,8 +147,7 @@ class PageApp {
     const open: number[] = [];
     const fresh: number[] = [];
     const asked = new Set<number>();
-    for (const section of this.#sections.values()) {
-      if (!section.isOpen || asked.size >= OPEN_MAX) continue;
+    for (const section of this.#sections.open().slice(0, OPEN_MAX)) {
       const { id } = section.head;
       asked.add(id);
       // What was not asked for the last time has missed changes.
@@ -181,85 +170,9 @@ class PageApp {
     this.#since = answer.t;
     this.#tiles.update(answer.facts, performance.now());
     this.#found = answer.found === undefined ? undefined : new Set(answer.found);
-    if (answer.heads !== undefined) this.#setHeads(answer.heads);
-    for (const [id, section] of Object.entries(answer.open)) {
-      this.#sections.get(Number(id))?.take(section);
-    }
-    this.#render();
-  }
-
-  #setHeads(heads: readonly ProxyHead[]): void {
-    const ids = new Set(heads.map(({ id }) => id));
-    for (const [id, section] of this.#sections) {
-      if (ids.has(id)) continue;
-      this.#near.unobserve(section.element);
-      section.element.remove();
-      this.#sections.delete(id);
-    }
-    this.#main.querySelector(".empty")?.remove();
-    let before: Element | null = null;
-    for (const head of heads) {
-      const section = this.#sectionOf(head);
-      section.head = head;
-      const { element } = section;
-      place(this.#main, before, element);
-      before = element;
-    }
-    for (const element of [...this.#main.children]) {
-      if (!(element instanceof HTMLElement) || !ids.has(Number(element.dataset["id"]))) {
-        element.remove();
-      }
-    }
-  }
-
-  #sectionOf(head: ProxyHead): SectionView {
-    const known = this.#sections.get(head.id);
-    if (known !== undefined) return known;
-    const selector = `section[data-id="${head.id}"]`;
-    const there = this.#main.querySelector<HTMLElement>(selector);
-    const hasTable = there?.querySelector("table") ?? null;
-    const element = there === null || hasTable === null ? this.#makeSection(head) : there;
-    if (there !== null && there !== element) there.replaceWith(element);
-    const section = new SectionView(head, element, {
-      isAdmin: this.#boot.isAdmin,
-      showLegends: this.#boot.showLegends,
-      explain: (of, row: Row) => this.#details.show(of, row),
-      submit: (of, action) => void this.#submit(of, action),
-      wake: () => this.wake(),
-    });
-    this.#sections.set(head.id, section);
-    this.#nearOf.set(element, section);
-    this.#near.observe(element);
-    return section;
-  }
-
-  #makeSection(head: ProxyHead): HTMLElement {
-    const template = byId(head.hasBack ? "back" : "front", HTMLTemplateElement);
-    const copy = template.content.cloneNode(true);
-    const element = copy instanceof DocumentFragment ? copy.firstElementChild : null;
-    if (!(element instanceof HTMLElement)) throw new Error("the page has no section to copy");
-    element.dataset["id"] = String(head.id);
-    const title = element.querySelector("h2");
-    if (title !== null) title.textContent = head.name;
-    const caption = element.querySelector("caption");
-    if (caption !== null) caption.textContent = head.name;
-    element.querySelector(".scroll")?.setAttribute("aria-label", `Table of ${head.name}`);
-    const backend = element.querySelector<HTMLInputElement>('input[name="b"]');
-    if (backend !== null) backend.value = `#${head.id}`;
-    return element;
-  }
-
-  #render(): void {
-    const wish = this.#wish();
-    const isAll = wish.find === "" && wish.show === "";
-    for (const section of this.#sections.values()) {
-      const { id, name } = section.head;
-      const isNamed =
-        wish.find !== "" && wish.show === "" && name.toLowerCase().includes(wish.find);
-      const isShown = isAll || isNamed || this.#found === undefined || this.#found.has(id);
-      if (section.element.hidden === isShown) section.element.hidden = !isShown;
-      if (isShown && section.isNear && section.hasRows) section.render(wish);
-    }
+    if (answer.heads !== undefined) this.#sections.setHeads(answer.heads);
+    this.#sections.take(answer.open);
+    this.#sections.render(this.#wish(), this.#found);
   }
 
   async #submit(section: SectionView, action: string): Promise<void> {
@@ -300,14 +213,6 @@ class PageApp {
     if (this.#live.className !== className) this.#live.className = className;
     if (this.#live.textContent !== text) this.#live.textContent = text;
   }
-}
-
-/** Puts an element behind another, or first; one that is there already is not touched. */
-function place(parent: Element, before: Element | null, element: Element): void {
-  const there = before === null ? parent.firstElementChild : before.nextElementSibling;
-  if (there === element) return;
-  if (before === null) parent.prepend(element);
-  else before.after(element);
 }
 
 const boot = JSON.parse(byId("boot", HTMLScriptElement).textContent ?? "{}") as Boot;

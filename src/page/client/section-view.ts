@@ -37,8 +37,6 @@ export class SectionView {
   readonly element: HTMLElement;
   /** Names of the servers that were chosen. */
   readonly chosen = new Set<string>();
-  /** On the screen, or near it. */
-  isNear = false;
   #views: RowView[] = [];
   #shown: RowView[] = [];
   #sorting: Sorting;
@@ -77,9 +75,8 @@ export class SectionView {
     this.#makeActions();
   }
 
-  /** Its rows are on the screen. */
-  get isOpen(): boolean {
-    return this.#details.open && this.isNear && !this.element.hidden;
+  get isUnfolded(): boolean {
+    return this.#details.open;
   }
 
   get hasRows(): boolean {

@@ -210,6 +210,11 @@ const TEXTS: [title: string, text: string, alerts: string[]][] = [
     ],
   ],
   [
+    "checks without a port",
+    `${TIMEOUTS}backend b\n server s 1.1.1.1 check\n server any : check\n`,
+    ["[t.cfg:6] : 'server b/s' : server 's' has neither service port nor check port."],
+  ],
+  [
     "bind in defaults",
     "defaults\n bind :1\n",
     [
@@ -419,11 +424,5 @@ describe("warnings that HAProxy gives too", () => {
     warns(
       `${TIMEOUTS}frontend f\n bind :1\n balance first\n`,
       "parsing [t.cfg:7] : 'balance' ignored because frontend 'f' has no backend capability.",
-    ));
-  test("a check without a port", () =>
-    warns(
-      `${TIMEOUTS}backend b\n server s 1.1.1.1 check\n`,
-      "[t.cfg:6] : 'server b/s' : server s has neither service port nor check " +
-        "port. Check has been disabled.",
     ));
 });

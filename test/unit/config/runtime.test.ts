@@ -248,8 +248,8 @@ describe("add backend", () => {
   ])[] = [
     ["a b", "tcp", "", "character ' ' is not permitted in 'backend' name 'a b'."],
     ["", "tcp", "", "an empty text is not permitted in 'backend' name ''."],
-    ["d", "nobody", "", "No such defaults section 'nobody'."],
-    ["d", "", "", "No such defaults section ''."],
+    ["d", "nobody", "", "Cannot find default proxy 'nobody'."],
+    ["d", "", "", "Cannot find default proxy ''."],
     ["d", "twice", "mode tcp", "There are 2 defaults sections named 'twice'."],
     ["d", "tcp", "mode http", "'mode http' : only proxies in mode tcp can be added."],
     ["d", "tcp", "mode log", "'mode' : unknown mode 'log'."],
@@ -257,7 +257,13 @@ describe("add backend", () => {
     ["d", "tcp", "guid a/b", "'guid' : invalid character '/' in 'a/b'."],
     ["d", "tcp", "id 5", "unknown argument 'id': expected one of 'mode', 'guid'."],
     ["d", "tcp", "guid a guid b", "unknown argument 'guid': expected one of 'mode'."],
-    ["d", "silent", "", "the mode must be given ('mode tcp'): the defaults section has none."],
+    [
+      "d",
+      "silent",
+      "",
+      "Mode is required as 'silent' default proxy does not explicitly defines it.",
+    ],
+    ["d", "tcp", "mode tcp guid a mode tcp", "unknown argument 'mode': nothing more is expected."],
     ["d", "web", "", "the defaults section is in 'mode http': 'mode tcp' must be given."],
     [
       "d",

@@ -125,7 +125,10 @@ describe("a server that is added", () => {
           makeServer(PLAIN_SERVER, "s", 0, 9100),
         ),
       ).message,
-    ).toBe("Backend must use a dynamic load balancing to support dynamic servers.");
+    ).toBe(
+      "Backend does not support dynamic servers : " +
+        "backend 'fixed' uses a non dynamic load balancing method.",
+    );
   });
 
   test("is gone again when a later change of its transaction is refused", async () => {
