@@ -322,7 +322,7 @@ export type StatsPageSpec = {
 
 /**
  * A `frontend` or `listen` in mode http that answers about this process itself: statistics, a
- * monitor, metrics. A request meets, in this order: `monitorUri`, `rules`, `stats.uri`, else 404.
+ * monitor, metrics. A request meets, in this order: `monitorUri`, `rules`, `stats.uri`, else 503.
  * Its number counts among those of the proxies.
  */
 export type PageSpec = Pick<

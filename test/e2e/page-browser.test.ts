@@ -32,7 +32,7 @@ type Stage = AsyncDisposable & {
 };
 
 /** sluice with a page, and a browser. @param servers of backend `be` */
-async function startStage(servers: number, page = "", login = ""): Promise<Stage> {
+async function startStage(servers: number, page = "", login = "", more = ""): Promise<Stage> {
   const folder = temporaryFolder();
   const echo = startEcho();
   const [port, pagePort] = freePorts(2) as [number, number];
@@ -57,6 +57,7 @@ backend be
 ${lines.join("\n")}
 backend other
   server db1 127.0.0.1:${echo.port}
+${more}
 listen page
   mode http
   bind 127.0.0.1:${pagePort}
@@ -226,6 +227,34 @@ inBrowser("three thousand servers stay quick, sorted and filtered", async () => 
     setTimeout(() => done(longest), 4000);
   })`);
   expect(slow).toBeLessThan(1000);
+  expect(browser.complaints).toEqual([]);
+});
+
+inBrowser("a thousand backends are lines until they are wanted", async () => {
+  const lines = Array.from({ length: 1000 }, (_, at) => {
+    return `backend many${at}\n  server a${at} 127.0.0.1:9\n  server b${at} 127.0.0.1:9`;
+  });
+  await using stage = await startStage(2, "", "", lines.join("\n"));
+  const { browser } = stage;
+  await browser.setScreen({ width: 1440, height: 900, isDark: false });
+  await browser.open(stage.address);
+  await browser.until("live figures", LIVE);
+  const tables = `document.querySelectorAll("main table").length`;
+  expect(await browser.run<number>(`document.querySelectorAll("main section").length`)).toBe(1003);
+  expect(await browser.run<number>(tables)).toBe(60);
+  const last = `document.querySelector("main section:last-child")`;
+  await browser.run(`${last}.scrollIntoView(); ${last}.querySelector("summary").click()`);
+  await browser.until("its servers", `${cell("b999", ".s")} === "no check"`);
+  expect(await browser.run<number>(tables)).toBe(61);
+  await browser.run(`(() => {
+    const find = document.getElementById("find");
+    find.value = "b77";
+    find.dispatchEvent(new Event("input"));
+    window.scrollTo(0, 0);
+  })()`);
+  const shown = `document.querySelectorAll("main section:not([hidden])").length`;
+  await browser.until("what fits", `${shown} === 11 && ${cell("b777", ".s")} !== undefined`);
+  await stage.keep("many");
   expect(browser.complaints).toEqual([]);
 });
 
