@@ -44,6 +44,39 @@ export type Restored = {
   proxies: Map<SavedProxy, ProxyObject>;
 };
 
+/** Numbers that are given out among objects of one kind. */
+class Ids {
+  readonly #used: Set<number>;
+  /** No lower one is free. */
+  #lowest = 1;
+
+  constructor(others: Iterable<{ spec: { id: number } }>, more: Iterable<{ id: number }> = []) {
+    this.#used = new Set([...more].map(({ id }) => id));
+    for (const { spec } of others) this.#used.add(spec.id);
+  }
+
+  /** The number that was wanted, or the lowest free one where it is taken. */
+  take(wanted: number): number {
+    let id = wanted;
+    if (wanted <= 0 || this.#used.has(wanted)) {
+      while (this.#used.has(this.#lowest)) this.#lowest++;
+      id = this.#lowest;
+    }
+    this.#used.add(id);
+    return id;
+  }
+}
+
+/** A restoring under way: what it needs, what it has come to. */
+type Work = {
+  shop: Workshop;
+  specs: SpecMaker;
+  restored: Restored;
+  proxyIds: Ids;
+  /** Of the servers of each backend. */
+  serverIds: Map<ProxyObject, Ids>;
+};
+
 /** Makes the changes of a file again. Never throws for what is in the file. */
 export function restoreState(shop: Workshop, specs: SpecMaker, state: SavedState): Restored {
   const restored: Restored = {
@@ -53,6 +86,9 @@ export function restoreState(shop: Workshop, specs: SpecMaker, state: SavedState
     servers: new Map(),
     proxies: new Map(),
   };
+  const { model } = shop;
+  const proxyIds = new Ids(model.proxies, model.plan.pages);
+  const work: Work = { shop, specs, restored, proxyIds, serverIds: new Map() };
   const attempt = (what: string, run: () => string | undefined): void => {
     let wrong: string | undefined;
     try {
@@ -63,19 +99,19 @@ export function restoreState(shop: Workshop, specs: SpecMaker, state: SavedState
     if (wrong !== undefined) restored.leftOut.push(`${what}: ${wrong}`);
   };
   for (const saved of state.proxies) {
-    attempt(`proxy ${saved.name}`, () => restoreProxy(shop, specs, saved, restored));
+    attempt(`proxy ${saved.name}`, () => restoreProxy(work, saved));
   }
   const title = ({ backend, name }: SavedServer): string => `server ${backend}/${name}`;
   // First those of the configuration: one that was made may bear a name that another had.
   for (const saved of state.servers) {
     if (saved.made !== undefined) continue;
-    attempt(title(saved), () => changeServer(shop, saved, restored));
+    attempt(title(saved), () => changeServer(work, saved));
   }
   renameServers(shop, restored);
   for (const saved of state.servers) {
     const { made } = saved;
     if (made === undefined) continue;
-    attempt(title(saved), () => remakeServer(shop, specs, { ...saved, made }, saved, restored));
+    attempt(title(saved), () => remakeServer(work, saved, made));
   }
   for (const { proxy, made } of state.listeners) {
     attempt(`listener ${proxy}/${made.text}`, () => {
@@ -85,7 +121,7 @@ export function restoreState(shop: Workshop, specs: SpecMaker, state: SavedState
       if (isTaken) return "the configuration has this address now";
       const [base] = specOf(specs.makeBinds(proxy, ["127.0.0.1:1"]));
       const spec = completeSpec(base!, made);
-      const id = freeId(frontend.listeners, spec.id);
+      const id = new Ids(frontend.listeners).take(spec.id);
       const errno = addListener(shop, frontend, { ...spec, id }, true);
       if (errno !== 0) return `it cannot be bound (error ${errno})`;
       restored.made++;
@@ -107,15 +143,6 @@ function specOf<T>(made: { ok: true; spec: T } | { ok: false; message: string })
 const isSameAddress = (left: { address: object }, right: { address: object }): boolean =>
   Bun.deepEquals(left.address, right.address);
 
-/** The id, or the lowest free one where it is taken. */
-function freeId(others: readonly { spec: { id: number } }[], wanted: number): number {
-  const used = new Set(others.map(({ spec }) => spec.id));
-  if (wanted > 0 && !used.has(wanted)) return wanted;
-  let id = 1;
-  while (used.has(id)) id++;
-  return id;
-}
-
 /** What now says, where the configuration still says what was. */
 function stands<T>(pair: Pair<T> | undefined, configured: T): T | undefined {
   return pair !== undefined && pair[0] === configured ? pair[1] : undefined;
@@ -125,12 +152,8 @@ function proxyOf({ model }: Workshop, name: string, side: Side): ProxyObject | u
   return (side === "front" ? model.frontends : model.backends).get(name);
 }
 
-function restoreProxy(
-  shop: Workshop,
-  specs: SpecMaker,
-  saved: SavedProxy,
-  restored: Restored,
-): string | undefined {
+function restoreProxy(work: Work, saved: SavedProxy): string | undefined {
+  const { shop, restored } = work;
   const { tables } = shop;
   const words = tables.proxies.words;
   const bearer = saved.guid === undefined ? undefined : preloadByGuid(shop, saved.guid);
@@ -138,7 +161,7 @@ function restoreProxy(
   let proxy = borne ?? proxyOf(shop, saved.name, saved.side);
   if (saved.made !== undefined) {
     if (proxy !== undefined) return "the configuration has it now";
-    proxy = remake(shop, specs, saved.made, saved.side);
+    proxy = remake(work, saved.made, saved.side);
     restored.made++;
   } else {
     if (proxy === undefined) return undefined;
@@ -161,23 +184,20 @@ function restoreProxy(
 }
 
 function remake(
-  shop: Workshop,
-  specs: SpecMaker,
+  { shop, specs, proxyIds }: Work,
   made: NonNullable<SavedProxy["made"]>,
   side: Side,
 ): ProxyObject {
   const section = side === "front" ? "frontend" : "backend";
   const base = specOf(specs.remakeProxy(section, made.spec.name, made.from));
   const spec = completeSpec(base, made.spec);
-  const pages = new Set(shop.model.plan.pages.map(({ id }) => id));
-  const others = [...shop.model.proxies, ...[...pages].map((id) => ({ spec: { id } }))];
   const hasFront = side === "front";
   return addProxy(
     shop,
     {
       ...spec,
       ...{ hasFront, hasBack: !hasFront, section, madeFrom: made.from },
-      id: freeId(others, spec.id),
+      id: proxyIds.take(spec.id),
       binds: [],
       servers: [],
     },
@@ -186,7 +206,7 @@ function remake(
 }
 
 /** A server of the configuration. */
-function changeServer(shop: Workshop, saved: SavedServer, restored: Restored): string | undefined {
+function changeServer({ shop, restored }: Work, saved: SavedServer): string | undefined {
   const bearer = saved.guid === undefined ? undefined : preloadByGuid(shop, saved.guid);
   const borne = bearer !== undefined && "backend" in bearer ? bearer : undefined;
   const server = borne ?? shop.model.backends.get(saved.backend)?.serversByName.get(saved.name);
@@ -203,19 +223,20 @@ function changeServer(shop: Workshop, saved: SavedServer, restored: Restored): s
 
 /** A server that was made at run time; it begins with the name that it had last. */
 function remakeServer(
-  shop: Workshop,
-  specs: SpecMaker,
-  { backend: backendName, name, made, changes }: SavedServer & { made: ServerSpec },
+  { shop, specs, restored, serverIds }: Work,
   saved: SavedServer,
-  restored: Restored,
+  made: ServerSpec,
 ): string | undefined {
+  const { backend: backendName, name, changes } = saved;
   const backend = shop.model.backends.get(backendName);
   if (backend === undefined) return "its backend is gone";
   const { name: rename, ...rest } = changes ?? {};
   const last = typeof rename?.[1] === "string" ? rename[1] : name;
   if (backend.serversByName.has(last)) return "the configuration has one of this name now";
   const base = specOf(specs.makeServer(backendName, last, ["127.0.0.1:1"]));
-  const id = freeId(backend.servers, made.id);
+  let ids = serverIds.get(backend);
+  if (ids === undefined) serverIds.set(backend, (ids = new Ids(backend.servers)));
+  const id = ids.take(made.id);
   const server = addServer(shop, backend, { ...completeSpec(base, made), name: last, id }, true);
   // The first workers know it from the beginning.
   shop.tables.servers.words[server.row + serverRow.SERVER_FLAGS]! &= ~SERVER_FLAG_NEW;
