@@ -2,6 +2,7 @@
  * One command that runs: finds it, checks level and mode, runs it, turns a refusal into its answer.
  * `transaction.ts` has the commands whose first word changes how the others are run.
  */
+import { freeOwnLocks } from "../balance/guard.ts";
 import { describeError } from "../base/assert.ts";
 import type { Json } from "../base/json.ts";
 import { Refusal } from "../base/refusals.ts";
@@ -109,6 +110,7 @@ export function failed(call: Call, error: unknown): Outcome {
     const severity = error.code === "UNKNOWN_COMMAND" ? "info" : "error";
     return { code: error.code, reply: message(severity, error.message), refusal: error };
   }
+  freeOwnLocks(call.control.shop.lb);
   const text = describeError(error);
   const stack = error instanceof Error && error.stack !== undefined ? `\n${error.stack}` : "";
   call.control.say("alert", `runtime API : '${call.words.join(" ")}' failed: ${text}${stack}`);

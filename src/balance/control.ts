@@ -148,16 +148,20 @@ export function linkServer(lb: Lb, backendRow: number, serverRow: number): void 
  * @returns false, and nothing has changed, when it serves somebody or is waited for
  */
 export function unlinkServer(lb: Lb, backendRow: number, serverRow: number): boolean {
+  // Only control changes the list: it may be searched without the lock, which is never held by who
+  // has failed.
+  const rows = serverRows(lb, backendRow);
+  const at = rows.indexOf(serverRow);
+  assert(at >= 0, "unlinkServer: a server of this backend");
   lockBackend(lb, backendRow);
   const served = lb.servers[serverRow + SERVER_SERVED]!;
   if (served !== 0 || lb.servers[serverRow + SERVER_QUEUE_LENGTH] !== 0) {
     unlockBackend(lb, backendRow, false);
     return false;
   }
-  assert(lb.servers[serverRow + SERVER_HEAP_INDEX] === 0, "unlinkServer: out of use");
-  const rows = serverRows(lb, backendRow);
-  const at = rows.indexOf(serverRow);
-  assert(at >= 0, "unlinkServer: a server of this backend");
+  const isOut = lb.servers[serverRow + SERVER_HEAP_INDEX] === 0;
+  if (!isOut) unlockBackend(lb, backendRow, false);
+  assert(isOut, "unlinkServer: out of use");
   rows.copyWithin(at, at + 1);
   lb.proxies[backendRow + PROXY_SERVER_COUNT] = rows.length - 1;
   unlockBackend(lb, backendRow, false);

@@ -11,7 +11,7 @@ import { NOTE_WORDS } from "./lb.ts";
 import type { Lb } from "./lb.ts";
 import { recoverBackend } from "./recover.ts";
 
-/** Takes the backend's lock; what a dead holder left half done is put right first. */
+/** Takes the backend's lock; what a lost holder left half done is put right first. */
 export function lockBackend(lb: Lb, backendRow: number): void {
   const taken = takeLock(lb.proxies, backendRow + PROXY_LOCK, lb.self, lb.isDead);
   if (taken === LOCK_BROKEN) recoverBackend(lb, backendRow);
@@ -47,4 +47,17 @@ function postGrants(lb: Lb, keepsOwn: boolean): number {
     }
   }
   return kept;
+}
+
+/**
+ * Gives back the locks that this thread holds after a failure that it survives: others would wait
+ * for them for ever. O(backends).
+ * @cold
+ */
+export function freeOwnLocks(lb: Lb): void {
+  for (const backendRow of lb.backends) {
+    if (Atomics.load(lb.proxies, backendRow + PROXY_LOCK) !== lb.self + 1) continue;
+    lockBackend(lb, backendRow);
+    unlockBackend(lb, backendRow, false);
+  }
 }

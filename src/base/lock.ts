@@ -3,14 +3,14 @@
  *
  * The word holds the owner's number plus one, so that a lock whose owner has died is recognised and
  * taken over: the caller is told, and rebuilds what the lock guards. Waiting spins first, then
- * sleeps on the word in short steps; nobody can wait for ever on a dead thread.
+ * sleeps on the word in short steps; nobody can wait for ever on a dead thread, nor on itself.
  *
  * @hot
  */
 
 /** The lock was free, or became free. */
 export const LOCK_TAKEN = 0;
-/** The lock belonged to a dead thread: what it guards may be half changed. */
+/** The lock belonged to a dead or failed thread: what it guards may be half changed. */
 export const LOCK_BROKEN = 1;
 
 const SPINS = 200;
@@ -32,7 +32,9 @@ export function takeLock(
     const held = Atomics.compareExchange(words, index, 0, mine);
     if (held === 0) return LOCK_TAKEN;
     if (spin < SPINS) continue;
-    if (isDead(held - 1) && Atomics.compareExchange(words, index, held, mine) === held) {
+    // Its own: it failed while it held the lock, and went on. Nobody else can put that right.
+    const isLost = held === mine || isDead(held - 1);
+    if (isLost && Atomics.compareExchange(words, index, held, mine) === held) {
       return LOCK_BROKEN;
     }
     Atomics.wait(words, index, held, SLEEP_MS);

@@ -32,6 +32,13 @@ describe("lock", () => {
     expect(words[2]).toBe(1);
   });
 
+  test("that its own thread has lost is taken over", () => {
+    const words = new Int32Array(4);
+    takeLock(words, 0, 3, NOBODY_DEAD);
+    expect(takeLock(words, 0, 3, NOBODY_DEAD)).toBe(LOCK_BROKEN);
+    expect(words[0]).toBe(4);
+  });
+
   test("of a dead owner is broken, once", () => {
     const words = new Int32Array(new SharedArrayBuffer(16));
     takeLock(words, 0, 3, NOBODY_DEAD);
