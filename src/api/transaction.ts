@@ -26,6 +26,12 @@ export type Prepared = {
   touched: readonly string[];
 };
 
+/** Refusals for objects that are no more. */
+const GONE: ReadonlySet<string> = new Set(["NO_SERVER", "NO_BACKEND", "NO_FRONTEND"]);
+
+/** Characters of a command that messages quote. */
+const QUOTED_MAX = 200;
+
 /** Names a frontend among objects with versions. */
 const FRONTEND_PREFIX = "frontend:";
 
@@ -95,17 +101,33 @@ export function prepareAll(call: Call, payload: string): Prepared[] {
 /** The same refusal, with the line that it is about. */
 function inLine(error: unknown, line: number, { words }: RawCommand, tail: string): unknown {
   if (!(error instanceof Refusal)) return error;
-  const [sentence] = error.message.split("\n");
-  const text = `Line ${line}, '${words.join(" ")}': ${sentence} ${tail}`;
+  const text = `Line ${line}, '${shown(words)}': ${sentenceOf(error)} ${tail}`;
   return new Refusal(error.code, text, error.holders);
+}
+
+/** Words as a message quotes them. */
+function shown(words: readonly string[]): string {
+  const text = words.join(" ");
+  return text.length <= QUOTED_MAX ? text : `${text.slice(0, QUOTED_MAX)}…`;
+}
+
+/** The sentence of a refusal, with a period; the list behind an unknown command is left out. */
+function sentenceOf(refusal: Refusal): string {
+  if (refusal.code === "UNKNOWN_COMMAND") return "Unknown command.";
+  const [sentence = ""] = refusal.message.split("\n");
+  return /[.:!?]$/.test(sentence) ? sentence : `${sentence}.`;
 }
 
 /**
  * Makes all changes, in order. When one fails, those before it are taken back, the last one first.
+ * @param repair called after a failure that is none of the caller's: see `freeOwnLocks`
  * @returns what each answered
  * @throws Refusal that tells what was taken back, and what could not be
  */
-export async function applyAll(all: readonly Prepared[]): Promise<{ text: string; data?: Json }[]> {
+export async function applyAll(
+  all: readonly Prepared[],
+  repair: () => void = () => undefined,
+): Promise<{ text: string; data?: Json }[]> {
   const results: { text: string; data?: Json }[] = [];
   for (const [index, { text, change }] of all.entries()) {
     try {
@@ -113,9 +135,10 @@ export async function applyAll(all: readonly Prepared[]): Promise<{ text: string
       const made = change.apply();
       results.push(made instanceof Promise ? await made : made);
     } catch (error) {
+      if (!(error instanceof Refusal)) repair();
+      const told = await takeBack(all.slice(0, index), repair);
       if (!(error instanceof Refusal)) throw error;
-      const told = await takeBack(all.slice(0, index));
-      const sentence = `'${text}': ${error.message.split("\n")[0]} ${told}`;
+      const sentence = `'${shown([text])}': ${sentenceOf(error)} ${told}`;
       throw new Refusal(error.code, sentence, error.holders);
     }
   }
@@ -123,10 +146,10 @@ export async function applyAll(all: readonly Prepared[]): Promise<{ text: string
 }
 
 /** Takes changes back, the last one first. @returns what happened, for the answer */
-async function takeBack(made: readonly Prepared[]): Promise<string> {
+async function takeBack(made: readonly Prepared[], repair: () => void): Promise<string> {
   const lost: string[] = [];
   for (const { text, change } of made.toReversed()) {
-    const problem = await undoOf(change);
+    const problem = await undoOf(change, repair);
     if (problem !== undefined) lost.push(`'${text}' (${problem})`);
   }
   const count = made.length - lost.length;
@@ -135,12 +158,15 @@ async function takeBack(made: readonly Prepared[]): Promise<string> {
 }
 
 /** @returns why it stays made; undefined = it was taken back */
-async function undoOf(change: Change): Promise<string | undefined> {
+async function undoOf(change: Change, repair: () => void): Promise<string | undefined> {
   if (change.undo === undefined) return "it cannot be taken back";
   try {
     await change.undo();
     return undefined;
   } catch (error) {
+    if (!(error instanceof Refusal)) repair();
+    // What a later change has removed has nothing left to be taken back.
+    else if (GONE.has(error.code)) return undefined;
     return error instanceof Error ? error.message : String(error);
   }
 }

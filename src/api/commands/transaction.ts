@@ -1,4 +1,5 @@
 /** Commands that change how others are run: all or nothing, not at all, only at a known version. */
+import { freeOwnLocks } from "../../balance/guard.ts";
 import type { Json } from "../../base/json.ts";
 import { Refusal } from "../../base/refusals.ts";
 import { Draft } from "../../control/draft.ts";
@@ -24,8 +25,8 @@ const transaction: PlainCommand = {
 };
 
 async function make(call: Call, all: readonly Prepared[]): Promise<Reply> {
-  const results = await applyAll(all);
-  const { model } = call.control;
+  const { model, shop } = call.control;
+  const results = await applyAll(all, () => freeOwnLocks(shop.lb));
   const count = `${all.length} change${all.length === 1 ? "" : "s"} made.`;
   const commands = all.map(({ text }, index): Json => {
     const { text: answer, data } = results[index]!;

@@ -42,7 +42,11 @@ export function prepareAddBinds(
   }
   const made: ListenerObject[] = [];
   const takeBack = (): void => {
-    for (const listener of made.splice(0)) removeListener(control, listener);
+    // What was shut down and made again meanwhile has its number still.
+    const ids = new Set(made.splice(0).map(({ spec }) => spec.id));
+    for (const listener of [...(entry.object?.listeners ?? [])]) {
+      if (ids.has(listener.spec.id)) removeListener(control, listener);
+    }
   };
   return {
     effect: `binds ${specs.map(({ text }) => text).join(", ")} for ${entry.spec.name}`,

@@ -60,7 +60,10 @@ export function prepareAddProxy(control: LifeControl, draft: Draft, spec: ProxyS
       return { text: `New ${title} registered${tail}.` };
     },
     undo: () => {
-      if (entry.object !== undefined) removeProxy(control, entry.object);
+      const { object } = entry;
+      // A later change of the same transaction may have removed it.
+      if (object === undefined || control.model.proxyByRow.get(object.row) !== object) return;
+      removeProxy(control, object);
     },
   };
 }
@@ -121,7 +124,7 @@ export function preparePublish(
 
 /** Checks that a backend can be removed (manual 9.3, `del backend`). @throws Refusal */
 export function prepareDelBackend(control: LifeControl, entry: DraftProxy): Change {
-  const { spec } = entry;
+  const { spec, object } = entry;
   refuseBackend(control, entry);
   entry.isDeleted = true;
   return {
@@ -132,6 +135,8 @@ export function prepareDelBackend(control: LifeControl, entry: DraftProxy): Chan
       removeProxy(control, entry.object!);
       return { text: "Backend deleted." };
     },
+    // One that this transaction has added is to be gone anyway.
+    ...(object === undefined && { undo: () => undefined }),
   };
 }
 
@@ -259,6 +264,7 @@ export function prepareDelFrontend(control: LifeControl, entry: DraftProxy): Cha
       removeProxy(control, entry.object!);
       return { text: "Frontend deleted." };
     },
+    ...(object === undefined && { undo: () => undefined }),
   };
 }
 

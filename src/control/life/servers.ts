@@ -36,6 +36,7 @@ import { claimGuid, removeGuid } from "../guids.ts";
 import type { ServerObject } from "../model.ts";
 import { withStreamAges } from "./explain.ts";
 import { holderClause, serverHolders } from "./holders.ts";
+import { refuseTrack } from "./track.ts";
 
 /** Everything but drain. */
 const ADMIN_MAINT =
@@ -87,6 +88,7 @@ export function prepareAddServer(
   if (draft.findServer(proxy, spec.name) !== undefined) {
     throw new Refusal("EXISTS", "Already exists a server with the same name in backend.");
   }
+  refuseTrack(draft, proxy, spec.track);
   claimGuid(control.shop, draft, spec.guid);
   const complete = { ...spec, id: serverId(proxy, spec) };
   const entry = draft.addServer(proxy, complete, SERVER_ADMIN_FORCED_MAINT);
@@ -98,7 +100,10 @@ export function prepareAddServer(
       return { text: "New server registered." };
     },
     undo: () => {
-      if (entry.object !== undefined) removeServer(control, entry.object);
+      const { object } = entry;
+      // A later change of the same transaction may have removed it.
+      if (object === undefined || control.model.serverByRow.get(object.row) !== object) return;
+      removeServer(control, object);
     },
   };
 }
@@ -167,6 +172,8 @@ export function prepareDelServer(control: LifeControl, entry: DraftServer): Chan
       removeServer(control, entry.object!);
       return { text: "Server deleted." };
     },
+    // One that this transaction has added is to be gone anyway.
+    ...(object === undefined && { undo: () => undefined }),
   };
 }
 
