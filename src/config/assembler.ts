@@ -2,6 +2,8 @@
  * One section's draft to its spec: names replaced by addresses, ranges spread out, settings
  * completed. The loader uses it for whole files, the runtime API for single objects.
  */
+import { listReferences } from "../expr/parse.ts";
+import type { SampleExpression } from "../tables/expression.ts";
 import type {
   Address,
   BindSpec,
@@ -72,6 +74,7 @@ export class Assembler {
     const kind = settings.logFormatKind === "httplog" ? "tcplog" : settings.logFormatKind;
     const sourceSpec = source === undefined ? undefined : this.#source(source);
     const isBackend = draft.section === "backend";
+    const aclSamples = aclSamplesOf(draft);
     return {
       name: draft.name,
       id,
@@ -100,6 +103,7 @@ export class Assembler {
       ...(defaultBackend === undefined || !front ? {} : { defaultBackend }),
       servers: this.#servers(draft),
       useServers: draft.useServers,
+      ...(aclSamples.length === 0 ? {} : { aclSamples }),
       balance: settings.balance,
       retries: settings.retries,
       fullconn: settings.fullconn,
@@ -312,4 +316,10 @@ function limitsOf(settings: { minconn: number; maxconn: number }): {
   const { minconn, maxconn } = settings;
   if (minconn > maxconn) return { minconn, maxconn: minconn };
   return { minconn: minconn === 0 ? maxconn : minconn, maxconn };
+}
+
+/** Samples of ACLs that name proxies or servers. */
+function aclSamplesOf({ acls }: ProxyDraft): SampleExpression[] {
+  const samples = [...acls.values()].flatMap((acl) => acl.tests.map(({ sample }) => sample));
+  return samples.filter((sample) => listReferences(sample).length > 0);
 }

@@ -269,6 +269,8 @@ export type ProxySpec = {
   // The server side.
   servers: ServerSpec[];
   useServers: UseServerSpec[];
+  /** Samples of its ACLs that name other objects, whether a rule uses them or not. */
+  aclSamples?: SampleExpression[];
   balance: BalanceSpec;
   retries: number;
   fullconn: number;

@@ -14,19 +14,21 @@ type Call = { name: string; args: Argument[] };
 /** Sentences about the expressions that name the object. O(configuration). */
 export function expressionNames(model: Model, kind: "backend" | "server", name: string): string[] {
   const pattern = kind === "backend" ? BACKEND_FETCHES : SERVER_FETCHES;
-  const found: string[] = [];
+  // An ACL and the rules that use it say the same.
+  const found = new Set<string>();
   for (const { spec, isDynamic } of model.proxies) {
     if (isDynamic) continue;
     const { useBackends, useServers, balance, logFormat, errorLogFormat, uniqueIdFormat } = spec;
-    const places = [useBackends, useServers, balance, logFormat, errorLogFormat, uniqueIdFormat];
+    const formats = [logFormat, errorLogFormat, uniqueIdFormat];
+    const places = [useBackends, useServers, spec.aclSamples, balance, ...formats];
     for (const call of callsIn(places)) {
       const first = call.args[0];
       if (first?.kind !== "str" || !pattern.test(call.name)) continue;
       const names = kind === "backend" ? first.value.split("/")[0] : first.value;
-      if (names === name) found.push(`the expression ${call.name}(${first.value}) of ${spec.name}`);
+      if (names === name) found.add(`the expression ${call.name}(${first.value}) of ${spec.name}`);
     }
   }
-  return found;
+  return [...found];
 }
 
 /** All calls of fetches and converters in plain data, wherever they stand. */

@@ -304,3 +304,27 @@ test("a server that rules or other servers name keeps its name", async () => {
     );
   }
 });
+
+test("what a server made at run time cannot track", async () => {
+  const lab = await makeControlLab(CHANGES_CONFIG);
+  expect(await lab.ask("add server b/own 127.0.0.1:1 track s1")).toBe("New server registered.");
+  const cases: [string, string][] = [
+    ["x/s1", "NO_BACKEND: unable to find required proxy 'x' for tracking."],
+    ["b/x", "NO_SERVER: unable to find required server 'x' for tracking."],
+    ["own", "NOT_DYNAMIC: unable to use b/own for tracking as it is a dynamic server."],
+    [
+      "b/s2",
+      "WRONG_STATE: unable to use b/s2 for tracking as it does not have any check nor agent enabled.",
+    ],
+  ];
+  for (const [track, answer] of cases) {
+    await expectUnchanged(lab, `add server b/new 127.0.0.1:1 track ${track}`, answer);
+  }
+});
+
+test("a server that an ACL names stays, though no rule uses the ACL", async () => {
+  const lab = await makeControlLab(`${CHANGES_CONFIG}  acl busy srv_sess_rate(tr/t3) gt 50\n`);
+  await lab.ask("disable server tr/t3");
+  const text = "the expression srv_sess_rate(tr/t3) of off";
+  expect(await lab.ask("del server tr/t3")).toContain(`Held by: ${text}.`);
+});
