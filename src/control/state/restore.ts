@@ -217,8 +217,26 @@ function changeServer({ shop, restored }: Work, saved: SavedServer): string | un
   // Its name comes later.
   if (spec !== server.configured) changeSpec(shop, server, { ...spec, name: server.spec.name });
   restoreRow(shop, server, saved);
-  if (overruled.length === 0) return undefined;
-  return `the configuration has changed since in ${overruled.join(", ")}, and counts`;
+  return overruledText([...overruled, ...overruledNumbers(server, saved)]);
+}
+
+function overruledText(settings: readonly string[]): string | undefined {
+  if (settings.length === 0) return undefined;
+  return `the configuration has changed since in ${settings.join(", ")}, and counts`;
+}
+
+/** Settings of the row that the configuration has changed since. */
+function overruledNumbers({ configured }: ServerObject, saved: SavedServer): string[] {
+  const { weight, maxconn, minconn, admin } = saved;
+  const pairs: readonly (readonly [string, Pair | undefined, number])[] = [
+    ["weight", weight, configured.weight],
+    ["maxconn", maxconn, configured.maxconn],
+    ["minconn", minconn, configured.minconn],
+    ["disabled", admin, configuredAdmin(configured)],
+  ];
+  return pairs.flatMap(([name, pair, now]) =>
+    pair === undefined || pair[0] === now ? [] : [name],
+  );
 }
 
 /** A server that was made at run time; it begins with the name that it had last. */

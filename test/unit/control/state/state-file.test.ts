@@ -201,6 +201,9 @@ describe("an edited configuration counts", () => {
   test("a weight", async () => {
     const lab = await edited(["set weight b/s2 50"], "weight 10", "weight 20");
     expect(await lab.ask("get weight b/s2")).toBe("20 (initial 20)");
+    expect(lab.leftOut).toEqual([
+      "server b/s2: the configuration has changed since in weight, and counts",
+    ]);
   });
 
   test("an address; what else was changed stays", async () => {
