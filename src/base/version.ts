@@ -60,7 +60,7 @@ export const FEATURES: readonly Feature[] = [
   { name: "PCRE2", present: false },
   { name: "POLL", present: true },
   { name: "PRCTL", present: true },
-  { name: "PROMEX", present: false },
+  { name: "PROMEX", present: true },
   { name: "QUIC", present: false },
   { name: "RT", present: true },
   { name: "SLZ", present: false },
