@@ -34,7 +34,7 @@ import { initialHealth, isUp } from "./health/health.ts";
 import { noServer } from "./logs/sentences.ts";
 import type { CheckFacts, Notice, ServerFacts } from "./logs/sentences.ts";
 import type { Model, ProxyObject, ServerObject } from "./model.ts";
-import { ADMIN_DRAIN, ADMIN_MAINT, noticesOf } from "./state-notices.ts";
+import { ADMIN_DRAIN, isInMaintenance, noticesOf } from "./state-notices.ts";
 import type { Health, ServerState } from "./state-notices.ts";
 import { Tracking } from "./tracking.ts";
 import type { WorkerPool } from "./workers.ts";
@@ -90,7 +90,7 @@ export const CHANGED_FROM_CLI = "changed from CLI";
 
 /** SERVER_STATE_* of a server with these administrative bits and this health. */
 export function mergeState(adminState: number, health: Health): number {
-  if ((adminState & ADMIN_MAINT) !== 0) return SERVER_STATE_MAINT;
+  if (isInMaintenance(adminState)) return SERVER_STATE_MAINT;
   if (health === "down") return SERVER_STATE_DOWN;
   const isDraining = health === "stopping" || (adminState & ADMIN_DRAIN) !== 0;
   return isDraining ? SERVER_STATE_DRAIN : SERVER_STATE_UP;
@@ -183,7 +183,7 @@ function change(
   keepsHealth = false,
 ): void {
   const before = readState(keeper.tables, server);
-  const leavesMaint = (before.admin & ADMIN_MAINT) !== 0 && (wanted.admin & ADMIN_MAINT) === 0;
+  const leavesMaint = isInMaintenance(before.admin) && !isInMaintenance(wanted.admin);
   const after =
     leavesMaint && !keepsHealth ? { ...wanted, health: freshHealth(keeper, server) } : wanted;
   if (before.admin === after.admin && before.health === after.health) return;
@@ -275,10 +275,10 @@ function followed(keeper: StateKeeper, server: ServerObject, tracked: ServerObje
   const leader = readState(keeper.tables, tracked);
   const own = admin & ~(SERVER_ADMIN_INHERITED_MAINT | SERVER_ADMIN_INHERITED_DRAIN);
   const inherited =
-    ((leader.admin & ADMIN_MAINT) !== 0 ? SERVER_ADMIN_INHERITED_MAINT : 0) |
+    (isInMaintenance(leader.admin) ? SERVER_ADMIN_INHERITED_MAINT : 0) |
     ((leader.admin & ADMIN_DRAIN) !== 0 ? SERVER_ADMIN_INHERITED_DRAIN : 0);
   const next = own | inherited;
-  return { admin: next, health: (next & ADMIN_MAINT) !== 0 ? health : leader.health };
+  return { admin: next, health: isInMaintenance(next) ? health : leader.health };
 }
 
 /** Enters a new server: what it tracks, since when it is there. Nothing is told. */

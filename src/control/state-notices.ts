@@ -36,6 +36,11 @@ export type ServerState = {
 /** Bits that mean maintenance; `disabled` of the configuration only says how it came to it. */
 export const ADMIN_MAINT =
   SERVER_ADMIN_FORCED_MAINT | SERVER_ADMIN_INHERITED_MAINT | SERVER_ADMIN_RESOLUTION_MAINT;
+/** Is a server with these administrative bits in maintenance? Drain alone is none. */
+export function isInMaintenance(admin: number): boolean {
+  return (admin & ADMIN_MAINT) !== 0;
+}
+
 /** Bits that mean drain. */
 export const ADMIN_DRAIN = SERVER_ADMIN_FORCED_DRAIN | SERVER_ADMIN_INHERITED_DRAIN;
 
@@ -50,8 +55,8 @@ export function noticesOf(
   facts: ServerFacts,
   tracked: string | undefined,
 ): Notice[] {
-  const wasMaint = (before.admin & ADMIN_MAINT) !== 0;
-  const isMaint = (after.admin & ADMIN_MAINT) !== 0;
+  const wasMaint = isInMaintenance(before.admin);
+  const isMaint = isInMaintenance(after.admin);
   const bare = withoutWhy(facts);
   const inherited = tracked === undefined ? bare : { ...bare, via: tracked };
   if (isMaint) return maintenanceNotices(before, after, facts, inherited);
@@ -81,7 +86,7 @@ function maintenanceNotices(
   facts: ServerFacts,
   inherited: ServerFacts,
 ): Notice[] {
-  if ((before.admin & ADMIN_MAINT) === 0) {
+  if (!isInMaintenance(before.admin)) {
     if (before.health === "down") return [serverDownMaintenance(facts)];
     const wasStopping = before.health === "stopping" || (before.admin & ADMIN_DRAIN) !== 0;
     return [serverMaintenance(facts, wasStopping)];

@@ -3,7 +3,7 @@ import { Refusal } from "../../base/refusals.ts";
 import type { Change, Draft, DraftServer } from "../draft.ts";
 import { serverHolders } from "../life/holders.ts";
 import type { ServerObject } from "../model.ts";
-import { ADMIN_MAINT } from "../state-notices.ts";
+import { isInMaintenance } from "../state-notices.ts";
 import { changed, draftName, madeServer, serverName, unchanged } from "./change.ts";
 import type { ServerControl } from "./change.ts";
 import { changeSpec } from "./server-address.ts";
@@ -24,7 +24,7 @@ export function prepareRename(
   if (name.length > SERVER_NAME_LENGTH_MAX) {
     throw new Refusal("BAD_ARGUMENT", "Server name too long.");
   }
-  if ((entry.admin & ADMIN_MAINT) === 0) {
+  if (!isInMaintenance(entry.admin)) {
     const how = "(set server <b>/<s> state maint)";
     const text = `Server must be in maintenance mode to be renamed ${how}.`;
     throw new Refusal("WRONG_STATE", text);

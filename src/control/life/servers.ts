@@ -15,10 +15,7 @@ import { SluiceError } from "../../base/errors.ts";
 import { Refusal } from "../../base/refusals.ts";
 import { BACK_COUNT_STRIDE } from "../../tables/generated/back-count.ts";
 import {
-  SERVER_ADMIN_CONFIG_MAINT,
   SERVER_ADMIN_FORCED_MAINT,
-  SERVER_ADMIN_INHERITED_MAINT,
-  SERVER_ADMIN_RESOLUTION_MAINT,
   SERVER_FLAG_NEW,
   SERVER_STATE_FREE,
 } from "../../tables/generated/enums.ts";
@@ -34,16 +31,10 @@ import type { LifeControl } from "../control.ts";
 import type { Change, Draft, DraftProxy, DraftServer } from "../draft.ts";
 import { claimGuid, removeGuid } from "../guids.ts";
 import type { ServerObject } from "../model.ts";
+import { isInMaintenance } from "../state-notices.ts";
 import { withStreamAges } from "./explain.ts";
 import { holderClause, serverHolders } from "./holders.ts";
 import { refuseTrack } from "./track.ts";
-
-/** Everything but drain. */
-const ADMIN_MAINT =
-  SERVER_ADMIN_FORCED_MAINT |
-  SERVER_ADMIN_INHERITED_MAINT |
-  SERVER_ADMIN_CONFIG_MAINT |
-  SERVER_ADMIN_RESOLUTION_MAINT;
 
 /** Most rounds of log records read before a server's name is forgotten. */
 const DRAIN_ROUNDS_MAX = 64;
@@ -253,9 +244,4 @@ function forgetRecords({ pump }: LifeControl): void {
   for (let round = 0; round < DRAIN_ROUNDS_MAX && pump.drain() > 0; round++) {
     // Each round takes what came meanwhile.
   }
-}
-
-/** Is a server with these administrative bits in maintenance? Drain alone is none. */
-export function isInMaintenance(admin: number): boolean {
-  return (admin & ADMIN_MAINT) !== 0;
 }

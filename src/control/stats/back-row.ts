@@ -12,7 +12,7 @@ import * as proxyRow from "../../tables/generated/proxy.ts";
 import * as serverRow from "../../tables/generated/server.ts";
 import type { CheckRecord } from "../checks/checker.ts";
 import type { ProxyObject, ServerObject } from "../model.ts";
-import { ADMIN_MAINT } from "../state-notices.ts";
+import { isInMaintenance } from "../state-notices.ts";
 import { AT, STAT_KINDS } from "./fields.ts";
 import type { StatRow } from "./fields.ts";
 import { readRate, readRateMax } from "./rates.ts";
@@ -149,7 +149,7 @@ function fillServerState(statistics: Statistics, server: ServerObject, row: Stat
   row[AT.chkdown] = state?.downs ?? 0;
   const isServing = isServerServing(statistics, server);
   row[AT.downtime] = seconds((state?.downtimeMs ?? 0) + (isServing ? 0 : nowMs - changedAtMs));
-  if ((admin & ADMIN_MAINT) === 0) fillCheck(statistics, server, record, row);
+  if (!isInMaintenance(admin)) fillCheck(statistics, server, record, row);
 }
 
 function fillCheck(

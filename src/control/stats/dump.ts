@@ -6,7 +6,7 @@ import { PROXY_STATE_DISABLED, SERVER_STATE_DOWN } from "../../tables/generated/
 import { PROXY_STATE } from "../../tables/generated/proxy.ts";
 import { SERVER_ADMIN_STATE, SERVER_STATE } from "../../tables/generated/server.ts";
 import type { Model, ProxyObject, ServerObject } from "../model.ts";
-import { ADMIN_MAINT } from "../state-notices.ts";
+import { isInMaintenance } from "../state-notices.ts";
 import { fillBackend, fillServer, isServerServing } from "./back-row.ts";
 import { AT, makeStatRow, STAT_FIELDS, STAT_KINDS } from "./fields.ts";
 import type { StatField, StatKind, StatRow } from "./fields.ts";
@@ -246,7 +246,7 @@ function isThere(model: Model, proxy: ProxyObject): boolean {
 
 function isHidden(statistics: Statistics, { row }: ServerObject, filter: StatFilter): boolean {
   const { words } = statistics.tables.servers;
-  const isMaint = (words[row + SERVER_ADMIN_STATE]! & ADMIN_MAINT) !== 0;
+  const isMaint = isInMaintenance(words[row + SERVER_ADMIN_STATE]!);
   if ((filter.isUpOnly || filter.isWithoutMaint) && isMaint) return true;
   return filter.isUpOnly && words[row + SERVER_STATE] === SERVER_STATE_DOWN;
 }

@@ -12,7 +12,7 @@ import {
 import * as row from "../../tables/generated/server.ts";
 import type { Address } from "../../tables/spec.ts";
 import type { ServerObject } from "../model.ts";
-import { ADMIN_MAINT } from "../state-notices.ts";
+import { isInMaintenance } from "../state-notices.ts";
 import type { Statistics } from "./statistics.ts";
 import { CHECK_NUMBERS } from "./words.ts";
 
@@ -122,14 +122,14 @@ function operationalState(words: Int32Array, at: number): number {
 
 /** The counter: 0 in maintenance; of a server without checks that of one that is up. */
 function checkHealth(words: Int32Array, { row: at, spec }: ServerObject): number {
-  if ((words[at + row.SERVER_ADMIN_STATE]! & ADMIN_MAINT) !== 0) return 0;
+  if (isInMaintenance(words[at + row.SERVER_ADMIN_STATE]!)) return 0;
   return spec.check.enabled ? words[at + row.SERVER_HEALTH]! : spec.check.rise;
 }
 
 function checkState({ tables, parts }: Statistics, server: ServerObject): number {
   const { words } = tables.servers;
   const admin = words[server.row + row.SERVER_ADMIN_STATE]!;
-  const isMaint = (admin & ADMIN_MAINT) !== 0;
+  const isMaint = isInMaintenance(admin);
   const paused = isMaint ? CHECK_PAUSED : 0;
   if (!server.spec.check.enabled) {
     return (admin & SERVER_ADMIN_CONFIG_MAINT) !== 0 ? paused : 0;

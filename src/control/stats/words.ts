@@ -11,7 +11,7 @@ import {
 import type { Address, BalanceSpec, CheckSpec } from "../../tables/spec.ts";
 import type { CheckCode } from "../checks/result.ts";
 import { CHECK_REASONS } from "../checks/result.ts";
-import { ADMIN_DRAIN, ADMIN_MAINT } from "../state-notices.ts";
+import { ADMIN_DRAIN, isInMaintenance } from "../state-notices.ts";
 
 /** What decides a server's status. */
 export type StatusFacts = {
@@ -31,7 +31,7 @@ export type StatusFacts = {
 
 /** `status` of a server. */
 export function serverStatus({ admin, state, flags, check, health, via }: StatusFacts): string {
-  if ((admin & ADMIN_MAINT) !== 0) {
+  if (isInMaintenance(admin)) {
     if ((admin & SERVER_ADMIN_INHERITED_MAINT) !== 0) return `MAINT (via ${via})`;
     return (admin & SERVER_ADMIN_RESOLUTION_MAINT) !== 0 ? "MAINT (resolution)" : "MAINT";
   }
