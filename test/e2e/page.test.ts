@@ -388,11 +388,13 @@ frontend page
   stats uri /
 `;
     await using sluice = await startBalancer("sluice", { config, ports: [six], fds: [fd] });
-    for (const address of [`127.0.0.1:${six}`, `[::1]:${six}`, `127.0.0.1:${inherited.port}`]) {
+    const { port } = inherited;
+    // Both processes would take clients from it.
+    inherited.stop(true);
+    for (const address of [`127.0.0.1:${six}`, `[::1]:${six}`, `127.0.0.1:${port}`]) {
       expect((await fetch(`http://${address}/;csv`)).status).toBe(200);
     }
     expect(await curl("--unix-socket", path, "http://page/;csv")).toContain("# pxname");
-    inherited.stop(true);
     expect(sluice.hasExited()).toBe(false);
   });
 
