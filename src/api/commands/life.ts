@@ -4,6 +4,7 @@ import { Refusal } from "../../base/refusals.ts";
 import type { Holder } from "../../base/refusals.ts";
 import { parseTime } from "../../config/numbers.ts";
 import type { Made } from "../../config/runtime.ts";
+import { serverName } from "../../control/change/change.ts";
 import type { Control } from "../../control/control.ts";
 import type { Change, DraftProxy, DraftServer } from "../../control/draft.ts";
 import { drainAndDelete } from "../../control/life/drain.ts";
@@ -21,9 +22,8 @@ import { prepareAddServer, prepareDelServer } from "../../control/life/servers.t
 import { lookAtBackend, lookAtServer, waitPlain, waitRemovable } from "../../control/life/wait.ts";
 import type { WaitEnd, WaitLook } from "../../control/life/wait.ts";
 import type { ListenerObject, ProxyObject, ServerObject } from "../../control/model.ts";
-import { adminAfter, setAdmin } from "../../control/server-state.ts";
+import { adminAfter, readState, setAdmin } from "../../control/server-state.ts";
 import type { AdminMode } from "../../control/server-state.ts";
-import { SERVER_ADMIN_STATE } from "../../tables/generated/server.ts";
 import type { Call, ChangeCommand, Command, Reply } from "../command.ts";
 import { message, output } from "../command.ts";
 import {
@@ -121,7 +121,7 @@ function prepareDrain(call: Call, entry: DraftServer): Change {
   if (entry.object === undefined) throw new Refusal("WRONG_STATE", "The server is not made yet.");
   const server = entry.object;
   const kills = last === "then-kill";
-  const name = `${server.backend.spec.name}/${server.spec.name}`;
+  const name = serverName(server);
   return {
     effect: `drains ${name} for up to ${delayMs} ms${kills ? ", ends the rest" : ""}, removes it`,
     isLong: true,
@@ -132,10 +132,13 @@ function prepareDrain(call: Call, entry: DraftServer): Change {
   };
 }
 
-function drainSteps({ keeper, tables }: Control): DrainSteps {
+function drainSteps({ keeper, tables, events }: Control): DrainSteps {
   const set = (server: ServerObject, mode: AdminMode): void => {
-    const admin = tables.servers.words[server.row + SERVER_ADMIN_STATE]!;
-    setAdmin(keeper, server, adminAfter(admin, mode));
+    const { admin } = readState(tables, server);
+    const after = adminAfter(admin, mode);
+    if (after === admin) return;
+    setAdmin(keeper, server, after);
+    events.changed("server-changed", server, `${serverName(server)} state ${mode}`);
   };
   return {
     drain: (server) => set(server, "drain"),

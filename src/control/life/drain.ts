@@ -2,7 +2,7 @@
  * `del server … after-drain <delay> [then-kill]`: the whole way out of a server in one command, a
  * line for each step. Drain first, so that streams may end by themselves; then maintenance, and
  * with `then-kill` their end; then the removal. Stops cleanly when its client leaves: what was done
- * stays, and is said. Main thread.
+ * stays, and is said. So it does when somebody else removes the server first. Main thread.
  */
 import { startTimer } from "../../base/clock.ts";
 import { Refusal } from "../../base/refusals.ts";
@@ -39,9 +39,11 @@ export async function* drainAndDelete(
   const { server, delayMs, kills, gone } = order;
   const name = `${server.backend.spec.name}/${server.spec.name}`;
   const served = (): number => control.tables.servers.words[server.row + SERVER_SERVED]!;
+  refuseGone(control, server);
   steps.drain(server);
   yield `${name}: draining, ${served()} streams, up to ${delayMs} ms\n`;
   const isIdle = await waitIdle(control, server, delayMs, gone);
+  refuseGone(control, server);
   if (gone.aborted)
     return yield `Interrupted. ${name} stays in drain, ${served()} streams on it.\n`;
   if (!isIdle && !kills) {
@@ -59,25 +61,34 @@ export async function* drainAndDelete(
     const ended = await control.pool.shutdown({ kind: "server", row: server.row }, "killed");
     yield `${name}: ${ended} streams shut down\n`;
   }
-  const look = (): ReturnType<typeof lookAtServer> =>
-    lookAtServer(control, () => known(control, server));
-  const end = await waitRemovable(control, KILLED_MS, gone, look);
+  const end = await waitRemovable(control, KILLED_MS, gone, () => {
+    refuseGone(control, server);
+    return lookAtServer(control, () => server);
+  });
+  refuseGone(control, server);
   if (end.kind === "interrupted") return yield `Interrupted. ${name} stays in maintenance.\n`;
   if (end.kind !== "done") {
-    const text = `${end.reason} ${name} stays in maintenance: ${holderClause(end.held)}.`;
+    const text = `${end.reason} Held by: ${holderClause(end.held)}.`;
     throw new Refusal("IN_USE", text, end.held);
   }
   removeServer(control, server);
   yield "Server deleted.\n";
 }
 
-/** The server, as long as nobody else has removed it. */
-function known({ model }: LifeControl, server: ServerObject): ServerObject {
-  if (model.serverByRow.get(server.row) === server) return server;
-  throw new Refusal("NO_SERVER", "No such server.");
+/** Is it there still? Its row may be another's once somebody else has removed it. */
+function isThere({ model }: LifeControl, server: ServerObject): boolean {
+  return model.serverByRow.get(server.row) === server;
 }
 
-/** Waits until nobody is on the server. @returns whether that came before the delay was over */
+/** @throws Refusal NO_SERVER when somebody else has removed it: nothing of it may be touched */
+function refuseGone(control: LifeControl, server: ServerObject): void {
+  if (!isThere(control, server)) throw new Refusal("NO_SERVER", "No such server.");
+}
+
+/**
+ * Waits until nobody is on the server, or somebody else has removed it.
+ * @returns whether that came before the delay was over
+ */
 async function waitIdle(
   control: LifeControl,
   server: ServerObject,
@@ -85,7 +96,8 @@ async function waitIdle(
   gone: AbortSignal,
 ): Promise<boolean> {
   const { words } = control.tables.servers;
-  const isIdle = (): boolean => Atomics.load(words, server.row + SERVER_SERVED) === 0;
+  const isIdle = (): boolean =>
+    !isThere(control, server) || Atomics.load(words, server.row + SERVER_SERVED) === 0;
   const unwatch = watch(control, server);
   const { promise, resolve } = Promise.withResolvers<void>();
   const unlisten = control.events.listen(() => {
