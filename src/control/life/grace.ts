@@ -34,8 +34,8 @@ export class Grace {
     assert(last === undefined || last.sequence <= sequence, "Grace: mutations come in order");
     this.#waiters.push({ sequence, run });
     Atomics.store(this.#tables.process.words, PROCESS_GRACE_WANTED, 1);
-    // Without any worker nobody rings.
-    if (this.#passed() === Infinity) this.#nextTurn(() => this.check());
+    // Without any worker nobody rings; one that was past it before the wish was there did not.
+    if (this.hasPassed(sequence)) this.#nextTurn(() => this.check());
   }
 
   /** True when all workers are past `sequence`. */
