@@ -42,6 +42,8 @@ export class SessionRig {
       clock: this.clock,
       startedAtMs: this.clock.nowMs(),
       environment: new Map([["HOME", "/"]]),
+      // A command that fails may hold locks of backends: here are none.
+      shop: { lb: { backends: [] } },
       say: (severity: string, text: string) => void this.told.push(`${severity} ${text}`),
     } as unknown as Control;
     const wire = {
