@@ -154,6 +154,24 @@ e2e("maintenance sends those who wait elsewhere; a raised limit lets them in", a
   expect(a.accepted).toBe(1);
 });
 
+// The path went when the grace period of the old listener was over: nobody found the new one.
+e2e("a unix path is not taken from the listener that follows", async () => {
+  using folder = temporaryFolder();
+  await using a = startTalker("a");
+  await using sluice = await start(over(`server s1 127.0.0.1:${a.port}`));
+  const unix = folder.file("fe.sock");
+  await sluice.ask(`add bind fe unix@${unix} name one`);
+  await sluice.ask(`del bind fe/one; add bind fe unix@${unix} name two`);
+  const graceDone = async (): Promise<boolean> =>
+    (await sluice.ask("show objects")).includes("grace periods: 0");
+  while (!(await graceDone()));
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const data = (_socket: unknown, bytes: Buffer): void => resolve(bytes.toString());
+  const client = await Bun.connect({ unix, socket: { data } });
+  expect(await within("the greeting", promise)).toBe("a\n");
+  client.terminate();
+});
+
 e2e("a frontend that is disabled refuses, one that is enabled accepts again", async () => {
   await using a = startTalker("a");
   const other = freePort();

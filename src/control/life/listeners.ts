@@ -118,12 +118,13 @@ export function removeListener(control: LifeControl, listener: ListenerObject): 
   Atomics.store(tables.listeners.words, row + LISTENER_STATE, LISTENER_STATE_CLOSED);
   model.removeListener(listener);
   removeGuid(shop, listener);
+  // At once: another listener may take the path before the grace period is over.
+  const { address } = listener.spec;
+  if (address.family === "unix") rmSync(address.path, { force: true });
   const sequence = shop.log.append({ kind: "listener.close", row });
   grace.after(sequence, () => {
     for (const fd of new Set(listener.fds)) if (fd >= 0) shop.native?.close(fd);
     listener.fds = [];
-    const { address } = listener.spec;
-    if (address.family === "unix") rmSync(address.path, { force: true });
     freeWhenIdle(control, row);
   });
   shop.log.flushSoon();
