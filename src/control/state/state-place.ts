@@ -48,7 +48,10 @@ export class StatePlace {
 
   /** The whole file; undefined = there is none. @throws what the system says */
   read(): Uint8Array | undefined {
-    return existsSync(this.path) ? readFileSync(this.path) : undefined;
+    if (!existsSync(this.path)) return undefined;
+    // A pipe would be waited for, and the start with it.
+    if (!statSync(this.path).isFile()) throw new Error("it is no regular file");
+    return readFileSync(this.path);
   }
 
   /** Puts a refused file aside. @returns its new name. @throws what the system says */

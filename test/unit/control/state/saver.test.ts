@@ -217,6 +217,13 @@ describe("the saver", () => {
 });
 
 describe("the place", () => {
+  // A pipe at its place held up the start for ever.
+  test("reads regular files only", async () => {
+    const { place, path } = await makeBench();
+    expect(Bun.spawnSync(["mkfifo", path]).exitCode).toBe(0);
+    expect(() => place.read()).toThrow("it is no regular file");
+  });
+
   test("puts refused files aside, each under its own number", async () => {
     const { place, path, folder } = await makeBench();
     expect(place.read()).toBeUndefined();
