@@ -56,6 +56,8 @@ export class Model {
   readonly frontends = new Map<string, ProxyObject>();
   readonly backends = new Map<string, ProxyObject>();
   readonly proxyById = new Map<number, ProxyObject>();
+  /** Servers whose `track` names one, by the full name of that one, there or not. */
+  readonly #trackers = new Map<string, Set<ServerObject>>();
 
   constructor(plan: Plan, tables: Tables) {
     this.plan = plan;
@@ -91,6 +93,10 @@ export class Model {
     if (!backend.serversById.has(spec.id)) backend.serversById.set(spec.id, server);
     while (backend.serversById.has(backend.freeServerId)) backend.freeServerId++;
     this.serverByRow.set(server.row, server);
+    const tracked = trackedName(server);
+    if (tracked === undefined) return;
+    const trackers = this.#trackers.get(tracked) ?? new Set();
+    this.#trackers.set(tracked, trackers.add(server));
   }
 
   /** Takes a server out of its backend: nobody finds it any more. O(servers of the backend). */
@@ -102,6 +108,16 @@ export class Model {
     if (serversById.get(spec.id) === server) serversById.delete(spec.id);
     if (spec.id < backend.freeServerId) backend.freeServerId = spec.id;
     this.serverByRow.delete(server.row);
+    const tracked = trackedName(server);
+    if (tracked === undefined) return;
+    const trackers = this.#trackers.get(tracked);
+    trackers?.delete(server);
+    if (trackers?.size === 0) this.#trackers.delete(tracked);
+  }
+
+  /** Servers whose `track` names this one, whether or not it is what they follow. */
+  trackersOf(server: ServerObject): Iterable<ServerObject> {
+    return this.#trackers.get(`${server.backend.spec.name}/${server.spec.name}`) ?? [];
   }
 
   addListener(listener: ListenerObject): void {
@@ -114,4 +130,9 @@ export class Model {
     listeners.splice(listeners.indexOf(listener), 1);
     this.listenerByRow.delete(listener.row);
   }
+}
+
+/** `<backend>/<server>` that a server tracks; undefined = none. It is the same all its life. */
+function trackedName({ backend, configured: { track } }: ServerObject): string | undefined {
+  return track === undefined || track.includes("/") ? track : `${backend.spec.name}/${track}`;
 }

@@ -1,6 +1,6 @@
 /**
  * Who keeps a server or a backend from being removed, by name, with the command that makes each go.
- * Read from shared memory without asking anybody: a number may be a moment old. `describe.ts` asks
+ * Read from shared memory without asking anybody: a number may be a moment old. `explain.ts` asks
  * the workers for the streams themselves. Main thread.
  */
 import type { Holder } from "../../base/refusals.ts";
@@ -57,15 +57,11 @@ function serverNamers(model: Model, server: ServerObject): Holder[] {
     const text = `the rule 'use-server ${spec.name}' at [${rule.origin.file}:${rule.origin.line}]`;
     holders.push({ kind: "rule", text });
   }
-  const full = `${backend.spec.name}/${spec.name}`;
-  for (const other of model.serverByRow.values()) {
-    const { track } = other.spec;
-    if (track === undefined) continue;
-    const tracked = track.includes("/") ? track : `${other.backend.spec.name}/${track}`;
-    if (tracked !== full) continue;
-    const name = `${other.backend.spec.name}/${other.spec.name}`;
+  for (const tracker of model.trackersOf(server)) {
+    const name = `${tracker.backend.spec.name}/${tracker.spec.name}`;
     holders.push({ kind: "track", text: `server ${name} tracks it`, clear: `del server ${name}` });
   }
+  const full = `${backend.spec.name}/${spec.name}`;
   for (const where of expressionNames(model, "server", full)) {
     holders.push({ kind: "rule", text: where });
   }

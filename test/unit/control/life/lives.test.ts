@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 
 import { Refusal } from "../../../../src/base/refusals.ts";
+import { addServer as addObject } from "../../../../src/control/build.ts";
 import type { LifeControl } from "../../../../src/control/control.ts";
 import { Draft } from "../../../../src/control/draft.ts";
 import type { Change } from "../../../../src/control/draft.ts";
@@ -182,8 +183,9 @@ describe("a server that is removed", () => {
     const origin = { file: "lb.cfg", line: 7 };
     backend("p1").spec.useServers.push({ server: first!.spec.name, origin });
     addBackend("b");
-    addServer("b", "t");
-    server("t", "b").spec = { ...server("t", "b").spec, track: `p1/${first!.spec.name}` };
+    const track = `p1/${first!.spec.name}`;
+    const spec = { ...makeServer(PLAIN_SERVER, "t", 1, 9100), track };
+    addObject(control.shop, backend("b"), spec, true);
     const held = serverHolders(control, first!).map(({ text }) => text);
     expect(held).toEqual([
       `the rule 'use-server ${first!.spec.name}' at [lb.cfg:7]`,
