@@ -62,7 +62,7 @@ export function fileOf({ control, graves }: StateLab): Uint8Array {
   const writer = new StateWriter();
   const head = { program: "test", writtenEpochMs: control.clock.epochMicros() / 1000, pid: 1 };
   const made = cut(control, head, graves);
-  for (const batch of batchesOf(made, new Shards(control.tables))) writer.add(batch);
+  for (const batch of batchesOf(made, control.model, new Shards(control.tables))) writer.add(batch);
   return Buffer.concat(writer.finish());
 }
 

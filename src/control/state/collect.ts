@@ -26,10 +26,10 @@ import * as serverRow from "../../tables/generated/server.ts";
 import type { ServerSpec } from "../../tables/spec.ts";
 import type { Control } from "../control.ts";
 import { initialHealth } from "../health/health.ts";
-import type { ListenerObject, ProxyObject, ServerObject } from "../model.ts";
+import type { ListenerObject, Model, ProxyObject, ServerObject } from "../model.ts";
 import type { StateRecord } from "../server-state.ts";
 import type { Shards } from "../stats/shards.ts";
-import { countedOf, fieldsOf, readCounters } from "./counters.ts";
+import { countedOf, fieldsOf, hasItsRow, readCounters } from "./counters.ts";
 import type { Counted } from "./counters.ts";
 import type {
   Pair,
@@ -259,15 +259,20 @@ function healthRecord({ flags, counter, spec, age }: ServerCut): SavedHealth {
   };
 }
 
-/** The records, some at a time. Counters are read as their turn comes. */
-export function* batchesOf(made: Cut, shards: Shards): Generator<Batch> {
+/**
+ * The records, some at a time. Counters are read as their turn comes: what was removed since the
+ * cut has none.
+ */
+export function* batchesOf(made: Cut, model: Model, shards: Shards): Generator<Batch> {
   yield { kind: "head", items: [made.head] };
   yield { kind: "globals", items: [made.globals] };
   yield* batched("grave", made.graves, (grave) => grave);
   yield* batched("proxy", made.proxies, (proxy) => proxy);
   yield* batched("listener", made.listeners, (listener) => listener);
   yield* batched("server", made.servers, serverRecord);
-  yield* batched("counters", made.counted, (counted) => countersRecord(shards, counted));
+  yield* batched("counters", made.counted, (counted) =>
+    hasItsRow(model, counted) ? countersRecord(shards, counted) : undefined,
+  );
 }
 
 function* batched<T>(

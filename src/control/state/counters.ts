@@ -11,7 +11,7 @@ import { PROXY_STRIDE } from "../../tables/generated/proxy.ts";
 import { SERVER_STRIDE } from "../../tables/generated/server.ts";
 import { isSingleThreaded } from "../../tables/guid-index.ts";
 import type { Tables } from "../../tables/tables.ts";
-import type { ListenerObject, ProxyObject, ServerObject } from "../model.ts";
+import type { ListenerObject, Model, ProxyObject, ServerObject } from "../model.ts";
 import type { Shards } from "../stats/shards.ts";
 
 /** Kinds of records that count. A `listen` section has two. */
@@ -74,7 +74,23 @@ export function* countedOf(proxies: readonly ProxyObject[]): Generator<Counted> 
   }
 }
 
-/** Sums of an object, by field offset / 2; valid until the next read. */
+/**
+ * Does an object still have its row? Between the look that listed it and the turn in which it is
+ * read it may have been removed, and its row may count for another one.
+ */
+export function hasItsRow(model: Model, { kind, object }: Counted): boolean {
+  switch (kind) {
+    case "frontend":
+    case "backend":
+      return model.proxyByRow.get(object.row) === object;
+    case "listener":
+      return model.listenerByRow.get(object.row) === object;
+    case "server":
+      return model.serverByRow.get(object.row) === object;
+  }
+}
+
+/** Sums of an object that has its row, by field offset / 2; valid until the next read. */
 export function readCounters(shards: Shards, counted: Counted): Float64Array {
   switch (counted.kind) {
     case "frontend":

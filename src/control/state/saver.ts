@@ -143,7 +143,8 @@ export class StateSaver {
     this.#stopListening?.();
     if (this.#control === undefined || this.#options.place.isTakenOver) return;
     const writer = new StateWriter();
-    for (const batch of batchesOf(this.#cut(), this.#shards!)) writer.add(batch);
+    for (const batch of batchesOf(this.#cut(), this.#control.model, this.#shards!))
+      writer.add(batch);
     try {
       this.#options.place.writeNow(writer.finish());
     } catch (error) {
@@ -224,8 +225,8 @@ export class StateSaver {
 
   /** Adds all batches, some of them a turn. */
   #encode(writer: StateWriter, made: Cut): Promise<void> {
-    const { clock } = this.#control!;
-    const batches = batchesOf(made, this.#shards!);
+    const { clock, model } = this.#control!;
+    const batches = batchesOf(made, model, this.#shards!);
     return new Promise((resolve, reject) => {
       const step = (): void => {
         const startedAtMs = clock.nowMs();

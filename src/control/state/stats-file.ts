@@ -15,7 +15,7 @@ import { preloadByGuid } from "../guids.ts";
 import type { GuidBearer } from "../guids.ts";
 import type { Model } from "../model.ts";
 import type { Shards } from "../stats/shards.ts";
-import { countedOf, presetCounter, readCounters } from "./counters.ts";
+import { countedOf, hasItsRow, presetCounter, readCounters } from "./counters.ts";
 import type { Counted, CounterField } from "./counters.ts";
 
 /** Columns of a section by HAProxy's names, in HAProxy's order. */
@@ -56,7 +56,8 @@ const COLUMNS_MAX = 256;
 const WARNINGS_MAX = 20;
 
 /**
- * The file as text, a piece at a time. Between two pieces anything may happen to the objects.
+ * The file as text, a piece at a time. Between two pieces anything may happen to the objects: what
+ * is gone when its turn comes is left out, what came later too.
  * @param epochSeconds time by the wall clock
  */
 export function* dumpStatsFile(
@@ -64,11 +65,12 @@ export function* dumpStatsFile(
   shards: Shards,
   epochSeconds: () => number,
 ): Generator<string> {
+  const all = [...countedOf(model.proxies)].filter(({ object }) => object.spec.guid !== undefined);
   for (const section of ["fe", "be"] as const) {
     let text = `${section === "fe" ? "" : "\n"}#${section} guid,${headerOf(section)}\n`;
-    for (const counted of countedOf([...model.proxies])) {
+    for (const counted of all) {
+      if (sectionOf(counted) !== section || !hasItsRow(model, counted)) continue;
       const { guid } = counted.object.spec;
-      if (guid === undefined || sectionOf(counted) !== section) continue;
       text += `${guid},${valuesOf(shards, counted, section, epochSeconds())}\n`;
       if (text.length < PIECE_CHARACTERS) continue;
       yield text;

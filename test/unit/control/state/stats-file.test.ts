@@ -84,6 +84,26 @@ describe("printing", () => {
     const text = [...dumpStatsFile(model, shards, () => NOW)].join("");
     expect(text).toContain("\nbe,0,");
   });
+
+  // Rows of what was removed between two pieces may count for others by then.
+  test("what is removed meanwhile is left out, and nothing beside it", async () => {
+    const lab = await makeControlLab(CONFIG.replace(":3\n", ":3 guid srv2\n"));
+    const { model, tables } = lab.control;
+    const b = model.backends.get("b")!;
+    const [first, second] = [b.servers[0]!, b.servers[1]!];
+    let lines = 0;
+    const leave = (): number => {
+      lines++;
+      if (lines === 5) model.removeServer(first);
+      if (lines === 6) {
+        model.removeServer(second);
+        model.removeProxy(b);
+      }
+      return NOW;
+    };
+    const text = [...dumpStatsFile(model, new Shards(tables), leave)].join("");
+    expect(text.match(/^[a-z][^,]*/gmu)).toEqual(["fe", "li-0", "both", "both", "srv", "srv2"]);
+  });
 });
 
 describe("reading", () => {
