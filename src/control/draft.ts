@@ -20,6 +20,10 @@ export type DraftProxy = {
   isDeleted: boolean;
   /** Servers that this draft has looked at or made, by name. */
   readonly servers: Map<string, DraftServer>;
+  /** The same by id: the last one that had it. */
+  readonly serversById: Map<number, DraftServer>;
+  /** No id of a server below it is free. */
+  freeServerId: number;
 };
 
 /** A server in a draft. */
@@ -56,7 +60,7 @@ export class Draft {
   readonly model: Model;
   readonly #backends = new Map<string, DraftProxy>();
   readonly #frontends = new Map<string, DraftProxy>();
-  /** GUIDs and ids that changes before have taken. */
+  /** GUIDs that changes before have taken. */
   readonly guids = new Set<string>();
 
   constructor(model: Model) {
@@ -92,9 +96,7 @@ export class Draft {
     const object = proxy.object?.serversByName.get(name);
     if (object === undefined) return undefined;
     const admin = this.model.tables.servers.words[object.row + SERVER_ADMIN_STATE]!;
-    const made = { proxy, spec: object.spec, object, admin, isDeleted: false };
-    proxy.servers.set(name, made);
-    return made;
+    return enter({ proxy, spec: object.spec, object, admin, isDeleted: false });
   }
 
   /** Enters a backend or frontend that a change will make. */
@@ -105,6 +107,8 @@ export class Draft {
       isPublished: false,
       isDeleted: false,
       servers: new Map(),
+      serversById: new Map(),
+      freeServerId: 1,
     };
     if (spec.hasBack) this.#backends.set(spec.name, made);
     if (spec.hasFront) this.#frontends.set(spec.name, made);
@@ -113,9 +117,7 @@ export class Draft {
 
   /** Enters a server that a change will make. */
   addServer(proxy: DraftProxy, spec: ServerSpec, admin: number): DraftServer {
-    const made = { proxy, spec, object: undefined, admin, isDeleted: false };
-    proxy.servers.set(spec.name, made);
-    return made;
+    return enter({ proxy, spec, object: undefined, admin, isDeleted: false });
   }
 
   #find(
@@ -134,8 +136,17 @@ export class Draft {
       isPublished: (flags & PROXY_FLAG_PUBLISHED) !== 0,
       isDeleted: false,
       servers: new Map(),
+      serversById: new Map(),
+      freeServerId: object.freeServerId,
     };
     drafts.set(name, made);
     return made;
   }
+}
+
+function enter(server: DraftServer): DraftServer {
+  const { proxy, spec } = server;
+  proxy.servers.set(spec.name, server);
+  proxy.serversById.set(spec.id, server);
+  return server;
 }

@@ -56,6 +56,8 @@ export class Model {
   readonly frontends = new Map<string, ProxyObject>();
   readonly backends = new Map<string, ProxyObject>();
   readonly proxyById = new Map<number, ProxyObject>();
+  /** No id of a proxy below it is free. */
+  freeProxyId = 1;
   /** Servers whose `track` names one, by the full name of that one, there or not. */
   readonly #trackers = new Map<string, Set<ServerObject>>();
 
@@ -70,6 +72,7 @@ export class Model {
     this.proxies.push(proxy);
     this.proxyByRow.set(proxy.row, proxy);
     if (!this.proxyById.has(id)) this.proxyById.set(id, proxy);
+    while (this.proxyById.has(this.freeProxyId)) this.freeProxyId++;
     if (hasFront && !this.frontends.has(name)) this.frontends.set(name, proxy);
     if (hasBack && !this.backends.has(name)) this.backends.set(name, proxy);
   }
@@ -82,6 +85,7 @@ export class Model {
     this.proxies.splice(this.proxies.indexOf(proxy), 1);
     this.proxyByRow.delete(proxy.row);
     if (this.proxyById.get(id) === proxy) this.proxyById.delete(id);
+    this.freeProxyId = Math.min(this.freeProxyId, id);
     if (this.frontends.get(name) === proxy) this.frontends.delete(name);
     if (this.backends.get(name) === proxy) this.backends.delete(name);
   }

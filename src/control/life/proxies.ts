@@ -70,7 +70,7 @@ export function prepareAddProxy(control: LifeControl, draft: Draft, spec: ProxyS
 
 function freeProxyId({ model, plan }: LifeControl): number {
   const pages = new Set(plan.pages.map(({ id }) => id));
-  let id = 1;
+  let id = model.freeProxyId;
   while (model.proxyById.has(id) || pages.has(id)) id++;
   return id;
 }

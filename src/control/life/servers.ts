@@ -100,23 +100,21 @@ export function prepareAddServer(
 }
 
 /** The id that was asked for, or the lowest free one. @throws Refusal EXISTS */
-function serverId(proxy: DraftProxy, spec: ServerSpec): number {
-  const byId = proxy.object?.serversById;
-  const drafted = [...proxy.servers.values()];
-  const holderOf = (id: number): string | undefined => {
-    const own = drafted.find((one) => !one.isDeleted && one.spec.id === id);
-    if (own !== undefined) return own.spec.name;
-    const name = byId?.get(id)?.spec.name;
-    return name !== undefined && proxy.servers.get(name)?.isDeleted === true ? undefined : name;
-  };
-  if (spec.id === 0) {
-    let id = proxy.object?.freeServerId ?? 1;
-    while (holderOf(id) !== undefined) id++;
-    return id;
+function serverId(proxy: DraftProxy, { id }: ServerSpec): number {
+  if (id === 0) {
+    while (holderOfId(proxy, proxy.freeServerId) !== undefined) proxy.freeServerId++;
+    return proxy.freeServerId;
   }
-  const holder = holderOf(spec.id);
-  if (holder === undefined) return spec.id;
-  throw new Refusal("EXISTS", `'id' : custom id ${spec.id} already used by server '${holder}'.`);
+  const holder = holderOfId(proxy, id);
+  if (holder === undefined) return id;
+  throw new Refusal("EXISTS", `'id' : custom id ${id} already used by server '${holder}'.`);
+}
+
+/** Name of the server that has an id, as it will be; undefined = the id is free. */
+function holderOfId(proxy: DraftProxy, id: number): string | undefined {
+  const drafted = proxy.serversById.get(id);
+  if (drafted !== undefined) return drafted.isDeleted ? undefined : drafted.spec.name;
+  return proxy.object?.serversById.get(id)?.spec.name;
 }
 
 /** Makes a server of a backend that runs, in maintenance. @throws Refusal TOO_MANY */
@@ -157,6 +155,7 @@ export function prepareDelServer(control: LifeControl, entry: DraftServer): Chan
   if (object !== undefined) refuseHeld(control, object, entry.admin);
   else if (!isInMaintenance(entry.admin)) throw notInMaintenance();
   entry.isDeleted = true;
+  proxy.freeServerId = Math.min(proxy.freeServerId, spec.id);
   return {
     effect: `removes server ${name}`,
     apply: () => {
