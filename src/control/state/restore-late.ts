@@ -9,6 +9,7 @@ import {
   PROCESS_MAXCONNRATE,
   PROCESS_MAXSESSRATE,
 } from "../../tables/generated/process.ts";
+import { PROXY_STATE } from "../../tables/generated/proxy.ts";
 import { SERVER_HEALTH } from "../../tables/generated/server.ts";
 import { prepareSwitch } from "../change/frontend.ts";
 import type { FrontendControl } from "../change/frontend.ts";
@@ -16,7 +17,8 @@ import { wakeListeners } from "../change/wake.ts";
 import type { Control } from "../control.ts";
 import { Draft } from "../draft.ts";
 import { stateRecord } from "../server-state.ts";
-import type { Pair, SavedAge, SavedHealth, SavedState } from "./records.ts";
+import type { SavedAge, SavedHealth, SavedState } from "./records.ts";
+import { overruledText, stands } from "./restore.ts";
 import type { Restored } from "./restore.ts";
 import { addressKey } from "./specs.ts";
 
@@ -24,11 +26,11 @@ import { addressKey } from "./specs.ts";
 export type RestoredControl = FrontendControl &
   Pick<Control, "plan" | "checks" | "clock" | "environment" | "maxconnHard">;
 
-/** Goes on where the process before was. */
+/** Goes on where the process before was; what the configuration overrules goes to `leftOut`. */
 export function restoreLate(
   control: RestoredControl,
   state: SavedState,
-  { servers, proxies }: Restored,
+  { servers, proxies, leftOut }: Restored,
 ): void {
   const { keeper, clock, tables, checks } = control;
   const awayMs = Math.max(0, clock.epochMicros() / 1000 - state.head.writtenEpochMs);
@@ -41,6 +43,8 @@ export function restoreLate(
   for (const [{ age, state: pair }, proxy] of proxies) {
     if (age !== undefined) restoreAge(proxy, age);
     if (pair?.[1] !== PROXY_STATE_PAUSED || !proxy.spec.hasFront) continue;
+    // `disabled` has come to its section: told already.
+    if (pair[0] !== tables.proxies.words[proxy.row + PROXY_STATE]) continue;
     const entry = new Draft(control.model).findFrontend(proxy.spec.name);
     if (entry !== undefined && entry.object === proxy) {
       void prepareSwitch(control, entry, false).apply();
@@ -56,7 +60,8 @@ export function restoreLate(
     checks.setHealth(server, counter);
     if (health.areChecksOff) checks.suspend(server);
   }
-  restoreGlobals(control, state);
+  const overruled = overruledText(restoreGlobals(control, state));
+  if (overruled !== undefined) leftOut.push(`global: ${overruled}`);
 }
 
 /** The counter of checks, within what `rise` and `fall` are now, and on the side that it was on. */
@@ -64,21 +69,26 @@ function counterOf({ isDown, counter }: SavedHealth, rise: number, fall: number)
   return isDown ? Math.min(counter, rise - 1) : Math.max(rise, Math.min(counter, rise + fall - 1));
 }
 
-function restoreGlobals(control: RestoredControl, { globals }: SavedState): void {
+/** @returns settings that the configuration has changed since */
+function restoreGlobals(control: RestoredControl, { globals }: SavedState): Set<string> {
   const { plan, tables, environment, maxconnHard } = control;
   const { words } = tables.process;
-  const write = (cell: number, pair: Pair | undefined, configured: number, max: number): void => {
-    if (pair === undefined || pair[0] !== configured) return;
-    words[cell] = Math.max(0, Math.min(pair[1], max));
+  const overruled = new Set<string>();
+  const write = (cell: number, key: LimitKey, max: number): void => {
+    const limit = stands(globals[key], plan.global[key], key, overruled);
+    if (limit !== undefined) words[cell] = Math.max(0, Math.min(limit, max));
   };
-  const { maxconn, maxconnrate, maxsessrate } = plan.global;
-  write(PROCESS_MAXCONN, globals.maxconn, maxconn, maxconnHard);
-  write(PROCESS_MAXCONNRATE, globals.maxconnrate, maxconnrate, Infinity);
-  write(PROCESS_MAXSESSRATE, globals.maxsessrate, maxsessrate, Infinity);
-  for (const [name, [was, now]] of Object.entries(globals.environment)) {
-    if ((plan.global.environment[name] ?? null) !== was) continue;
-    if (now === null) environment.delete(name);
-    else environment.set(name, now);
+  write(PROCESS_MAXCONN, "maxconn", maxconnHard);
+  write(PROCESS_MAXCONNRATE, "maxconnrate", Infinity);
+  write(PROCESS_MAXSESSRATE, "maxsessrate", Infinity);
+  for (const [name, pair] of Object.entries(globals.environment)) {
+    const configured = plan.global.environment[name] ?? null;
+    const value = stands(pair, configured, `variable ${name}`, overruled);
+    if (value === null) environment.delete(name);
+    else if (value !== undefined) environment.set(name, value);
   }
   wakeListeners(tables, 0);
+  return overruled;
 }
+
+type LimitKey = "maxconn" | "maxconnrate" | "maxsessrate";

@@ -143,9 +143,25 @@ function specOf<T>(made: { ok: true; spec: T } | { ok: false; message: string })
 const isSameAddress = (left: { address: object }, right: { address: object }): boolean =>
   Bun.deepEquals(left.address, right.address);
 
-/** What now says, where the configuration still says what was. */
-function stands<T>(pair: Pair<T> | undefined, configured: T): T | undefined {
-  return pair !== undefined && pair[0] === configured ? pair[1] : undefined;
+/**
+ * What now says, where the configuration still says what was; where it was edited to something
+ * else than that, its name goes to `overruled`.
+ */
+export function stands<T>(
+  pair: Pair<T> | undefined,
+  configured: T,
+  setting: string,
+  overruled: Set<string>,
+): T | undefined {
+  if (pair === undefined || pair[0] === configured) return pair?.[1];
+  if (pair[1] !== configured) overruled.add(setting);
+  return undefined;
+}
+
+/** The sentence about settings that were edited. @returns undefined where there are none */
+export function overruledText(settings: ReadonlySet<string>): string | undefined {
+  if (settings.size === 0) return undefined;
+  return `the configuration has changed since in ${[...settings].join(", ")}, and counts`;
 }
 
 function proxyOf({ model }: Workshop, name: string, side: Side): ProxyObject | undefined {
@@ -169,18 +185,21 @@ function restoreProxy(work: Work, saved: SavedProxy): string | undefined {
   }
   restored.proxies.set(saved, proxy);
   const { row, spec, isDynamic } = proxy;
-  const maxconn = stands(saved.frontMaxconn, spec.hasFront ? spec.maxconn : 0);
+  const overruled = new Set<string>();
+  const configured = spec.hasFront ? spec.maxconn : 0;
+  const maxconn = stands(saved.frontMaxconn, configured, "maxconn", overruled);
   if (maxconn !== undefined) words[row + PROXY_FRONT_MAXCONN] = maxconn;
-  const isPublished = stands(saved.isPublished, spec.hasBack && !isDynamic);
+  const wasPublished = spec.hasBack && !isDynamic;
+  const isPublished = stands(saved.isPublished, wasPublished, "published", overruled);
   if (isPublished === true) words[row + PROXY_FLAGS]! |= PROXY_FLAG_PUBLISHED;
   if (isPublished === false) words[row + PROXY_FLAGS]! &= ~PROXY_FLAG_PUBLISHED;
-  const state = stands(saved.state, words[row + PROXY_STATE]!);
+  const state = stands(saved.state, words[row + PROXY_STATE]!, "disabled", overruled);
   // One that was shut down has no listener left: they are left out of the plan. A paused one is
   // paused once there are workers to tell.
   if (state === PROXY_STATE_STOPPED && proxy.listeners.length === 0) {
     Atomics.store(words, row + PROXY_STATE, state);
   }
-  return undefined;
+  return overruledText(overruled);
 }
 
 function remake(
@@ -216,27 +235,9 @@ function changeServer({ shop, restored }: Work, saved: SavedServer): string | un
   const { spec, overruled } = applyDiff(server.configured, saved.changes ?? {});
   // Its name comes later.
   if (spec !== server.configured) changeSpec(shop, server, { ...spec, name: server.spec.name });
-  restoreRow(shop, server, saved);
-  return overruledText([...overruled, ...overruledNumbers(server, saved)]);
-}
-
-function overruledText(settings: readonly string[]): string | undefined {
-  if (settings.length === 0) return undefined;
-  return `the configuration has changed since in ${settings.join(", ")}, and counts`;
-}
-
-/** Settings of the row that the configuration has changed since. */
-function overruledNumbers({ configured }: ServerObject, saved: SavedServer): string[] {
-  const { weight, maxconn, minconn, admin } = saved;
-  const pairs: readonly (readonly [string, Pair | undefined, number])[] = [
-    ["weight", weight, configured.weight],
-    ["maxconn", maxconn, configured.maxconn],
-    ["minconn", minconn, configured.minconn],
-    ["disabled", admin, configuredAdmin(configured)],
-  ];
-  return pairs.flatMap(([name, pair, now]) =>
-    pair === undefined || pair[0] === now ? [] : [name],
-  );
+  const settings = new Set(overruled);
+  restoreRow(shop, server, saved, settings);
+  return overruledText(settings);
 }
 
 /** A server that was made at run time; it begins with the name that it had last. */
@@ -262,7 +263,7 @@ function remakeServer(
   restored.servers.set(saved, server);
   const { spec } = applyDiff(server.configured, rest);
   if (spec !== server.configured) changeSpec(shop, server, spec);
-  restoreRow(shop, server, saved);
+  restoreRow(shop, server, saved, new Set());
   return undefined;
 }
 
@@ -271,18 +272,23 @@ function changeSpec(shop: Workshop, server: ServerObject, spec: ServerObject["sp
   shop.log.append({ kind: "server.change", row: server.row, server: spec });
 }
 
-/** Numbers and states of the row. */
-function restoreRow(shop: Workshop, server: ServerObject, saved: SavedServer): void {
+/** Numbers and states of the row; `overruled` gets those that the configuration has changed. */
+function restoreRow(
+  shop: Workshop,
+  server: ServerObject,
+  saved: SavedServer,
+  overruled: Set<string>,
+): void {
   const words = shop.tables.servers.words;
   const { row, spec, configured } = server;
-  const weight = stands(saved.weight, configured.weight);
-  const maxconn = stands(saved.maxconn, configured.maxconn);
-  const minconn = stands(saved.minconn, configured.minconn);
+  const weight = stands(saved.weight, configured.weight, "weight", overruled);
+  const maxconn = stands(saved.maxconn, configured.maxconn, "maxconn", overruled);
+  const minconn = stands(saved.minconn, configured.minconn, "minconn", overruled);
   if (weight !== undefined) words[row + serverRow.SERVER_WEIGHT] = weight;
   if (maxconn !== undefined) words[row + serverRow.SERVER_MAXCONN] = maxconn;
   if (minconn !== undefined) words[row + serverRow.SERVER_MINCONN] = minconn;
   const rest = words[row + serverRow.SERVER_ADMIN_STATE]! & ~SERVER_ADMIN_RESOLUTION_MAINT;
-  const own = stands(saved.admin, configuredAdmin(configured));
+  const own = stands(saved.admin, configuredAdmin(configured), "disabled", overruled);
   const admin =
     (own === undefined ? rest : (rest & ~OWN_ADMIN) | (own & OWN_ADMIN)) |
     (spec.address === undefined ? SERVER_ADMIN_RESOLUTION_MAINT : 0);

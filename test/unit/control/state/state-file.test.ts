@@ -4,9 +4,10 @@ import { describe, expect, test } from "bun:test";
 import { presetCounter } from "../../../../src/control/state/counters.ts";
 import { Shards } from "../../../../src/control/stats/shards.ts";
 import * as back from "../../../../src/tables/generated/back-count.ts";
-import { SERVER_STATE_UP } from "../../../../src/tables/generated/enums.ts";
+import { PROXY_STATE_DISABLED, SERVER_STATE_UP } from "../../../../src/tables/generated/enums.ts";
 import * as front from "../../../../src/tables/generated/front-count.ts";
 import { PROCESS_MAXCONN } from "../../../../src/tables/generated/process.ts";
+import { PROXY_STATE } from "../../../../src/tables/generated/proxy.ts";
 import { SERVER_STATE } from "../../../../src/tables/generated/server.ts";
 import { LAB_MAXCONN } from "../../../support/control-lab.ts";
 import { begin, describeControl, fileOf } from "../../../support/state-lab.ts";
@@ -307,5 +308,31 @@ describe("an edited configuration counts", () => {
   test("a limit of the process", async () => {
     const lab = await edited(["set maxconn global 123"], "maxconn 500", "maxconn 400");
     expect(lab.control.tables.process.words[PROCESS_MAXCONN]).toBe(LAB_MAXCONN);
+    expect(lab.leftOut).toEqual([
+      "global: the configuration has changed since in maxconn, and counts",
+    ]);
+  });
+
+  test("limits and states of servers and frontends", async () => {
+    const words = ["set maxconn frontend f 77", "set server b/s4 state ready"];
+    const lab = await edited(words, "maxconn 100", "maxconn 200");
+    expect(lab.leftOut).toEqual([
+      "proxy f: the configuration has changed since in maxconn, and counts",
+    ]);
+    const ready = await edited(words, " disabled", " disabled weight 3");
+    expect(ready.leftOut).toEqual([]);
+    const out = await edited(["disable server b/s2"], "weight 10", "weight 10 disabled");
+    expect(out.leftOut).toEqual([
+      "server b/s2: the configuration has changed since in disabled, and counts",
+    ]);
+  });
+
+  test("a frontend that was paused and is disabled now", async () => {
+    const lab = await edited(["disable frontend f"], "maxconn 100", "maxconn 100\n  disabled");
+    expect(lab.leftOut).toEqual([
+      "proxy f: the configuration has changed since in disabled, and counts",
+    ]);
+    const { row } = lab.control.model.frontends.get("f")!;
+    expect(lab.control.tables.proxies.words[row + PROXY_STATE]).toBe(PROXY_STATE_DISABLED);
   });
 });
