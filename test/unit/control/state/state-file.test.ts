@@ -182,6 +182,26 @@ describe("a process that begins again", () => {
     expect(second.server("b/s2").spec.address).toMatchObject({ port: 19903 });
   });
 
+  // The deleted tracker in the file was taken for one that needs the other: that came back.
+  test("without a deleted server that only a deleted one tracked", async () => {
+    const config = CONFIG.replace("backup", "backup\n  server t1 127.0.0.1:19909 track s1");
+    const first = await begin(config);
+    await change(first, [
+      "disable server b/t1",
+      "del server b/t1",
+      "disable server b/s1",
+      "del server b/s1",
+    ]);
+    const second = await begin(config, fileOf(first));
+    expect(second.overruled).toEqual([]);
+    expect([...second.control.model.backends.get("b")!.serversByName.keys()]).toEqual([
+      "s2",
+      "s3",
+      "s4",
+      "s5",
+    ]);
+  });
+
   test("knows a server by its GUID where its name was edited", async () => {
     const first = await begin(CONFIG);
     await change(first, ["set weight b/s1 50"]);
