@@ -150,3 +150,16 @@ function enter(server: DraftServer): DraftServer {
   proxy.serversById.set(spec.id, server);
   return server;
 }
+
+/** The server of an entry, made by now. @throws Refusal NO_SERVER when it went meanwhile */
+export function madeServer({ model }: { model: Model }, { object }: DraftServer): ServerObject {
+  if (object !== undefined && model.serverByRow.get(object.row) === object) return object;
+  throw new Refusal("NO_SERVER", "No such server.");
+}
+
+/** The proxy of an entry, made by now. @throws Refusal when it went meanwhile */
+export function madeProxy({ model }: { model: Model }, { object, spec }: DraftProxy): ProxyObject {
+  if (object !== undefined && model.proxyByRow.get(object.row) === object) return object;
+  if (spec.hasFront) throw new Refusal("NO_FRONTEND", "No such frontend.");
+  throw new Refusal("NO_BACKEND", "No such backend.");
+}

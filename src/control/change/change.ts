@@ -1,5 +1,4 @@
 /** What changes of objects that exist share: the parts of control that they need, their results. */
-import { Refusal } from "../../base/refusals.ts";
 import type { Control } from "../control.ts";
 import type { ChangeResult, DraftServer } from "../draft.ts";
 import type { ControlEvent } from "../events.ts";
@@ -19,26 +18,6 @@ export function serverName({ backend, spec }: ServerObject): string {
 /** `<backend>/<server>` of a server as it will be. */
 export function draftName({ proxy, spec }: DraftServer): string {
   return `${proxy.spec.name}/${spec.name}`;
-}
-
-/** The object of an entry, made by now. @throws Refusal when it went meanwhile */
-export function madeServer(control: Pick<Control, "model">, entry: DraftServer): ServerObject {
-  const { object } = entry;
-  if (object === undefined || control.model.serverByRow.get(object.row) !== object) {
-    throw new Refusal("NO_SERVER", "No such server.");
-  }
-  return object;
-}
-
-/** The object of a frontend's entry, made by now. @throws Refusal when it went meanwhile */
-export function madeFrontend(
-  control: Pick<Control, "model">,
-  object: ProxyObject | undefined,
-): ProxyObject {
-  if (object === undefined || control.model.proxyByRow.get(object.row) !== object) {
-    throw new Refusal("NO_FRONTEND", "No such frontend.");
-  }
-  return object;
 }
 
 /** Tells that an object has changed, and answers with the version that it has now. */

@@ -20,12 +20,13 @@ import { LISTENER_STATE } from "../../tables/generated/listener.ts";
 import { PROXY_FRONT_MAXCONN, PROXY_STATE } from "../../tables/generated/proxy.ts";
 import type { BindSpec } from "../../tables/spec.ts";
 import type { Control, LifeControl } from "../control.ts";
+import { madeProxy } from "../draft.ts";
 import type { Change, DraftProxy } from "../draft.ts";
 import { makeListener, removeListener } from "../life/listeners.ts";
 import { frontendPaused, frontendResumed } from "../logs/sentences.ts";
 import type { ListenerObject, ProxyObject } from "../model.ts";
 import { stoppedNotice } from "../process/states.ts";
-import { changed, madeFrontend, unchanged } from "./change.ts";
+import { changed, unchanged } from "./change.ts";
 import { wakeListeners } from "./wake.ts";
 
 /** The part of control that changes of frontends need. */
@@ -81,13 +82,13 @@ export function prepareSwitch(control: FrontendControl, entry: DraftProxy, isOn:
   return {
     effect: isOn ? `lets frontend ${name} accept again` : `stops frontend ${name} from accepting`,
     apply: () => {
-      const frontend = madeFrontend(control, entry.object);
+      const frontend = madeProxy(control, entry);
       if (isOn) resume(control, frontend);
       else pause(control, frontend);
       return changed(control, "frontend-changed", frontend, `${name} ${word}d`);
     },
     undo: () => {
-      const frontend = madeFrontend(control, entry.object);
+      const frontend = madeProxy(control, entry);
       if (isOn) pause(control, frontend);
       else resume(control, frontend);
       changed(control, "frontend-changed", frontend, `${name} ${word}d no more`);
@@ -167,7 +168,7 @@ export function prepareShutdown(control: FrontendControl, entry: DraftProxy): Ch
   return {
     effect: `closes all addresses of frontend ${name} for good`,
     apply: () => {
-      const frontend = madeFrontend(control, entry.object);
+      const frontend = madeProxy(control, entry);
       before = words[frontend.row + PROXY_STATE]!;
       specs = frontend.listeners.map(({ spec }) => spec);
       Atomics.store(words, frontend.row + PROXY_STATE, PROXY_STATE_STOPPED);
@@ -176,7 +177,7 @@ export function prepareShutdown(control: FrontendControl, entry: DraftProxy): Ch
       return changed(control, "frontend-changed", frontend, `${name} shut down`);
     },
     undo: () => {
-      const frontend = madeFrontend(control, entry.object);
+      const frontend = madeProxy(control, entry);
       for (const spec of specs) makeListener(control, frontend, spec);
       Atomics.store(words, frontend.row + PROXY_STATE, PROXY_STATE_READY);
       if (before === PROXY_STATE_PAUSED) pause(control, frontend);
@@ -207,14 +208,14 @@ export function prepareFrontMaxconn(
   return {
     effect: `limits frontend ${name} to ${maxconn} connections`,
     apply: () => {
-      const frontend = madeFrontend(control, entry.object);
+      const frontend = madeProxy(control, entry);
       before = words[frontend.row + PROXY_FRONT_MAXCONN]!;
       if (before === wanted) return unchanged(frontend);
       write(frontend, wanted);
       return changed(control, "frontend-changed", frontend, `${name} maxconn ${maxconn}`);
     },
     undo: () => {
-      const frontend = madeFrontend(control, entry.object);
+      const frontend = madeProxy(control, entry);
       if (before === wanted) return;
       write(frontend, before);
       changed(control, "frontend-changed", frontend, `${name} maxconn undone`);

@@ -8,10 +8,11 @@ import {
   SERVER_MINCONN,
   SERVER_WEIGHT,
 } from "../../tables/generated/server.ts";
+import { madeServer } from "../draft.ts";
 import type { Change, DraftServer } from "../draft.ts";
 import { isDynamicAlgorithm } from "../life/servers.ts";
 import type { ServerObject } from "../model.ts";
-import { changed, draftName, madeServer, serverName, unchanged } from "./change.ts";
+import { changed, draftName, serverName, unchanged } from "./change.ts";
 import type { ServerControl } from "./change.ts";
 
 /** Largest limit: a signed 32-bit word of the table. */

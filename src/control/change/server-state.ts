@@ -5,6 +5,7 @@
 import { Refusal } from "../../base/refusals.ts";
 import { SERVER_FLAG_CHECKED, SERVER_FLAG_CHECKS_OFF } from "../../tables/generated/enums.ts";
 import { SERVER_FLAGS } from "../../tables/generated/server.ts";
+import { madeServer } from "../draft.ts";
 import type { Change, DraftServer } from "../draft.ts";
 import type { ServerObject } from "../model.ts";
 import {
@@ -17,7 +18,7 @@ import {
 } from "../server-state.ts";
 import type { AdminMode, SavedState } from "../server-state.ts";
 import type { Health } from "../state-notices.ts";
-import { changed, draftName, madeServer, serverName, unchanged } from "./change.ts";
+import { changed, draftName, serverName, unchanged } from "./change.ts";
 import type { ServerControl } from "./change.ts";
 
 const MODE_EFFECTS: Record<AdminMode, string> = {

@@ -23,6 +23,7 @@ import { PROXY_STATE } from "../../tables/generated/proxy.ts";
 import type { BindSpec } from "../../tables/spec.ts";
 import { addListener } from "../build.ts";
 import type { LifeControl } from "../control.ts";
+import { madeProxy } from "../draft.ts";
 import type { Change, DraftProxy } from "../draft.ts";
 import { removeGuid } from "../guids.ts";
 import type { ListenerObject, ProxyObject } from "../model.ts";
@@ -51,8 +52,9 @@ export function prepareAddBinds(
   return {
     effect: `binds ${specs.map(({ text }) => text).join(", ")} for ${entry.spec.name}`,
     apply: () => {
+      const frontend = madeProxy(control, entry);
       try {
-        for (const spec of specs) made.push(makeListener(control, entry.object!, spec));
+        for (const spec of specs) made.push(makeListener(control, frontend, spec));
       } catch (error) {
         takeBack();
         throw error;
@@ -102,7 +104,7 @@ export function prepareDelBind(control: LifeControl, listener: ListenerObject): 
   return {
     effect: `stops listening on ${listener.spec.text}`,
     apply: () => {
-      if (!control.model.listenerByRow.has(listener.row)) {
+      if (control.model.listenerByRow.get(listener.row) !== listener) {
         throw new Refusal("NO_LISTENER", "No such listener.");
       }
       removeListener(control, listener);

@@ -28,6 +28,7 @@ import {
 import type { ProxySpec } from "../../tables/spec.ts";
 import { addProxy } from "../build.ts";
 import type { LifeControl } from "../control.ts";
+import { madeProxy } from "../draft.ts";
 import type { Change, Draft, DraftProxy } from "../draft.ts";
 import { claimGuid, removeGuid } from "../guids.ts";
 import type { ProxyObject } from "../model.ts";
@@ -41,10 +42,7 @@ export function prepareAddProxy(control: LifeControl, draft: Draft, spec: ProxyS
     (spec.hasBack ? draft.findBackend(spec.name) : undefined) ??
     draft.findFrontend(spec.name) ??
     draft.findBackend(spec.name);
-  if (other !== undefined) {
-    const { section, name } = other.spec;
-    throw new Refusal("EXISTS", `name is already used by other proxy '${section} ${name}'.`);
-  }
+  if (other !== undefined) throw nameTaken(other.spec);
   claimGuid(control.shop, draft, spec.guid);
   const entry = draft.addProxy(spec);
   const word = spec.hasFront ? "frontend" : "backend";
@@ -68,6 +66,9 @@ export function prepareAddProxy(control: LifeControl, draft: Draft, spec: ProxyS
   };
 }
 
+const nameTaken = ({ section, name }: ProxySpec): Refusal =>
+  new Refusal("EXISTS", `name is already used by other proxy '${section} ${name}'.`);
+
 function freeProxyId({ model, plan }: LifeControl): number {
   const pages = new Set(plan.pages.map(({ id }) => id));
   let id = model.freeProxyId;
@@ -75,9 +76,12 @@ function freeProxyId({ model, plan }: LifeControl): number {
   return id;
 }
 
-/** Makes a proxy of a running process. @throws Refusal TOO_MANY */
+/** Makes a proxy of a running process. @throws Refusal */
 export function makeProxy(control: LifeControl, spec: ProxySpec): ProxyObject {
-  const { shop, events } = control;
+  const { shop, events, model } = control;
+  // Others may have made one since this was checked.
+  const other = model.backends.get(spec.name) ?? model.frontends.get(spec.name);
+  if (other !== undefined) throw nameTaken(other.spec);
   let proxy: ProxyObject;
   try {
     proxy = addProxy(shop, { ...spec, binds: [], servers: [] }, true);
@@ -106,11 +110,12 @@ export function preparePublish(
   const was = entry.isPublished;
   entry.isPublished = isPublished;
   const set = (value: boolean): void => {
-    const { row } = entry.object!;
+    const backend = madeProxy(control, entry);
+    const { row } = backend;
     if (value) Atomics.or(proxies.words, row + PROXY_FLAGS, PROXY_FLAG_PUBLISHED);
     else Atomics.and(proxies.words, row + PROXY_FLAGS, ~PROXY_FLAG_PUBLISHED);
     const text = `${name} ${value ? "published" : "unpublished"}`;
-    control.events.changed("backend-changed", entry.object!, text);
+    control.events.changed("backend-changed", backend, text);
   };
   return {
     effect: `${isPublished ? "publishes" : "unpublishes"} backend ${name}`,
@@ -131,8 +136,9 @@ export function prepareDelBackend(control: LifeControl, entry: DraftProxy): Chan
     effect: `removes backend ${spec.name}`,
     apply: () => {
       // What this transaction has already taken away is gone by now.
+      const backend = madeProxy(control, entry);
       refuseBackend(control, entry);
-      removeProxy(control, entry.object!);
+      removeProxy(control, backend);
       return { text: "Backend deleted." };
     },
     // One that this transaction has added is to be gone anyway.
@@ -260,8 +266,9 @@ export function prepareDelFrontend(control: LifeControl, entry: DraftProxy): Cha
   return {
     effect: `removes frontend ${spec.name}`,
     apply: () => {
-      refuseFrontend(control, entry.object!);
-      removeProxy(control, entry.object!);
+      const frontend = madeProxy(control, entry);
+      refuseFrontend(control, frontend);
+      removeProxy(control, frontend);
       return { text: "Frontend deleted." };
     },
     ...(object === undefined && { undo: () => undefined }),

@@ -28,6 +28,7 @@ import {
 import type { ProxySpec, ServerSpec } from "../../tables/spec.ts";
 import { addServer } from "../build.ts";
 import type { LifeControl } from "../control.ts";
+import { madeProxy, madeServer } from "../draft.ts";
 import type { Change, Draft, DraftProxy, DraftServer } from "../draft.ts";
 import { claimGuid, removeGuid } from "../guids.ts";
 import type { ServerObject } from "../model.ts";
@@ -77,7 +78,7 @@ export function prepareAddServer(
     throw new Refusal("NOT_DYNAMIC", `Backend does not support dynamic servers : ${why}.`);
   }
   if (draft.findServer(proxy, spec.name) !== undefined) {
-    throw new Refusal("EXISTS", "Already exists a server with the same name in backend.");
+    throw nameTaken();
   }
   refuseTrack(draft, proxy, spec.track);
   claimGuid(control.shop, draft, spec.guid);
@@ -107,8 +108,14 @@ function serverId(proxy: DraftProxy, { id }: ServerSpec): number {
   }
   const holder = holderOfId(proxy, id);
   if (holder === undefined) return id;
-  throw new Refusal("EXISTS", `'id' : custom id ${id} already used by server '${holder}'.`);
+  throw idTaken(id, holder);
 }
+
+const nameTaken = (): Refusal =>
+  new Refusal("EXISTS", "Already exists a server with the same name in backend.");
+
+const idTaken = (id: number, holder: string): Refusal =>
+  new Refusal("EXISTS", `'id' : custom id ${id} already used by server '${holder}'.`);
 
 /** Name of the server that has an id, as it will be; undefined = the id is free. */
 function holderOfId(proxy: DraftProxy, id: number): string | undefined {
@@ -117,15 +124,18 @@ function holderOfId(proxy: DraftProxy, id: number): string | undefined {
   return proxy.object?.serversById.get(id)?.spec.name;
 }
 
-/** Makes a server of a backend that runs, in maintenance. @throws Refusal TOO_MANY */
+/** Makes a server of a backend that runs, in maintenance. @throws Refusal */
 export function makeServer(
   control: LifeControl,
   proxy: DraftProxy,
   spec: ServerSpec,
 ): ServerObject {
   const { shop, tables, grace, events } = control;
-  assert(proxy.object !== undefined, "makeServer: its backend has been made");
-  const backend = proxy.object;
+  const backend = madeProxy(control, proxy);
+  // Others may have made one since this was checked.
+  if (backend.serversByName.has(spec.name)) throw nameTaken();
+  const holder = backend.serversById.get(spec.id);
+  if (holder !== undefined) throw idTaken(spec.id, holder.spec.name);
   let server: ServerObject;
   try {
     server = addServer(shop, backend, spec, true);
@@ -159,7 +169,7 @@ export function prepareDelServer(control: LifeControl, entry: DraftServer): Chan
   return {
     effect: `removes server ${name}`,
     apply: () => {
-      removeServer(control, entry.object!);
+      removeServer(control, madeServer(control, entry));
       return { text: "Server deleted." };
     },
     // One that this transaction has added is to be gone anyway.

@@ -125,6 +125,44 @@ describe("transaction", () => {
     expect(lab.control.references.total).toBe(0);
   });
 
+  // What had gone meanwhile was removed once more, and what had come was made twice.
+  test.each([
+    ["del server b/s5", ["del server b/s5"], "NO_SERVER", "No such server."],
+    [
+      "add server b/new 127.0.0.1:1",
+      ["add server b/new 127.0.0.1:2"],
+      "EXISTS",
+      "Already exists a server with the same name in backend.",
+    ],
+    [
+      "add server b/one 127.0.0.1:1 id 77",
+      ["add server b/other 127.0.0.1:2 id 77"],
+      "EXISTS",
+      "'id' : custom id 77 already used by server 'other'.",
+    ],
+    [
+      "add backend new from d",
+      ["add backend new from d"],
+      "EXISTS",
+      "name is already used by other proxy 'backend new'.",
+    ],
+    ["publish backend n", ["del backend n"], "NO_BACKEND", "No such backend."],
+    ["del backend n", ["del backend n"], "NO_BACKEND", "No such backend."],
+    ["add server n/s 127.0.0.1:1", ["del backend n"], "NO_BACKEND", "No such backend."],
+    ["del frontend e", ["del frontend e"], "NO_FRONTEND", "No such frontend."],
+  ])(
+    "'%s' after others were faster while a name was looked up",
+    async (line, others, code, why) => {
+      const lab = await makeControlLab(CHANGES_CONFIG.replace("\ndefaults\n", "\ndefaults d\n"));
+      await lab.ask("add backend n from d");
+      await lab.ask("add frontend e from d");
+      const running = lab.ask("transaction", `set server b/s8 fqdn localhost\n${line}`);
+      for (const other of others) expect(await lab.ask(other)).not.toContain(":");
+      expect(await running).toBe(`${code}: '${line}': ${why} 1 change before it taken back.`);
+      expect(lab.server("b/s8").spec.hostName).toBe("db.test");
+    },
+  );
+
   // The second removal failed with the backend's lock held: control and all workers hung.
   test("takes back what it has made and removed again", async () => {
     const lab = await makeLab();
