@@ -20,6 +20,9 @@ import type { CrossingLimits, Side } from "./crossing.ts";
 import { Crossing } from "./crossing.ts";
 import type { Visitor } from "./request.ts";
 
+/** Where the HTTP server listens, and where the connections of all gates come from. */
+export const INNER_ADDRESS = "127.0.0.1";
+
 /** How often deadlines are looked at, ms. */
 const SWEEP_MS = 500;
 
@@ -223,7 +226,7 @@ export class Gate {
   async #connect(crossing: Crossing): Promise<void> {
     try {
       await Bun.connect<Crossing>({
-        hostname: "127.0.0.1",
+        hostname: INNER_ADDRESS,
         port: this.options.innerPort(),
         data: crossing,
         socket: {

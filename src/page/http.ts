@@ -5,6 +5,7 @@
 import { describeError } from "../base/assert.ts";
 import { shortAnswer } from "./answer.ts";
 import type { Visitors } from "./gate.ts";
+import { INNER_ADDRESS } from "./gate.ts";
 import type { PageRequest } from "./request.ts";
 import { wrapRequest } from "./request.ts";
 
@@ -30,14 +31,15 @@ export function startPageServer(
   fault: (text: string) => void,
 ): PageServer {
   const server = Bun.serve({
-    hostname: "127.0.0.1",
+    hostname: INNER_ADDRESS,
     port: 0,
     idleTimeout: IDLE_SECONDS,
     maxRequestBodySize: BODY_MAX,
     development: false,
     async fetch(request, self) {
-      const port = self.requestIP(request)?.port ?? 0;
-      const found = visitors.find(port);
+      const from = self.requestIP(request);
+      // Gates come from here; another address of the loopback net may have the port of a visitor.
+      const found = from?.address === INNER_ADDRESS ? visitors.find(from.port) : undefined;
       // Somebody on this machine who did not come through a gate.
       if (found === undefined) return new Response(null, { status: 403 });
       const asked = wrapRequest(request, found.visitor);
