@@ -60,8 +60,9 @@ export function parseForm(body: string): PostedForm {
 
 /**
  * Why a request may not change anything: undefined = it may. What a browser sends needs the token;
- * and where nobody logs in, the page must have been asked for by an address and not by a name, or
- * a foreign site could point its own name here and read the token.
+ * and on loopback, where nobody logs in, the page must have been asked for by an address and not by
+ * a name, or a foreign site could point its own name here and read the token. (Elsewhere pages
+ * without a login are asked for by their names, and reachable for whoever is in the network.)
  */
 export function refuseForged(
   request: PageRequest,

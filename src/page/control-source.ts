@@ -76,10 +76,10 @@ export class ControlSource implements PageSource {
     const statistics = statisticsOf(this.#control);
     const row = this.#row;
     statistics.begin();
-    if (proxy.spec.hasFront) {
+    if (proxy.spec.hasFront && from === 0) {
       fillFrontend(statistics, proxy, row);
       sink("frontend", 0, "FRONTEND", this.#cut(row));
-      for (const listener of from > 0 ? [] : listenersOf(proxy)) {
+      for (const listener of listenersOf(proxy)) {
         fillListener(statistics, listener, row);
         sink("listener", listener.spec.id, listenerName(listener), this.#cut(row));
       }
@@ -88,7 +88,8 @@ export class ControlSource implements PageSource {
       fillServer(statistics, server, row);
       sink("server", server.spec.id, server.spec.name, this.#cut(row));
     }
-    if (!proxy.spec.hasBack) return;
+    // It costs a look at all servers: not once a slice.
+    if (!proxy.spec.hasBack || from > 0) return;
     fillBackend(statistics, proxy, row);
     sink("backend", 0, "BACKEND", this.#cut(row));
   }

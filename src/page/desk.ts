@@ -201,7 +201,6 @@ export class ControlDesk implements PageDesk {
       const before = seen;
       this.#source.rows(head.id, from, SLICE, (kind, id, name, values) => {
         if (kind === "server") seen++;
-        if (kind !== "server" && from > 0) return;
         const row = { kind, id, name, values: [...values] };
         if (kind === "backend") back.push(row);
         else if (kind !== "server") front.push(row);

@@ -169,8 +169,6 @@ export class LiveBoard {
       const before = servers.length;
       this.#source.rows(id, from, SLICE, (kind, rowId, name, values) => {
         const list = kind === "server" ? servers : kind === "backend" ? tail : fresh;
-        // The others come with every slice.
-        if (kind !== "server" && from > 0) return;
         list.push({ kind, id: rowId, name, values: [...values], stamps: [] });
       });
       if (servers.length - before < SLICE) break;

@@ -21,8 +21,8 @@ export type PageSource = {
   head(id: number): ProxyHead | undefined;
   /**
    * Rows of a section: frontend, listeners, servers, backend. Nothing if it is gone.
-   * @param from index of the first server that is wanted
-   * @param count servers that are wanted; frontend, listeners and backend always come
+   * @param from index of the first server that is wanted; the others come with the first ones only
+   * @param count servers that are wanted
    */
   rows(id: number, from: number, count: number, sink: RowSink): void;
   /**

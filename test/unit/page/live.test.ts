@@ -53,6 +53,7 @@ class FakeSource implements PageSource {
     rows.slice(from, from + count).forEach(([name, values], at) => {
       sink("server", from + at + 1, name, values);
     });
+    if (from > 0) return;
     sink(
       "backend",
       0,
