@@ -91,6 +91,7 @@ export function prepareEnvironment(control: GlobalControl, name: string, value: 
     undo: () => {
       if (before === undefined) environment.delete(name);
       else environment.set(name, before);
+      events.tell({ kind: "globals-changed", text: `variable ${name} as it was` });
     },
   };
 }

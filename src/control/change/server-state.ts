@@ -6,7 +6,7 @@ import { Refusal } from "../../base/refusals.ts";
 import { SERVER_FLAG_CHECKED, SERVER_FLAG_CHECKS_OFF } from "../../tables/generated/enums.ts";
 import { SERVER_FLAGS } from "../../tables/generated/server.ts";
 import { madeServer } from "../draft.ts";
-import type { Change, DraftServer } from "../draft.ts";
+import type { Change, ChangeResult, DraftServer } from "../draft.ts";
 import type { ServerObject } from "../model.ts";
 import {
   adminAfter,
@@ -86,27 +86,27 @@ export function prepareChecks(control: ServerControl, entry: DraftServer, isOn: 
     throw new Refusal("WRONG_STATE", text);
   }
   const words = control.tables.servers.words;
-  let wasOn = isOn;
-  const set = (server: ServerObject, value: boolean): void => {
+  let hasChanged = false;
+  const set = (server: ServerObject, value: boolean): ChangeResult => {
     const at = server.row + SERVER_FLAGS;
     if (value) Atomics.and(words, at, ~SERVER_FLAG_CHECKS_OFF);
     else Atomics.or(words, at, SERVER_FLAG_CHECKS_OFF);
     if (value) control.checks.resume(server);
     else control.checks.suspend(server);
     const what = `${serverName(server)} checks ${value ? "enabled" : "disabled"}`;
-    control.events.changed("server-changed", server, what);
+    return changed(control, "server-changed", server, what);
   };
   return {
     effect: `${isOn ? "resumes" : "suspends"} the health check of ${draftName(entry)}`,
     apply: () => {
       const server = madeServer(control, entry);
       const flags = words[server.row + SERVER_FLAGS]!;
-      wasOn = (flags & SERVER_FLAG_CHECKS_OFF) === 0;
-      if (wasOn !== isOn && (flags & SERVER_FLAG_CHECKED) !== 0) set(server, isOn);
-      return unchanged(server);
+      const wasOn = (flags & SERVER_FLAG_CHECKS_OFF) === 0;
+      hasChanged = wasOn !== isOn && (flags & SERVER_FLAG_CHECKED) !== 0;
+      return hasChanged ? set(server, isOn) : unchanged(server);
     },
     undo: () => {
-      if (wasOn !== isOn) set(madeServer(control, entry), wasOn);
+      if (hasChanged) set(madeServer(control, entry), !isOn);
     },
   };
 }

@@ -114,7 +114,10 @@ describe("state", () => {
     expect(cell(lab, "b/s1", server.SERVER_FLAGS) & e.SERVER_FLAG_CHECKS_OFF).not.toBe(0);
     expect(await lab.ask("enable health b/s1")).toBe("");
     expect(cell(lab, "b/s1", server.SERVER_FLAGS) & e.SERVER_FLAG_CHECKS_OFF).toBe(0);
+    // Without a check there is nothing to suspend, nor to take back.
     expect(await lab.ask("disable health b/s2")).toBe("");
+    const lines = "disable health b/s2\nset server b/s8 fqdn nobody.invalid";
+    expect(await lab.ask("transaction", lines)).toEndWith("1 change before it taken back.");
     expect(lab.server("b/s2").version).toBe(1);
   });
 });
