@@ -58,6 +58,12 @@ export class Events {
     text?: string,
   ): void {
     object.version++;
+    // What comes to and goes from a proxy is a change of the proxy, too.
+    if (kind === "server-added" || kind === "server-removed") {
+      if ("backend" in object) object.backend.version++;
+    } else if (kind === "listener-added" || kind === "listener-removed") {
+      if ("frontend" in object) object.frontend.version++;
+    }
     const said = text === undefined ? {} : { text };
     if ("servers" in object) this.tell({ kind, proxy: object, ...said });
     else if ("backend" in object)

@@ -66,10 +66,13 @@ export class Model {
     this.tables = tables;
   }
 
-  /** Enters a proxy; a frontend and a backend may share a name. */
-  addProxy(proxy: ProxyObject): void {
+  /**
+   * Enters a proxy; a frontend and a backend may share a name.
+   * @param at its place among the others
+   */
+  addProxy(proxy: ProxyObject, at: number = this.proxies.length): void {
     const { name, id, hasFront, hasBack } = proxy.spec;
-    this.proxies.push(proxy);
+    this.proxies.splice(at, 0, proxy);
     this.proxyByRow.set(proxy.row, proxy);
     if (!this.proxyById.has(id)) this.proxyById.set(id, proxy);
     while (this.proxyById.has(this.freeProxyId)) this.freeProxyId++;
@@ -90,9 +93,10 @@ export class Model {
     if (this.backends.get(name) === proxy) this.backends.delete(name);
   }
 
-  addServer(server: ServerObject): void {
+  /** Enters a server. @param at its place among the others */
+  addServer(server: ServerObject, at: number = server.backend.servers.length): void {
     const { backend, spec } = server;
-    backend.servers.push(server);
+    backend.servers.splice(at, 0, server);
     if (!backend.serversByName.has(spec.name)) backend.serversByName.set(spec.name, server);
     if (!backend.serversById.has(spec.id)) backend.serversById.set(spec.id, server);
     while (backend.serversById.has(backend.freeServerId)) backend.freeServerId++;
@@ -124,8 +128,9 @@ export class Model {
     return this.#trackers.get(`${server.backend.spec.name}/${server.spec.name}`) ?? [];
   }
 
-  addListener(listener: ListenerObject): void {
-    listener.frontend.listeners.push(listener);
+  /** Enters a listener. @param at its place among the others */
+  addListener(listener: ListenerObject, at: number = listener.frontend.listeners.length): void {
+    listener.frontend.listeners.splice(at, 0, listener);
     this.listenerByRow.set(listener.row, listener);
   }
 

@@ -5,11 +5,12 @@
  *   del:  mutation: workers stop accepting ─▶ all have ─▶ sockets closed ─▶ its connections end
  *         ─▶ row freed
  */
-import { rmSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 
 import { Refusal } from "../../base/refusals.ts";
 import {
   LISTENER_STATE_CLOSED,
+  LISTENER_STATE_PAUSED,
   PROXY_STATE_PAUSED,
   PROXY_STATE_READY,
 } from "../../tables/generated/enums.ts";
@@ -25,8 +26,9 @@ import { addListener } from "../build.ts";
 import type { LifeControl } from "../control.ts";
 import { madeProxy } from "../draft.ts";
 import type { Change, DraftProxy } from "../draft.ts";
-import { removeGuid } from "../guids.ts";
+import { enterGuid, removeGuid } from "../guids.ts";
 import type { ListenerObject, ProxyObject } from "../model.ts";
+import { refuseTakenAddress } from "./conflicts.ts";
 
 /** Checks that binds can be added to a frontend; they are bound when it is applied. */
 export function prepareAddBinds(
@@ -81,6 +83,7 @@ export function makeListener(
 ): ListenerObject {
   const { shop, events } = control;
   const id = spec.id === 0 ? freeListenerId(frontend) : spec.id;
+  refuseTakenAddress(control, spec);
   const errno = addListener(shop, frontend, { ...spec, id }, true);
   if (errno !== 0) {
     const why = control.describeErrno(errno);
@@ -101,30 +104,40 @@ function freeListenerId(frontend: ProxyObject): number {
 
 /** Checks that a bind can be removed: always, its connections go on. */
 export function prepareDelBind(control: LifeControl, listener: ListenerObject): Change {
+  let takeBack = (): void => undefined;
   return {
     effect: `stops listening on ${listener.spec.text}`,
     apply: () => {
       if (control.model.listenerByRow.get(listener.row) !== listener) {
         throw new Refusal("NO_LISTENER", "No such listener.");
       }
-      removeListener(control, listener);
+      takeBack = removeListener(control, listener);
       return { text: "Listener deleted." };
     },
+    undo: () => takeBack(),
   };
 }
 
-/** Stops listening; connections that were accepted go on. */
-export function removeListener(control: LifeControl, listener: ListenerObject): void {
+/**
+ * Stops listening; connections that were accepted go on.
+ * @returns what takes it back, for a transaction that fails later, as long as it is not closed
+ */
+export function removeListener(control: LifeControl, listener: ListenerObject): () => void {
   const { shop, model, tables, grace, events } = control;
   const { row, frontend } = listener;
+  const place = frontend.listeners.indexOf(listener);
+  const state = Atomics.load(tables.listeners.words, row + LISTENER_STATE);
   Atomics.store(tables.listeners.words, row + LISTENER_STATE, LISTENER_STATE_CLOSED);
   model.removeListener(listener);
   removeGuid(shop, listener);
-  // At once: another listener may take the path before the grace period is over.
-  const { address } = listener.spec;
-  if (address.family === "unix") rmSync(address.path, { force: true });
+  // Aside at once: another listener may take the path before the grace period is over.
+  const aside = setAside(listener);
   const sequence = shop.log.append({ kind: "listener.close", row });
+  let isDecided = false;
   grace.after(sequence, () => {
+    if (isDecided) return;
+    isDecided = true;
+    aside.drop();
     for (const fd of new Set(listener.fds)) if (fd >= 0) shop.native?.close(fd);
     listener.fds = [];
     freeWhenIdle(control, row);
@@ -135,6 +148,38 @@ export function removeListener(control: LifeControl, listener: ListenerObject): 
     listener,
     `${frontend.spec.name}: ${listener.spec.text} closed`,
   );
+  return () => {
+    if (isDecided) throw new Refusal("WRONG_STATE", `${listener.spec.text} is closed.`);
+    isDecided = true;
+    aside.restore();
+    model.addListener(listener, place);
+    enterGuid(shop, listener);
+    Atomics.store(tables.listeners.words, row + LISTENER_STATE, state);
+    const { spec: bind, fds } = listener;
+    shop.log.append({ kind: "listener.add", row, proxyRow: frontend.row, bind, fds });
+    if (state === LISTENER_STATE_PAUSED) shop.log.append({ kind: "listener.pause", row });
+    shop.log.flushSoon();
+    events.changed("listener-added", listener, `${frontend.spec.name}: ${bind.text} is back`);
+  };
+}
+
+/** Takes the path of a unix listener out of the way, so that it can be had again. */
+function setAside({ spec: { address }, row }: ListenerObject): {
+  drop(): void;
+  restore(): void;
+} {
+  if (address.family !== "unix") return { drop: () => undefined, restore: () => undefined };
+  const { path } = address;
+  const away = `${path}.closing-${process.pid}-${row}`;
+  const move = (from: string, to: string): void => {
+    try {
+      renameSync(from, to);
+    } catch {
+      // Somebody has removed it: nobody reaches the listener by it any more.
+    }
+  };
+  move(path, away);
+  return { drop: () => rmSync(away, { force: true }), restore: () => move(away, path) };
 }
 
 /** Frees the row when the last connection that was accepted there has ended. */

@@ -30,8 +30,9 @@ import { addProxy } from "../build.ts";
 import type { LifeControl } from "../control.ts";
 import { madeProxy } from "../draft.ts";
 import type { Change, Draft, DraftProxy } from "../draft.ts";
-import { claimGuid, removeGuid } from "../guids.ts";
+import { claimGuid, enterGuid, removeGuid } from "../guids.ts";
 import type { ProxyObject } from "../model.ts";
+import { headOf } from "../replay.ts";
 import { withStreamAges } from "./explain.ts";
 import { backendHolders, frontendHolders, holderClause } from "./holders.ts";
 import { isDynamicAlgorithm, staticReason } from "./servers.ts";
@@ -132,17 +133,18 @@ export function prepareDelBackend(control: LifeControl, entry: DraftProxy): Chan
   const { spec, object } = entry;
   refuseBackend(control, entry);
   entry.isDeleted = true;
+  let takeBack = (): void => undefined;
   return {
     effect: `removes backend ${spec.name}`,
     apply: () => {
       // What this transaction has already taken away is gone by now.
       const backend = madeProxy(control, entry);
       refuseBackend(control, entry);
-      removeProxy(control, backend);
+      takeBack = removeProxy(control, backend);
       return { text: "Backend deleted." };
     },
     // One that this transaction has added is to be gone anyway.
-    ...(object === undefined && { undo: () => undefined }),
+    undo: () => (object === undefined ? undefined : takeBack()),
   };
 }
 
@@ -203,23 +205,45 @@ function refuseBackend(control: LifeControl, entry: DraftProxy): void {
 /**
  * Takes a proxy without servers, listeners and streams out for good. Servers of it that are not
  * purged yet (a transaction that is taken back) are, before it is: purges keep their order.
+ * @returns what takes it back, for a transaction that fails later, as long as it is not purged
  */
-export function removeProxy(control: LifeControl, proxy: ProxyObject): void {
+export function removeProxy(control: LifeControl, proxy: ProxyObject): () => void {
   const { shop, model, tables, grace, events, references, runtime } = control;
   const { row, spec } = proxy;
   const { words } = tables.proxies;
   const isFree = references.holders(proxy).every(({ kind }) => kind === "purge");
   assert(isFree, "removeProxy: nobody refers to it");
+  const place = model.proxies.indexOf(proxy);
+  const state = Atomics.load(words, row + PROXY_STATE);
   Atomics.store(words, row + PROXY_STATE, PROXY_STATE_FREE);
   Atomics.store(words, row + PROXY_WATCHED, 1);
   model.removeProxy(proxy);
   removeGuid(shop, proxy);
-  if (proxy.isDynamic) runtime.forget(spec.name);
   const sequence = shop.log.append({ kind: "proxy.remove", row });
-  grace.after(sequence, () => purgeWhenIdle(control, proxy));
+  let isDecided = false;
+  grace.after(sequence, () => {
+    if (isDecided) return;
+    isDecided = true;
+    // Another may have taken the name meanwhile.
+    if (proxy.isDynamic && !model.backends.has(spec.name)) runtime.forget(spec.name);
+    purgeWhenIdle(control, proxy);
+  });
   shop.log.flushSoon();
   const kind = spec.hasFront ? "frontend-removed" : "backend-removed";
   events.changed(kind, proxy, `${spec.name} removed`);
+  return () => {
+    if (isDecided) throw new Refusal("WRONG_STATE", `${spec.name} is purged.`);
+    isDecided = true;
+    model.addProxy(proxy, place);
+    enterGuid(shop, proxy);
+    Atomics.store(words, row + PROXY_WATCHED, 0);
+    Atomics.store(words, row + PROXY_STATE, state);
+    const { generation } = proxy;
+    shop.log.append({ kind: "proxy.add", row, generation, proxy: headOf(spec) });
+    shop.log.flushSoon();
+    const back = spec.hasFront ? "frontend-added" : "backend-added";
+    events.changed(back, proxy, `${spec.name} is back`);
+  };
 }
 
 /**
@@ -263,15 +287,16 @@ export function prepareDelFrontend(control: LifeControl, entry: DraftProxy): Cha
   if (spec.hasBack) throw new Refusal("CONFIGURED", "Cannot delete a listen section.");
   if (object !== undefined) refuseFrontend(control, object);
   entry.isDeleted = true;
+  let takeBack = (): void => undefined;
   return {
     effect: `removes frontend ${spec.name}`,
     apply: () => {
       const frontend = madeProxy(control, entry);
       refuseFrontend(control, frontend);
-      removeProxy(control, frontend);
+      takeBack = removeProxy(control, frontend);
       return { text: "Frontend deleted." };
     },
-    ...(object === undefined && { undo: () => undefined }),
+    undo: () => (object === undefined ? undefined : takeBack()),
   };
 }
 

@@ -8,7 +8,7 @@
  * The first founding rule is the order of the last line: a backend outlives the purge of each
  * server that `del server` took from it. Servers freed otherwise take no reference.
  */
-import { unlinkServer } from "../../balance/control.ts";
+import { linkServer, unlinkServer } from "../../balance/control.ts";
 import { refreshServer } from "../../balance/refresh.ts";
 import { assert } from "../../base/assert.ts";
 import { SluiceError } from "../../base/errors.ts";
@@ -21,7 +21,10 @@ import {
 } from "../../tables/generated/enums.ts";
 import {
   SERVER_FLAGS,
+  SERVER_PICKS,
+  SERVER_QUEUE_MAX,
   SERVER_SERVED,
+  SERVER_SERVED_MAX,
   SERVER_STATE,
   SERVER_STRIDE,
 } from "../../tables/generated/server.ts";
@@ -30,12 +33,15 @@ import { addServer } from "../build.ts";
 import type { LifeControl } from "../control.ts";
 import { madeProxy, madeServer } from "../draft.ts";
 import type { Change, Draft, DraftProxy, DraftServer } from "../draft.ts";
-import { claimGuid, removeGuid } from "../guids.ts";
+import { claimGuid, enterGuid, removeGuid } from "../guids.ts";
 import type { ServerObject } from "../model.ts";
 import { isInMaintenance } from "../state-notices.ts";
 import { withStreamAges } from "./explain.ts";
 import { holderClause, serverHolders } from "./holders.ts";
 import { refuseTrack } from "./track.ts";
+
+/** What linking a server anew would forget: maxima and the picks (a float, in two words). */
+const KEPT_FIELDS = [SERVER_SERVED_MAX, SERVER_QUEUE_MAX, SERVER_PICKS, SERVER_PICKS + 1];
 
 /** Most rounds of log records read before a server's name is forgotten. */
 const DRAIN_ROUNDS_MAX = 64;
@@ -166,14 +172,15 @@ export function prepareDelServer(control: LifeControl, entry: DraftServer): Chan
   else if (!isInMaintenance(entry.admin)) throw notInMaintenance();
   entry.isDeleted = true;
   proxy.freeServerId = Math.min(proxy.freeServerId, spec.id);
+  let takeBack = (): void => undefined;
   return {
     effect: `removes server ${name}`,
     apply: () => {
-      removeServer(control, madeServer(control, entry));
+      takeBack = removeServer(control, madeServer(control, entry));
       return { text: "Server deleted." };
     },
     // One that this transaction has added is to be gone anyway.
-    ...(object === undefined && { undo: () => undefined }),
+    undo: () => (object === undefined ? undefined : takeBack()),
   };
 }
 
@@ -208,18 +215,22 @@ function stillUsed(
 
 /**
  * Takes a server out for good. Nobody is on it; it is in maintenance, so nobody comes either.
+ * @returns what takes it back, for a transaction that fails later, as long as it is not purged
  * @throws Refusal IN_USE when a stream came to it after all
  */
-export function removeServer(control: LifeControl, server: ServerObject): void {
+export function removeServer(control: LifeControl, server: ServerObject): () => void {
   const { shop, model, references, grace, events, checks, tables } = control;
   const { backend, row } = server;
+  const { words } = tables.servers;
+  const place = backend.servers.indexOf(server);
+  const record = words.slice(row, row + SERVER_STRIDE);
   if (!unlinkServer(shop.lb, backend.row, row)) {
     throw stillUsed(control, server, serverHolders(control, server));
   }
   // Records of the streams that were on it name it by its row: they are read while it has a name.
   forgetRecords(control);
   checks.remove(server);
-  Atomics.store(tables.servers.words, row + SERVER_STATE, SERVER_STATE_FREE);
+  Atomics.store(words, row + SERVER_STATE, SERVER_STATE_FREE);
   const name = server.spec.name;
   const reference = references.take(backend, {
     kind: "purge",
@@ -228,13 +239,43 @@ export function removeServer(control: LifeControl, server: ServerObject): void {
   model.removeServer(server);
   removeGuid(shop, server);
   const sequence = shop.log.append({ kind: "server.unlink", row });
+  let isDecided = false;
   grace.after(sequence, () => {
+    if (isDecided) return;
+    isDecided = true;
     purgeServer(control, server);
     references.give(reference);
     events.tell({ kind: "server-purged", proxy: backend, text: `${backend.spec.name}/${name}` });
   });
   shop.log.flushSoon();
   events.changed("server-removed", server, `${backend.spec.name}/${name} removed`);
+  return () => {
+    if (isDecided) throw new Refusal("WRONG_STATE", `${backend.spec.name}/${name} is purged.`);
+    isDecided = true;
+    references.give(reference);
+    putBack(control, server, place, record);
+  };
+}
+
+/** A removal is taken back: the server is what it was, counters included. */
+function putBack(
+  { shop, model, tables, events }: LifeControl,
+  server: ServerObject,
+  place: number,
+  record: Int32Array,
+): void {
+  const { row, generation, spec, backend } = server;
+  const { words } = tables.servers;
+  model.addServer(server, place);
+  enterGuid(shop, server);
+  const backendRow = backend.row;
+  shop.log.append({ kind: "server.link", row, generation, backendRow, server: spec });
+  linkServer(shop.lb, backendRow, row);
+  for (const at of KEPT_FIELDS) words[row + at] = record[at]!;
+  Atomics.store(words, row + SERVER_STATE, record[SERVER_STATE]!);
+  refreshServer(shop.lb, backendRow, row);
+  shop.log.flushSoon();
+  events.changed("server-added", server, `${backend.spec.name}/${spec.name} is back`);
 }
 
 /** All workers have forgotten the server: its row is free for another. */

@@ -19,7 +19,11 @@ import { watch } from "../../../../src/control/life/watches.ts";
 import type { ProxyObject, ServerObject } from "../../../../src/control/model.ts";
 import { PROXY_FLAG_QUIC_USED, SERVER_FLAG_NEW } from "../../../../src/tables/generated/enums.ts";
 import { PROXY_FLAGS, PROXY_REFERENCES } from "../../../../src/tables/generated/proxy.ts";
-import { SERVER_FLAGS, SERVER_WATCHED } from "../../../../src/tables/generated/server.ts";
+import {
+  SERVER_FLAGS,
+  SERVER_SERVED_MAX,
+  SERVER_WATCHED,
+} from "../../../../src/tables/generated/server.ts";
 import type { ProxySpec } from "../../../../src/tables/spec.ts";
 import { PLAIN_PROXY, PLAIN_SERVER, Rig } from "../../../sim/rig.ts";
 import { makeProxySpec, makeServer } from "../../../sim/specs.ts";
@@ -301,5 +305,54 @@ describe("waiting", () => {
     expect(words[at]).toBe(1);
     second();
     expect(words[at]).toBe(0);
+  });
+});
+
+describe("a removal that is taken back", () => {
+  /** Prepares and makes a change. @returns what takes it back */
+  const made = (prepare: (draft: Draft) => Change): (() => void) => {
+    const change = prepare(new Draft(control.model));
+    void change.apply();
+    return () => void change.undo?.();
+  };
+
+  test("leaves a server what it was: row, id, place, maxima; nothing is purged", () => {
+    addBackend("b");
+    for (const name of ["s1", "s2", "s3"]) addServer("b", name);
+    settle();
+    const before = server("s2", "b");
+    const { words } = control.tables.servers;
+    words[before.row + SERVER_SERVED_MAX] = 7;
+    const takeBack = made(delServer("b", "s2"));
+    expect(server("s2", "b")).toBeUndefined();
+    takeBack();
+    settle();
+    expect(server("s2", "b")).toBe(before);
+    expect(backend("b").servers.map(({ spec }) => spec.name)).toEqual(["s1", "s2", "s3"]);
+    expect(words[before.row + SERVER_SERVED_MAX]).toBe(7);
+    expect(control.shop.serverRows.generation(before.row)).toBe(before.generation);
+    expect(control.references.total).toBe(0);
+    expect(make(delServer("b", "s2"))).toBe("Server deleted.");
+    settle();
+    expect(control.shop.serverRows.generation(before.row)).toBe(before.generation + 1);
+  });
+
+  test("leaves a backend what it was", () => {
+    addBackend("b");
+    settle();
+    const before = backend("b");
+    made(delBackend("b"))();
+    settle();
+    expect(backend("b")).toBe(before);
+    expect(addServer("b", "s")).toBe("New server registered.");
+    expect(control.shop.proxyRows.generation(before.row)).toBe(before.generation);
+  });
+
+  test("comes too late once the object is purged", () => {
+    addBackend("b");
+    settle();
+    const takeBack = made(delBackend("b"));
+    settle();
+    expect(takeBack).toThrow("b is purged.");
   });
 });
