@@ -32,7 +32,7 @@ describe("transaction", () => {
     expect(reply).toMatchObject({ text: "6 changes made." });
     expect(await lab.ask("get weight b/new")).toBe("6 (initial 3)");
     expect(reply.kind === "message" && reply.data).toMatchObject({
-      versions: { b: 1, "b/new": lab.server("b/new").version, "frontend:f": 2 },
+      versions: { b: 2, "b/new": lab.server("b/new").version, "frontend:f": 2 },
     });
   });
 
