@@ -40,8 +40,11 @@ export class RunningCall implements Call {
   args: readonly string[] = [];
   /** What besides leaving ends it. */
   endsAt: EndsAt | undefined;
-  /** What it makes is not used yet. */
-  isUnused = false;
+  /**
+   * Whether its answer waits for the workers: a server that was added before and is enabled now
+   * takes traffic once they know it. Undefined: if it changes anything.
+   */
+  settles: boolean | undefined;
   #gone: AbortController | undefined;
   #isGone = false;
   readonly #isLeft: (endsAt: EndsAt) => boolean;
@@ -135,7 +138,8 @@ function findAndRun(call: RunningCall): Reply | Promise<Reply> {
     throw new Refusal("BAD_ARGUMENT", `'${command.name}' takes no payload.`);
   }
   call.args = found.args;
-  call.isUnused = command.isUnused === true;
+  if (command.isUnused === true) call.settles = false;
+  else if ("prepare" in command) call.settles = true;
   call.endsAt = typeof command.endsAt === "function" ? command.endsAt(call.args) : command.endsAt;
   call.abortIfLeft();
   return runFound(call, command);

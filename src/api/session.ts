@@ -189,7 +189,7 @@ export class Session {
         running = await running;
       }
       if (this.asker.quits) return;
-      this.#mustSettle ||= this.#sequence() > before && !call.isUnused;
+      this.#mustSettle ||= call.settles ?? this.#sequence() > before;
       await this.#answer(call, running);
       this.#call = undefined;
       if (this.asker.timeoutMs !== this.#idleLimitMs) this.#watchIdle();

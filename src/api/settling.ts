@@ -20,7 +20,11 @@ export function settlingOf({ shop, grace }: Pick<Control, "shop" | "grace">): Se
   return {
     sequence: () => log.sequence,
     settle() {
-      if (grace.hasPassed(log.sequence)) return undefined;
+      if (grace.hasPassed(log.sequence)) {
+        // What waited for this, such as a new server that may be chosen now, need not be rung for.
+        grace.check();
+        return undefined;
+      }
       log.flush();
       return new Promise((resolve) => {
         const timer = startTimer(API_SETTLE_MS_MAX, resolve);

@@ -1,6 +1,7 @@
 /** A connection to the runtime API, from the client's side of the socket. */
 import { describe, expect, test } from "bun:test";
 
+import type { RunningCall } from "../../../src/api/call.ts";
 import { message, output, pieces } from "../../../src/api/command.ts";
 import { API_INPUT_BYTES_MAX, API_WRITE_LENGTH } from "../../../src/base/limits.ts";
 import { Refusal } from "../../../src/base/refusals.ts";
@@ -455,9 +456,13 @@ describe("an answer that tells of a change", () => {
       rig().sequence++;
       return message("info", "done");
     },
-    add: (call: { isUnused: boolean }) => {
+    enable: (call: RunningCall) => {
+      call.settles = true;
+      return message("info", "enabled");
+    },
+    add: (call: RunningCall) => {
       rig().sequence++;
-      call.isUnused = true;
+      call.settles = false;
       return message("info", "added");
     },
   });
@@ -478,6 +483,15 @@ describe("an answer that tells of a change", () => {
     rig.waiters[0]?.();
     await rig.settle();
     expect(rig.text()).toBe(`done\n\ndone\n\n${LEVEL}`);
+  });
+
+  test("waits for what was changed before it, too", async () => {
+    const rig: SessionRig = new SessionRig(change(() => rig));
+    await rig.send("add;enable\n");
+    expect(rig.text()).toBe("");
+    rig.waiters[0]?.();
+    await rig.settle();
+    expect(rig.text()).toBe("added\n\nenabled\n\n");
   });
 
   test("of something that nobody uses yet waits for nobody", async () => {
