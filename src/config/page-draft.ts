@@ -29,7 +29,6 @@ export function newStatsDraft(): StatsDraft {
     scopes: [],
     showVersion: false,
     showLegends: false,
-    showModules: false,
     node: { shown: false },
     description: { shown: false },
     rules: [],

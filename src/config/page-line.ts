@@ -90,7 +90,7 @@ const parseScope: StatsParser = (line, draft) => {
   else draft.scopes.push(name);
 };
 
-function show(key: "showVersion" | "showLegends" | "showModules", value: boolean): StatsParser {
+function show(key: "showVersion" | "showLegends", value: boolean): StatsParser {
   return (line, draft) => {
     if (hasArgs(line, 0, 0, "no argument")) draft[key] = value;
   };
@@ -156,7 +156,10 @@ export const STATS_LINES = {
   scope: stats(parseScope),
   "show-desc": stats(parseShowDesc),
   "show-legends": stats(show("showLegends", true)),
-  "show-modules": stats(show("showModules", true)),
+  // There are no modules: the line makes a page of the section, like any `stats` line.
+  "show-modules": stats((line) => {
+    if (hasArgs(line, 0, 0, "no argument")) line.context.inert(line.origin, line.keyword);
+  }),
   "show-node": stats(parseShowNode),
   "show-version": stats(show("showVersion", true)),
   uri: stats(parseUri),

@@ -14,8 +14,10 @@ export type Side = Bun.Socket<Crossing>;
 
 /** How long a visitor may take, ms; 0 = no limit. */
 export type CrossingLimits = {
-  /** Without a byte in either direction. */
+  /** Without a byte in either direction, while something is asked or answered. */
   idleMs: number;
+  /** The same once it has its answer. */
+  keepAliveMs: number;
   /** From coming, or the first byte of a further request, to the first byte of the answer. */
   requestMs: number;
 };
@@ -127,10 +129,12 @@ export class Crossing {
   }
 
   /** Whether it has taken too long. */
-  isOver(nowMs: number, { idleMs, requestMs }: CrossingLimits): boolean {
+  isOver(nowMs: number, { idleMs, keepAliveMs, requestMs }: CrossingLimits): boolean {
     const silentMs = nowMs - this.#activeAtMs;
-    if (idleMs > 0 && silentMs > idleMs) return true;
-    const finMs = this.idleSinceMs >= 0 ? FIN_ANSWERED_MS : FIN_MS;
+    const isAnswered = this.idleSinceMs >= 0;
+    const silentMax = isAnswered ? keepAliveMs : idleMs;
+    if (silentMax > 0 && silentMs > silentMax) return true;
+    const finMs = isAnswered ? FIN_ANSWERED_MS : FIN_MS;
     if (this.#endedAtMs >= 0 && Math.min(silentMs, nowMs - this.#endedAtMs) > finMs) return true;
     return requestMs > 0 && this.#askedAtMs >= 0 && nowMs - this.#askedAtMs > requestMs;
   }

@@ -19,6 +19,7 @@ import { systemLibc } from "../control/process/system-libc.ts";
 import { liveNumbers } from "../control/stats/live-numbers.ts";
 import { PROCESS_STOPPING } from "../tables/generated/process.ts";
 import type { BindSpec, PageSpec, Plan } from "../tables/spec.ts";
+import type { CrossingLimits } from "./crossing.ts";
 import type { PageDesk } from "./desk.ts";
 import { ControlDesk } from "./desk.ts";
 import { Gate, Visitors } from "./gate.ts";
@@ -50,6 +51,20 @@ export const statisticsPages: Service = {
     return pages;
   },
 };
+
+/** Least that a visitor may be silent for between two requests: answers come in pieces, ms. */
+const KEEP_ALIVE_MS = 2_000;
+
+/** How long visitors of a page may take; what is unset is as the next longer wait (manual 4.2). */
+function waitsOf({ client, httpRequest, httpKeepAlive }: PageSpec["timeouts"]): CrossingLimits {
+  const idleMs = client > 0 ? client : IDLE_MS;
+  const keptMs = [httpKeepAlive, httpRequest].find((ms) => ms > 0) ?? idleMs;
+  return {
+    idleMs,
+    keepAliveMs: Math.max(KEEP_ALIVE_MS, keptMs),
+    requestMs: httpRequest > 0 ? httpRequest : REQUEST_MS,
+  };
+}
 
 /** All pages of a process. */
 export class Pages implements OpenService {
@@ -127,7 +142,6 @@ export class Pages implements OpenService {
 
   #openGate(page: Page, bind: BindSpec): void {
     const { spec } = page;
-    const { timeouts } = spec;
     const most = Math.min(spec.maxconn || PAGE_CONNECTIONS_MAX, PAGE_CONNECTIONS_MAX);
     const gate = new Gate({
       bind: bind.address,
@@ -135,8 +149,7 @@ export class Pages implements OpenService {
       visitors: this.#visitors,
       limits: {
         connections: Math.min(bind.maxconn || most, most),
-        idleMs: timeouts.client > 0 ? timeouts.client : IDLE_MS,
-        requestMs: timeouts.httpRequest > 0 ? timeouts.httpRequest : REQUEST_MS,
+        ...waitsOf(spec.timeouts),
       },
       clock: this.#clock,
       innerPort: () => this.#server?.port ?? 0,

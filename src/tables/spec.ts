@@ -311,7 +311,6 @@ export type StatsPageSpec = {
   scopes: string[];
   showVersion: boolean;
   showLegends: boolean;
-  showModules: boolean;
   /** `show-node`, the global node name already put in; undefined = not shown. */
   showNode?: string;
   /** `show-desc`, the global description already put in; undefined = not shown. */
@@ -345,9 +344,9 @@ export type PageSpec = Pick<
   timeouts: {
     /** `timeout client`. */
     client: number;
-    /** `timeout http-request`; unset = the client's. */
+    /** `timeout http-request`: up to the first byte of an answer. */
     httpRequest: number;
-    /** `timeout http-keep-alive`; unset = `httpRequest`. */
+    /** `timeout http-keep-alive`; unset = `httpRequest`, else `client`. */
     httpKeepAlive: number;
   };
   dontlognull: boolean;

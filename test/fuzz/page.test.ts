@@ -94,7 +94,6 @@ const spec: PageSpec = {
     scopes: [],
     showVersion: false,
     showLegends: false,
-    showModules: false,
     rules: [],
     admin: [{ negate: true, anyOf: [], text: "TRUE" }],
   },
@@ -138,7 +137,7 @@ test(`mangled bytes on a connection, seed ${seed}`, async () => {
     bind: { family: "ipv4", host: "127.0.0.1", port },
     owner: page,
     visitors,
-    limits: { connections: 50, idleMs: 5000, requestMs: 5000 },
+    limits: { connections: 50, idleMs: 5000, keepAliveMs: 5000, requestMs: 5000 },
     clock: systemClock,
     innerPort: () => server.port,
   });

@@ -73,7 +73,7 @@ const ROWS: readonly Row[] = [
     "DFLB",
     "stats show-modules",
     "",
-    "Counters of modules on the statistics page.",
+    "A page, as any `stats` line makes one; there are no modules to show.",
     STATS_LINES["show-modules"],
   ],
   [

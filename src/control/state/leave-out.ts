@@ -1,8 +1,9 @@
 /**
  * What was removed at run time is left out of the plan before anything of it is made: no address is
  * bound that somebody has given up, no server begins that somebody has deleted. Only where the
- * configuration still says what it said then, and nothing that stays needs the object: removals come
- * in the order in which they were made, whoever needs something before what it needs. At the start.
+ * configuration still says what it said then, and nothing that stays needs the object: removals
+ * come in the order in which they were made, whoever needs something before what it needs. At the
+ * start.
  */
 import type { Plan, ProxySpec, ServerSpec } from "../../tables/spec.ts";
 import type { SavedGrave } from "./records.ts";

@@ -49,7 +49,6 @@ test("what people write", async () => {
       scopes: ["stats", "web"],
       showVersion: false,
       showLegends: true,
-      showModules: false,
       showNode: "testhost",
       showDescription: "A text of mine",
       rules: [],
@@ -73,7 +72,6 @@ describe("statistics", () => {
       scopes: [],
       showVersion: true,
       showLegends: false,
-      showModules: false,
       rules: [],
       admin: [],
     });

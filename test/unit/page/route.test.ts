@@ -35,7 +35,6 @@ const stats: StatsPageSpec = {
   scopes: [],
   showVersion: false,
   showLegends: false,
-  showModules: false,
   rules: [],
   admin: [],
 };
