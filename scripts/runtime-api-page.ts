@@ -78,9 +78,10 @@ A backend, frontend or proxy is named by its name or by \`#\` and its id; a serv
   COMMAND\` makes a change only if that is still its version, and refuses with \`VERSION\`
   otherwise.
 - \`transaction <<\` takes commands that change objects, one a line: all are checked before the
-  first takes effect, and all are made or none. \`dry-run COMMAND\` and \`dry-run transaction
-  <<\` say what would happen. The three can be combined: \`json if-version web=4 transaction
-  <<\`. Below, the commands that can stand there are marked as changes.
+  first takes effect, and all are made or none: when one fails after all, those before it are
+  taken back, and the answer names what could not be. \`dry-run COMMAND\` and \`dry-run
+  transaction <<\` say what would happen. The three can be combined: \`json if-version web=4
+  transaction <<\`. Below, the commands that can stand there are marked as changes.
 
     $ printf 'json transaction <<\\nadd server web/s9 10.0.0.9:80\\nenable server web/s9\\n\\n' |
         socat - /run/sluice.sock

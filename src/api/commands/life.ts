@@ -10,6 +10,7 @@ import type { Change, DraftProxy, DraftServer } from "../../control/draft.ts";
 import { drainAndDelete } from "../../control/life/drain.ts";
 import type { DrainSteps } from "../../control/life/drain.ts";
 import { describeHolders } from "../../control/life/explain.ts";
+import type { Explanation } from "../../control/life/explain.ts";
 import { holderClause } from "../../control/life/holders.ts";
 import { prepareAddBinds, prepareDelBind } from "../../control/life/listeners.ts";
 import {
@@ -24,7 +25,8 @@ import type { WaitEnd, WaitLook } from "../../control/life/wait.ts";
 import type { ListenerObject, ProxyObject, ServerObject } from "../../control/model.ts";
 import { adminAfter, readState, setAdmin } from "../../control/server-state.ts";
 import type { AdminMode } from "../../control/server-state.ts";
-import type { Call, ChangeCommand, Command, Reply } from "../command.ts";
+import { anonymName } from "../anonymize.ts";
+import type { Asker, Call, ChangeCommand, Command, Reply } from "../command.ts";
 import { message, output } from "../command.ts";
 import {
   backendOf,
@@ -33,6 +35,8 @@ import {
   draftServer,
   frontendOf,
   serverOf,
+  splitPath,
+  wanted,
 } from "../find.ts";
 
 /** Units of `wait` and `after-drain`: milliseconds unless said. */
@@ -53,19 +57,12 @@ function usage(text: string): Refusal {
   return new Refusal("BAD_ARGUMENT", `Usage: ${text}.`);
 }
 
-/** The first word, which names what the command is about. */
-function target(call: Call, text: string): string {
-  const name = call.args[0];
-  if (name === undefined || name === "") throw new Refusal("BAD_ARGUMENT", text);
-  return name;
-}
-
 // ── servers ──
 
-function splitNew(text: string): { backend: string; server: string } {
-  const at = text.indexOf("/");
-  if (at < 0) throw new Refusal("BAD_ARGUMENT", "Require 'backend/server'.");
-  return { backend: text.slice(0, at), server: text.slice(at + 1) };
+/** A server that comes or goes, and its backend, whose version moves on with it. */
+function serverAndBackend({ args: [path = ""] }: Call): readonly string[] {
+  const slash = path.indexOf("/");
+  return slash <= 0 ? [path] : [path, path.slice(0, slash)];
 }
 
 const addServer: ChangeCommand = {
@@ -76,12 +73,12 @@ const addServer: ChangeCommand = {
   isUnused: true,
   prepare(call, draft) {
     const { control, args } = call;
-    const { backend, server } = splitNew(target(call, "Require 'backend/server'."));
+    const { backend, server } = splitPath(wanted(args[0], "Require 'backend/server'."));
     const proxy = draftBackend(draft, backend);
     const made = control.runtime.makeServer(proxy.spec.name, server, args.slice(1));
     return prepareAddServer(control, draft, proxy, specOf(call, made));
   },
-  touches: (call) => [splitNew(call.args[0] ?? "/").backend],
+  touches: serverAndBackend,
 };
 
 const addServerHelp: Command = {
@@ -103,11 +100,11 @@ const delServer: ChangeCommand = {
   level: "admin",
   prepare(call, draft) {
     const { control, args } = call;
-    const entry = draftServer(draft, target(call, "Require 'backend/server'."));
+    const entry = draftServer(draft, wanted(call.args[0], "Require 'backend/server'."));
     if (args.length === 1) return prepareDelServer(control, entry);
     return prepareDrain(call, entry);
   },
-  touches: (call) => [call.args[0] ?? ""],
+  touches: serverAndBackend,
 };
 
 /** The whole sequence, with progress: only by itself, not within a transaction. */
@@ -156,7 +153,7 @@ const addBackend: ChangeCommand = {
   isUnused: true,
   prepare(call, draft) {
     const { control, args } = call;
-    const name = target(call, "Require backend name.");
+    const name = wanted(call.args[0], "Require backend name.");
     const [, from, defaults, ...words] = args;
     if (from !== "from" || defaults === undefined) {
       throw usage("add backend <name> from <defproxy>");
@@ -164,6 +161,7 @@ const addBackend: ChangeCommand = {
     const spec = specOf(call, control.runtime.makeBackend(name, defaults, words));
     return prepareAddProxy(control, draft, spec);
   },
+  touches: (call) => [call.args[0] ?? ""],
 };
 
 const addFrontend: ChangeCommand = {
@@ -174,7 +172,7 @@ const addFrontend: ChangeCommand = {
   level: "admin",
   prepare(call, draft) {
     const { control, args } = call;
-    const name = target(call, "Require frontend name.");
+    const name = wanted(call.args[0], "Require frontend name.");
     const [, from, defaults, ...words] = args;
     if (from !== "from" || defaults === undefined) {
       throw usage("add frontend <name> from <defproxy>");
@@ -182,6 +180,7 @@ const addFrontend: ChangeCommand = {
     const spec = specOf(call, control.runtime.makeFrontend(name, defaults, words));
     return prepareAddProxy(control, draft, spec);
   },
+  touches: (call) => [`frontend:${call.args[0] ?? ""}`],
 };
 
 /** A command about one backend of the draft. */
@@ -200,7 +199,7 @@ function backendCommand(
       if (call.args.length !== 1) throw usage(`${name} <name>`);
       return prepare(
         call.control,
-        draftBackend(draft, target(call, "A backend name is expected.")),
+        draftBackend(draft, wanted(call.args[0], "A backend name is expected.")),
       );
     },
     touches: (call) => [call.args[0] ?? ""],
@@ -237,7 +236,7 @@ const delFrontend: ChangeCommand = {
     if (call.args.length !== 1) throw usage("del frontend <name>");
     return prepareDelFrontend(
       call.control,
-      draftFrontend(draft, target(call, "A frontend name is expected.")),
+      draftFrontend(draft, wanted(call.args[0], "A frontend name is expected.")),
     );
   },
   touches: (call) => [`frontend:${call.args[0] ?? ""}`],
@@ -252,7 +251,7 @@ const addBind: ChangeCommand = {
   level: "admin",
   prepare(call, draft) {
     const { control, args } = call;
-    const entry = draftFrontend(draft, target(call, "A frontend name is expected."));
+    const entry = draftFrontend(draft, wanted(call.args[0], "A frontend name is expected."));
     if (args.length < 2) throw usage("add bind <frontend> <address>[,…] [<bind keyword>…]");
     const made = control.runtime.makeBinds(entry.spec.name, args.slice(1));
     return prepareAddBinds(control, entry, specOf(call, made));
@@ -349,7 +348,7 @@ const whyServer: Command = {
   summary: "list what keeps a server from being removed, and what clears it",
   level: "operator",
   run: (call) =>
-    explain(call, serverOf(call.control.model, target(call, "Require 'backend/server'."))),
+    explain(call, serverOf(call.control.model, wanted(call.args[0], "Require 'backend/server'."))),
 };
 
 const whyBackend: Command = {
@@ -358,20 +357,21 @@ const whyBackend: Command = {
   summary: "list what keeps a backend from being removed, and what clears it",
   level: "operator",
   run: (call) =>
-    explain(call, backendOf(call.control.model, target(call, "A backend name is expected."))),
+    explain(
+      call,
+      backendOf(call.control.model, wanted(call.args[0], "A backend name is expected.")),
+    ),
 };
 
 const showServer: Command = {
   ...whyServer,
   name: "show server",
-  summary: "show a server's settings and who holds it",
-  run: (call) =>
-    explain(call, serverOf(call.control.model, target(call, "Require 'backend/server'."))),
+  summary: "show a server's version and generation, and who holds it",
 };
 
 /** The answer of `why …`, and of `show backend <name>`. */
 export async function explain(call: Call, object: ProxyObject | ServerObject): Promise<Reply> {
-  const found = await describeHolders(call.control, object);
+  const found = hideNames(call.asker, await describeHolders(call.control, object));
   const head = `${found.name} (version ${object.version}, generation ${object.generation}): `;
   if (found.holders.length === 0) {
     return output(`${head}nothing holds it, it can be removed\n`, toJson(found));
@@ -380,6 +380,14 @@ export async function explain(call: Call, object: ProxyObject | ServerObject): P
     return `  - ${text}${clear === undefined ? "" : `\n      cleared by: ${clear}`}\n`;
   });
   return output(`${head}held by\n${lines.join("")}`, toJson(found));
+}
+
+/** Under `set anon on` holders are told by kind and number: their sentences name others. */
+function hideNames(asker: Asker, found: Explanation): Explanation {
+  if (asker.anonymKey === 0) return found;
+  const name = found.name.split("/").map((half) => anonymName(asker, half));
+  const holders = found.holders.map(({ kind, count }) => ({ kind, text: `${count ?? 1} ${kind}` }));
+  return { name: name.join("/"), holders };
 }
 
 const toJson = (found: { name: string; holders: readonly Holder[] }): Json => ({

@@ -36,6 +36,16 @@ describe("transaction", () => {
     });
   });
 
+  test("what comes has a version for whoever wants to go on from there", async () => {
+    const lab = await makeControlLab(CHANGES_CONFIG.replace("\ndefaults\n", "\ndefaults d\n"));
+    expect(await resultOf(lab, "json add backend n from d")).toEqual({ version: 2 });
+    expect(await resultOf(lab, "json add frontend e from d")).toEqual({ version: 2 });
+    expect(await resultOf(lab, "json add server n/s 127.0.0.1:1")).toEqual({ version: 2 });
+    expect(await lab.ask("if-version n/s=2,n=3,frontend:e=2 enable server n/s")).toBe("");
+    const lines = "disable server n/s\ndel server n/s";
+    expect(await resultOf(lab, "transaction", lines)).toMatchObject({ versions: { n: 4 } });
+  });
+
   test("makes none when one is refused, and says which", async () => {
     const lab = await makeLab();
     const before = lab.snapshot();
