@@ -4,6 +4,7 @@
  */
 import { runCommand, RunningCall } from "../../src/api/call.ts";
 import type { Outcome } from "../../src/api/call.ts";
+import type { Asker } from "../../src/api/command.ts";
 import { splitLine } from "../../src/api/lines.ts";
 import { Lb } from "../../src/balance/lb.ts";
 import type { RuntimeConfig } from "../../src/config/runtime.ts";
@@ -42,6 +43,8 @@ export type ControlLab = {
   mutations: Mutation[];
   /** Where checks went. */
   probes: ProbeTarget[];
+  /** The connection that asks. */
+  readonly asker: Asker;
   /** Runs one command line; several commands and payloads behind `<<` as they are. */
   run(line: string, payload?: string): Promise<Outcome>;
   /** Its code and text. */
@@ -111,12 +114,14 @@ export async function makeControlLab(text: string, start: LabStart = {}): Promis
     describeErrno: (errno: number) => `errno ${errno}`,
     say: () => undefined,
   } as unknown as ControlParts);
+  const asker = adminAsker();
   const run = async (line: string, payload?: string): Promise<Outcome> => {
     const raw = { ...splitLine(line).commands[0]!, ...(payload === undefined ? {} : { payload }) };
-    return await runCommand(new RunningCall(control, adminAsker(), raw), raw);
+    return await runCommand(new RunningCall(control, asker, raw), raw);
   };
   return {
     control,
+    asker,
     told,
     shut,
     mutations,

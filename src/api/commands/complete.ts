@@ -28,7 +28,9 @@ function complete({ control, asker, args }: Call): Reply {
   const partial = words.at(-1) ?? "";
   const before = words.slice(0, -1);
   const found = new Set(commandWords(asker, before, partial));
-  for (const name of argumentWords(control, asker, before, partial)) {
+  // Under `set anon on` no names of objects are told.
+  const named = asker.anonymKey === 0 ? argumentWords(control, asker, before, partial) : [];
+  for (const name of named) {
     if (found.size >= CANDIDATES_MAX) break;
     found.add(name);
   }

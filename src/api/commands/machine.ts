@@ -3,7 +3,6 @@
  * management manual 9.3). Read from /proc: after a chroot without it they say so.
  */
 import { Refusal } from "../../base/refusals.ts";
-import type { Control } from "../../control/control.ts";
 import {
   descriptorsOf,
   listDescriptors,
@@ -13,8 +12,9 @@ import {
 } from "../../control/process/system-facts.ts";
 import type { Descriptor } from "../../control/process/system-facts.ts";
 import { listStreams } from "../../control/streams.ts";
+import { anonymAddress, anonymName } from "../anonymize.ts";
 import { output, pieces } from "../command.ts";
-import type { Call, Command, Reply } from "../command.ts";
+import type { Asker, Call, Command, Reply } from "../command.ts";
 
 /** The commands. */
 export const MACHINE_COMMANDS: readonly Command[] = [
@@ -110,24 +110,34 @@ function readWish(args: readonly string[]): Wish {
   return wish;
 }
 
-function showFd({ control, args }: Call): Reply {
-  const wish = readWish(args);
+function showFd(call: Call): Reply {
+  const wish = readWish(call.args);
   if (wish.fd !== undefined) wish.kinds = new Set(ALL_KINDS);
   const descriptors = listDescriptors();
   if (descriptors === undefined) throw noProc();
-  return pieces(fdLines(control, descriptors, wish));
+  return pieces(fdLines(call, descriptors, wish));
+}
+
+/** An owner as the connection wants it: names and addresses of `name=value` parts hidden. */
+function ownerFor(asker: Asker, owner: string): string {
+  if (asker.anonymKey === 0) return owner;
+  return owner
+    .replace(/\b(fe|be|srv|bind)=([^,]*)/g, (_all, what, name: string) => {
+      return `${what}=${anonymName(asker, name)}`;
+    })
+    .replace(/\bpeer=(.*)$/, (_all, peer: string) => `peer=${anonymAddress(asker, peer)}`);
 }
 
 /** Streams say which descriptors are theirs, page by page; what nobody claims comes last. */
 async function* fdLines(
-  control: Control,
+  { control, asker }: Call,
   open: ReadonlyMap<number, string>,
   wish: Wish,
 ): AsyncGenerator<string> {
   const known = descriptorsOf(control);
   const show = (fd: number, { kind, owner }: Descriptor): string =>
     wish.kinds.has(kind) && (wish.fd === undefined || wish.fd === fd)
-      ? `${String(fd).padStart(7)} : type=${kind} owner=${owner} file=${open.get(fd) ?? "?"}\n`
+      ? `${String(fd).padStart(7)} : type=${kind} owner=${ownerFor(asker, owner)} file=${open.get(fd) ?? "?"}\n`
       : "";
   const seen = new Set<number>();
   let text = "";
