@@ -7,8 +7,8 @@ import { FILE_LENGTH_MAX } from "../base/limits.ts";
 import type { FileAccess } from "./files.ts";
 import type { Report } from "./message.ts";
 
-/** Fields of a line, in order; later ones may be missing. */
-const FIELDS = [
+/** Fields of a line, in order, as `show servers state` writes them; later ones may be missing. */
+export const STATE_LINE_FIELDS = [
   "be_id",
   "be_name",
   "srv_id",
@@ -40,7 +40,7 @@ const FIELDS = [
 const FIELDS_MIN = 20;
 
 /** One line, by field. */
-export type SavedLine = Readonly<Record<(typeof FIELDS)[number], string>>;
+export type SavedLine = Readonly<Record<(typeof STATE_LINE_FIELDS)[number], string>>;
 
 /** The lines of a file by backend and server: the first of each counts. */
 export type SavedLines = ReadonlyMap<string, ReadonlyMap<string, SavedLine>>;
@@ -69,7 +69,7 @@ export function parseStateFile(text: string): StateFileResult {
 }
 
 function lineOf(words: readonly string[]): SavedLine {
-  const entries = FIELDS.map((field, index) => [field, words[index] ?? MISSING]);
+  const entries = STATE_LINE_FIELDS.map((field, index) => [field, words[index] ?? MISSING]);
   return Object.fromEntries(entries) as SavedLine;
 }
 

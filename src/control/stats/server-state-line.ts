@@ -2,6 +2,7 @@
  * One line of `show servers state`: version 1 of the format that HAProxy's server state files have
  * (management manual 9.3). Whoever writes such a file uses the same lines.
  */
+import { STATE_LINE_FIELDS } from "../../config/state-file.ts";
 import {
   SERVER_ADMIN_CONFIG_MAINT,
   SERVER_FLAG_CHECKS_OFF,
@@ -16,37 +17,8 @@ import { isInMaintenance } from "../state-notices.ts";
 import type { Statistics } from "./statistics.ts";
 import { CHECK_NUMBERS } from "./words.ts";
 
-/** Columns of version 1, in their order. */
-export const SERVER_STATE_COLUMNS = [
-  "be_id",
-  "be_name",
-  "srv_id",
-  "srv_name",
-  "srv_addr",
-  "srv_op_state",
-  "srv_admin_state",
-  "srv_uweight",
-  "srv_iweight",
-  "srv_time_since_last_change",
-  "srv_check_status",
-  "srv_check_result",
-  "srv_check_health",
-  "srv_check_state",
-  "srv_agent_state",
-  "bk_f_forced_id",
-  "srv_f_forced_id",
-  "srv_fqdn",
-  "srv_port",
-  "srvrecord",
-  "srv_use_ssl",
-  "srv_check_port",
-  "srv_check_addr",
-  "srv_agent_addr",
-  "srv_agent_port",
-] as const;
-
 /** The two lines in front. */
-export const SERVER_STATE_HEADER = `1\n# ${SERVER_STATE_COLUMNS.join(" ")}\n`;
+export const SERVER_STATE_HEADER = `1\n# ${STATE_LINE_FIELDS.join(" ")}\n`;
 
 /** Operational states (srv_op_state). */
 const OP_STOPPED = 0;
