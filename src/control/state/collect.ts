@@ -29,8 +29,8 @@ import { initialHealth } from "../health/health.ts";
 import type { ListenerObject, Model, ProxyObject, ServerObject } from "../model.ts";
 import type { StateRecord } from "../server-state.ts";
 import type { Shards } from "../stats/shards.ts";
-import { countedOf, fieldsOf, hasItsRow, readCounters } from "./counters.ts";
-import type { Counted } from "./counters.ts";
+import { countedOf, fieldsOf, groupsOf, hasItsRow, readCounters } from "./counters.ts";
+import type { Counted, CountedGroup } from "./counters.ts";
 import type {
   Pair,
   SavedAge,
@@ -53,7 +53,7 @@ export type CollectedControl = Pick<
   "plan" | "tables" | "model" | "keeper" | "clock" | "environment" | "maxconnHard"
 >;
 
-/** Records of one batch: about a millisecond of work. */
+/** Objects that one batch looks at: about a millisecond of work. */
 const BATCH_RECORDS = 200;
 
 /** Administrative bits that are a server's own. */
@@ -81,10 +81,10 @@ export type Cut = {
   proxies: SavedProxy[];
   listeners: SavedListener[];
   servers: ServerCut[];
-  counted: Counted[];
+  counted: CountedGroup[];
 };
 
-/** Notes what there is. O(objects), some tens of nanoseconds each. */
+/** Notes what there is. O(objects), about 0.2 microseconds each. */
 export function cut(control: CollectedControl, head: SavedHead, graves: Iterable<SavedGrave>): Cut {
   const { model, tables } = control;
   const words = tables.servers.words;
@@ -103,7 +103,7 @@ export function cut(control: CollectedControl, head: SavedHead, graves: Iterable
     }
   }
   const globals = globalsRecord(control);
-  const counted = [...countedOf(model.proxies)];
+  const counted = groupsOf(model.proxies);
   return { head, globals, graves: [...graves], proxies, listeners, servers, counted };
 }
 
@@ -155,13 +155,12 @@ function proxyRecord(control: CollectedControl, proxy: ProxyObject): SavedProxy 
   const { tables, keeper } = control;
   const { row, spec, isDynamic } = proxy;
   const words = tables.proxies.words;
-  const { binds: _binds, servers: _servers, ...head } = spec;
   const initial = spec.disabled ? PROXY_STATE_DISABLED : PROXY_STATE_READY;
   const isPublished = (words[row + PROXY_FLAGS]! & PROXY_FLAG_PUBLISHED) !== 0;
   const age = ageOf(control, keeper.records.get(proxy));
   const changes: Partial<SavedProxy> = {
     ...(isDynamic
-      ? { made: { spec: { ...head, binds: [], servers: [] }, from: spec.madeFrom ?? "" } }
+      ? { made: { spec: { ...spec, binds: [], servers: [] }, from: spec.madeFrom ?? "" } }
       : {}),
     ...changedPair(
       "frontMaxconn",
@@ -197,13 +196,12 @@ function cutServer(
   server: ServerObject,
 ): ServerCut | undefined {
   const { row, spec, configured, isDynamic } = server;
-  const made: ServerCut = {
-    server,
+  const weight = words[row + serverRow.SERVER_WEIGHT]!;
+  const maxconn = words[row + serverRow.SERVER_MAXCONN]!;
+  const minconn = words[row + serverRow.SERVER_MINCONN]!;
+  const admin = words[row + serverRow.SERVER_ADMIN_STATE]! & OWN_ADMIN;
+  const health = {
     spec,
-    weight: words[row + serverRow.SERVER_WEIGHT]!,
-    maxconn: words[row + serverRow.SERVER_MAXCONN]!,
-    minconn: words[row + serverRow.SERVER_MINCONN]!,
-    admin: words[row + serverRow.SERVER_ADMIN_STATE]! & OWN_ADMIN,
     flags: words[row + serverRow.SERVER_FLAGS]!,
     counter: words[row + serverRow.SERVER_HEALTH]!,
     age: ageOf(control, control.keeper.records.get(server)),
@@ -211,19 +209,21 @@ function cutServer(
   const isAsConfigured =
     !isDynamic &&
     spec === configured &&
-    made.weight === configured.weight &&
-    made.maxconn === configured.maxconn &&
-    made.minconn === configured.minconn &&
-    made.admin === configuredAdmin(configured) &&
-    !hasHealth(made);
-  return isAsConfigured ? undefined : made;
+    weight === configured.weight &&
+    maxconn === configured.maxconn &&
+    minconn === configured.minconn &&
+    admin === configuredAdmin(configured) &&
+    !hasHealth(health);
+  return isAsConfigured ? undefined : { server, weight, maxconn, minconn, admin, ...health };
 }
 
 /** Own administrative bits of a server that was configured so. */
 export const configuredAdmin = ({ disabled }: ServerSpec): number =>
   disabled ? SERVER_ADMIN_CONFIG_MAINT | SERVER_ADMIN_FORCED_MAINT : 0;
 
-function hasHealth({ flags, counter, spec, age }: ServerCut): boolean {
+type HealthCut = Pick<ServerCut, "flags" | "counter" | "spec" | "age">;
+
+function hasHealth({ flags, counter, spec, age }: HealthCut): boolean {
   if ((flags & HEALTH_FLAGS) !== 0 || age !== undefined) return true;
   return (flags & SERVER_FLAG_CHECKED) !== 0 && counter !== initialHealth(spec);
 }
@@ -270,24 +270,27 @@ export function* batchesOf(made: Cut, model: Model, shards: Shards): Generator<B
   yield* batched("proxy", made.proxies, (proxy) => proxy);
   yield* batched("listener", made.listeners, (listener) => listener);
   yield* batched("server", made.servers, serverRecord);
-  yield* batched("counters", made.counted, (counted) =>
+  yield* batched("counters", countedOf(made.counted), (counted) =>
     hasItsRow(model, counted) ? countersRecord(shards, counted) : undefined,
   );
 }
 
 function* batched<T>(
   kind: string,
-  all: readonly T[],
+  all: Iterable<T>,
   toRecord: (one: T) => unknown,
 ): Generator<Batch> {
-  for (let from = 0; from < all.length; from += BATCH_RECORDS) {
-    const items: unknown[] = [];
-    for (const one of all.slice(from, from + BATCH_RECORDS)) {
-      const record = toRecord(one);
-      if (record !== undefined) items.push(record);
-    }
+  let items: unknown[] = [];
+  let seen = 0;
+  for (const one of all) {
+    const record = toRecord(one);
+    if (record !== undefined) items.push(record);
+    seen++;
+    if (seen % BATCH_RECORDS !== 0) continue;
     yield { kind, items };
+    items = [];
   }
+  if (items.length > 0) yield { kind, items };
 }
 
 /** Undefined: nothing was counted. */

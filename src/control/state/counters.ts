@@ -64,12 +64,27 @@ export type Counted =
   | { kind: "listener"; object: ListenerObject }
   | { kind: "server"; object: ServerObject };
 
+/** A proxy with what was in it at one moment. */
+export type CountedGroup = {
+  readonly object: ProxyObject;
+  readonly listeners: readonly ListenerObject[];
+  readonly servers: readonly ServerObject[];
+};
+
+/** What there is now, as lists that stay as they are. */
+export function groupsOf(proxies: readonly ProxyObject[]): CountedGroup[] {
+  return proxies.map((object) => {
+    const { listeners, servers } = object;
+    return { object, listeners: [...listeners], servers: [...servers] };
+  });
+}
+
 /** Everything that counts, proxy by proxy: frontend, listeners, servers, backend. */
-export function* countedOf(proxies: readonly ProxyObject[]): Generator<Counted> {
-  for (const object of proxies) {
+export function* countedOf(groups: readonly CountedGroup[]): Generator<Counted> {
+  for (const { object, listeners, servers } of groups) {
     if (object.spec.hasFront) yield { kind: "frontend", object };
-    for (const listener of object.listeners) yield { kind: "listener", object: listener };
-    for (const server of object.servers) yield { kind: "server", object: server };
+    for (const listener of listeners) yield { kind: "listener", object: listener };
+    for (const server of servers) yield { kind: "server", object: server };
     if (object.spec.hasBack) yield { kind: "backend", object };
   }
 }

@@ -15,7 +15,7 @@ import { preloadByGuid } from "../guids.ts";
 import type { GuidBearer } from "../guids.ts";
 import type { Model } from "../model.ts";
 import type { Shards } from "../stats/shards.ts";
-import { countedOf, hasItsRow, presetCounter, readCounters } from "./counters.ts";
+import { countedOf, groupsOf, hasItsRow, presetCounter, readCounters } from "./counters.ts";
 import type { Counted, CounterField } from "./counters.ts";
 
 /** Columns of a section by HAProxy's names, in HAProxy's order. */
@@ -65,12 +65,13 @@ export function* dumpStatsFile(
   shards: Shards,
   epochSeconds: () => number,
 ): Generator<string> {
-  const all = [...countedOf(model.proxies)].filter(({ object }) => object.spec.guid !== undefined);
+  const groups = groupsOf(model.proxies);
   for (const section of ["fe", "be"] as const) {
     let text = `${section === "fe" ? "" : "\n"}#${section} guid,${headerOf(section)}\n`;
-    for (const counted of all) {
-      if (sectionOf(counted) !== section || !hasItsRow(model, counted)) continue;
+    for (const counted of countedOf(groups)) {
       const { guid } = counted.object.spec;
+      if (guid === undefined || sectionOf(counted) !== section) continue;
+      if (!hasItsRow(model, counted)) continue;
       text += `${guid},${valuesOf(shards, counted, section, epochSeconds())}\n`;
       if (text.length < PIECE_CHARACTERS) continue;
       yield text;
