@@ -136,7 +136,7 @@ export function makeServer(
   proxy: DraftProxy,
   spec: ServerSpec,
 ): ServerObject {
-  const { shop, tables, grace, events } = control;
+  const { shop, events } = control;
   const backend = madeProxy(control, proxy);
   // Others may have made one since this was checked.
   if (backend.serversByName.has(spec.name)) throw nameTaken();
@@ -149,16 +149,28 @@ export function makeServer(
     if (error instanceof SluiceError) throw new Refusal("TOO_MANY", error.message);
     throw error;
   }
-  // Until every worker knows it none may be told to use it.
-  const { generation, row } = server;
-  grace.after(shop.log.sequence, () => {
-    if (shop.serverRows.generation(row) !== generation) return;
-    Atomics.and(tables.servers.words, row + SERVER_FLAGS, ~SERVER_FLAG_NEW);
-    refreshServer(shop.lb, backend.row, row);
-  });
+  holdBack(control, server);
   shop.log.flushSoon();
   events.changed("server-added", server, `${backend.spec.name}/${spec.name} added`);
   return server;
+}
+
+/** The mutation by which workers know a server: the last, where it was taken out and put back. */
+const linkedBy = new WeakMap<ServerObject, number>();
+
+/** The mutation that links the server was the last: until all workers know it nobody chooses it. */
+function holdBack({ shop, tables, grace }: LifeControl, server: ServerObject): void {
+  const { generation, row, backend } = server;
+  const { words } = tables.servers;
+  const { sequence } = shop.log;
+  linkedBy.set(server, sequence);
+  Atomics.or(words, row + SERVER_FLAGS, SERVER_FLAG_NEW);
+  grace.after(sequence, () => {
+    if (linkedBy.get(server) !== sequence) return;
+    if (shop.serverRows.generation(row) !== generation) return;
+    Atomics.and(words, row + SERVER_FLAGS, ~SERVER_FLAG_NEW);
+    refreshServer(shop.lb, backend.row, row);
+  });
 }
 
 /**
@@ -259,17 +271,20 @@ export function removeServer(control: LifeControl, server: ServerObject): () => 
 
 /** A removal is taken back: the server is what it was, counters included. */
 function putBack(
-  { shop, model, tables, events }: LifeControl,
+  control: LifeControl,
   server: ServerObject,
   place: number,
   record: Int32Array,
 ): void {
+  const { shop, model, tables, events } = control;
   const { row, generation, spec, backend } = server;
   const { words } = tables.servers;
   model.addServer(server, place);
   enterGuid(shop, server);
   const backendRow = backend.row;
   shop.log.append({ kind: "server.link", row, generation, backendRow, server: spec });
+  // Workers that know it still forget it first: no stream may come to it before they have.
+  holdBack(control, server);
   linkServer(shop.lb, backendRow, row);
   for (const at of KEPT_FIELDS) words[row + at] = record[at]!;
   Atomics.store(words, row + SERVER_STATE, record[SERVER_STATE]!);

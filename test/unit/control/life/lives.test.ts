@@ -326,7 +326,10 @@ describe("a removal that is taken back", () => {
     const takeBack = made(delServer("b", "s2"));
     expect(server("s2", "b")).toBeUndefined();
     takeBack();
+    // A worker that has yet to unlink it must not be given a stream for it.
+    expect(words[before.row + SERVER_FLAGS]! & SERVER_FLAG_NEW).not.toBe(0);
     settle();
+    expect(words[before.row + SERVER_FLAGS]! & SERVER_FLAG_NEW).toBe(0);
     expect(server("s2", "b")).toBe(before);
     expect(backend("b").servers.map(({ spec }) => spec.name)).toEqual(["s1", "s2", "s3"]);
     expect(words[before.row + SERVER_SERVED_MAX]).toBe(7);
