@@ -100,11 +100,16 @@ function isOwnName(host: string): boolean {
   return bare === "localhost" || /^\d+(?:\.\d+){3}$/.test(bare) || /^\[[0-9a-f:.]+\]$/.test(bare);
 }
 
-/** Does what a form asks for, one server after the other. */
+/**
+ * Does what a form asks for, one server after the other.
+ * @param done gets the names of the servers that were changed
+ * @throws Refusal for the first that is refused; those before it are changed
+ */
 export async function runForm(
   form: PostedForm,
   actor: PageActor,
   sees: (backend: string) => boolean,
+  done: string[],
 ): Promise<Outcome> {
   const { servers, action } = form;
   if (servers.length === 0) return form.backend === "" && action === "" ? "NONE" : "ERRP";
@@ -113,15 +118,14 @@ export async function runForm(
   const backend = actor.findBackend(form.backend);
   if (backend === undefined) return "ERRP";
   if (!sees(backend)) return "DENY";
-  let made = 0;
   let unknown = 0;
   for (const server of servers) {
     if (!actor.hasServer(backend, server)) unknown++;
     else {
       await actor.act(action, backend, server);
-      made++;
+      done.push(server);
     }
   }
   if (unknown === 0) return "DONE";
-  return made === 0 ? "ERRP" : "PART";
+  return done.length === 0 ? "ERRP" : "PART";
 }

@@ -155,13 +155,16 @@ async function answerPost(
   const forged = refuseForged(request, form, desk.tokens, use);
   if (forged !== undefined) return tellOutcome(spec, options, request, "DENY", forged);
   const sees = (name: string): boolean => spec.scopes.length === 0 || spec.scopes.includes(name);
+  const done: string[] = [];
   try {
-    const outcome = await runForm(form, desk.actor, sees);
-    if (outcome === "DONE" || outcome === "PART") desk.noteAction(form, use, request.visitor);
+    const outcome = await runForm(form, desk.actor, sees, done);
     return tellOutcome(spec, options, request, outcome);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return tellOutcome(spec, options, request, "UNKN", error.message);
+  } finally {
+    // Also those before the one that was refused.
+    if (done.length > 0) desk.noteAction({ ...form, servers: done }, use, request.visitor);
   }
 }
 

@@ -68,12 +68,12 @@ test("each form has HAProxy's outcome", async () => {
   ];
   for (const [body, outcome, made] of rows) {
     const to = actor();
-    expect([body, await runForm(parseForm(body), to, all)]).toEqual([body, outcome]);
+    expect([body, await runForm(parseForm(body), to, all, [])]).toEqual([body, outcome]);
     expect(to.made).toEqual(made);
   }
   const hidden = actor();
   const form = parseForm("s=s1&action=ready&b=be");
-  expect(await runForm(form, hidden, () => false)).toBe("DENY");
+  expect(await runForm(form, hidden, () => false, [])).toBe("DENY");
   expect(hidden.made).toEqual([]);
 });
 

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 
+import { Refusal } from "../../../src/base/refusals.ts";
 import type { PageDesk } from "../../../src/page/desk.ts";
 import type { PageRequest } from "../../../src/page/request.ts";
 import { pathOf, targetOf } from "../../../src/page/request.ts";
@@ -88,6 +89,7 @@ function deskOf(): Told {
       findBackend: (text) => (text === "be" ? "be" : undefined),
       hasServer: () => true,
       act: (action, backend, server) => {
+        if (server === "held") return Promise.reject(new Refusal("NOT_YET", "Not this one."));
         told.push(`${action} ${backend}/${server}`);
         return Promise.resolve();
       },
@@ -97,7 +99,7 @@ function deskOf(): Told {
       return new Response("page");
     },
     metrics: () => new Response("metrics"),
-    noteAction: () => undefined,
+    noteAction: ({ servers }) => void told.push(`noted ${servers.join()}`),
     close: () => undefined,
   };
   return { told, desk };
@@ -113,6 +115,17 @@ async function ask(
   const answer = await answerRequest(makePage(spec), asked, world, desk);
   return { status: answer.status, body: await answer.text(), headers: answer.headers };
 }
+
+// The log kept silent about the servers before a refused one.
+test("what was changed is noted, also before a refusal", async () => {
+  const to = deskOf();
+  const admin = { ...page, stats: { ...stats, admin: [ALWAYS] } };
+  const body = "s=s1&s=held&s=s2&action=maint&b=be";
+  const { headers } = await ask(admin, request("POST", "/stats", AUTH, body), to);
+  expect(headers.get("location")).toBe("/stats;st=UNKN");
+  expect(headers.get("x-refused")).toBe("Not this one.");
+  expect(to.told).toEqual(["maint be/s1", "noted s1"]);
+});
 
 test("targets are what stands behind the host", () => {
   expect(targetOf("http://a:1/x;y?z#f")).toBe("/x;y?z#f");
@@ -182,7 +195,7 @@ test("the admin rule lets changes through, and tells the outcome", async () => {
   const body = "s=s1&action=maint&b=be";
   const posted = await ask(admin, request("POST", "/stats;up", AUTH, body), to);
   expect(posted.headers.get("location")).toBe("/stats;st=DONE;up");
-  expect(to.told).toEqual(["show html admin", "maint be/s1"]);
+  expect(to.told).toEqual(["show html admin", "maint be/s1", "noted s1"]);
   const json = { ...AUTH, accept: "application/json" };
   const told = await ask(admin, request("POST", "/stats", json, body), to);
   expect(JSON.parse(told.body)).toMatchObject({ outcome: "DONE", tone: "good" });
