@@ -204,7 +204,7 @@ test("the admin rule lets changes through, and tells the outcome", async () => {
   const forged = { ...AUTH, origin: "http://evil", host: "lb" };
   const refused = await ask(admin, request("POST", "/stats", forged, body), to);
   expect(refused.headers.get("location")).toBe("/stats;st=DENY");
-  expect(to.told).toHaveLength(3);
+  expect(to.told).toHaveLength(5);
 });
 
 test("a scope hides other backends from actions", async () => {
