@@ -6,7 +6,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { configurationPage, environmentPage } from "../src/config/pages.ts";
+import { configurationPage, environmentPage } from "../src/config/documents.ts";
 import { errorsPage } from "./errors-page.ts";
 import { limitsPage } from "./limits-page.ts";
 import { runtimeApiPage } from "./runtime-api-page.ts";

@@ -12,7 +12,7 @@ import type { Keyword } from "../../../src/config/keywords/keyword.ts";
 import { OTHER_SECTIONS } from "../../../src/config/keywords/other-sections.ts";
 import { SERVER_KEYWORDS } from "../../../src/config/keywords/server.ts";
 import { GLOBAL_INDEX, PROXY_INDEX } from "../../../src/config/keywords/tables.ts";
-import { configurationPage, environmentPage } from "../../../src/config/pages.ts";
+import { configurationPage, environmentPage } from "../../../src/config/documents.ts";
 import { loadText, planOf, proxyOf } from "./load-text.ts";
 
 const TABLES: [title: string, rows: readonly Keyword<unknown>[]][] = [
