@@ -19,6 +19,7 @@ export type ControlEvent = {
     | "backend-changed"
     | "frontend-added"
     | "frontend-removed"
+    | "frontend-purged"
     | "frontend-changed"
     | "listener-added"
     | "listener-removed"

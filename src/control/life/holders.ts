@@ -3,7 +3,7 @@
  * Read from shared memory without asking anybody: a number may be a moment old. `explain.ts` asks
  * the workers for the streams themselves. Main thread.
  */
-import type { Holder } from "../../base/refusals.ts";
+import type { Holder, RefusalCode } from "../../base/refusals.ts";
 import { BACK_COUNT_CURRENT, BACK_COUNT_STRIDE } from "../../tables/generated/back-count.ts";
 import {
   PROXY_FLAG_PUBLISHED,
@@ -22,6 +22,54 @@ import { expressionNames } from "./names.ts";
 export type HolderSources = Pick<LifeControl, "model" | "tables" | "references">;
 
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+/** Why something is not removed, in HAProxy's words. */
+type Reason = {
+  kind: Holder["kind"];
+  text: string;
+  code: RefusalCode;
+  /** It goes by itself: who waits for it may succeed. */
+  passes?: boolean;
+};
+
+/** Why a server is not removed. */
+export const SERVER_REASONS = {
+  named:
+    "This server cannot be removed at runtime due to other configuration elements pointing to it.",
+  state: "Only servers in maintenance mode can be deleted.",
+  used: "Server still has connections attached to it, cannot remove it.",
+} as const;
+
+/** Why a backend is not removed, by what holds it, in the order in which HAProxy looks. */
+export const BACKEND_REASONS: readonly Reason[] = [
+  { kind: "configuration", code: "CONFIGURED", text: "Cannot delete a listen section." },
+  {
+    kind: "rule",
+    code: "CONFIGURED",
+    text:
+      "This proxy cannot be removed at runtime due to other configuration elements " +
+      "pointing to it.",
+  },
+  {
+    kind: "quic",
+    code: "CONFIGURED",
+    text: "Cannot remove a backend in which a QUIC server is or was used.",
+  },
+  {
+    kind: "state",
+    code: "WRONG_STATE",
+    text: "Backend must be unpublished prior to its deletion.",
+  },
+  { kind: "server", code: "IN_USE", text: "Only a backend without server can be deleted." },
+  {
+    kind: "stream",
+    code: "IN_USE",
+    text: "Backend still has attached streams on it.",
+    passes: true,
+  },
+  { kind: "purge", code: "IN_USE", text: "Backend is still referenced.", passes: true },
+  { kind: "session", code: "IN_USE", text: "Backend is still referenced.", passes: true },
+];
 
 /** Who keeps a server; empty = `del server` takes it. */
 export function serverHolders({ model, tables }: HolderSources, server: ServerObject): Holder[] {

@@ -34,7 +34,7 @@ import { claimGuid, enterGuid, removeGuid } from "../guids.ts";
 import type { ProxyObject } from "../model.ts";
 import { headOf } from "../replay.ts";
 import { withStreamAges } from "./explain.ts";
-import { backendHolders, frontendHolders, holderClause } from "./holders.ts";
+import { BACKEND_REASONS, backendHolders, frontendHolders, holderClause } from "./holders.ts";
 import { isDynamicAlgorithm, staticReason } from "./servers.ts";
 
 /** Checks that a backend or frontend can be added, and enters it. @throws Refusal */
@@ -148,20 +148,6 @@ export function prepareDelBackend(control: LifeControl, entry: DraftProxy): Chan
   };
 }
 
-const WORDS: readonly [Holder["kind"], string][] = [
-  ["configuration", "Cannot delete a listen section."],
-  [
-    "rule",
-    "This proxy cannot be removed at runtime due to other configuration elements pointing to it.",
-  ],
-  ["quic", "Cannot remove a backend in which a QUIC server is or was used."],
-  ["state", "Backend must be unpublished prior to its deletion."],
-  ["server", "Only a backend without server can be deleted."],
-  ["stream", "Backend still has attached streams on it."],
-  ["purge", "Backend is still referenced."],
-  ["session", "Backend is still referenced."],
-];
-
 const unique = (holders: readonly Holder[]): Holder[] => [
   ...new Map(holders.map((holder) => [holder.text, holder])).values(),
 ];
@@ -181,18 +167,12 @@ function draftHolders(entry: DraftProxy): Holder[] {
 function refuseBackend(control: LifeControl, entry: DraftProxy): void {
   const holders = [...draftHolders(entry)];
   if (entry.object !== undefined) holders.push(...backendHolders(control, entry.object));
-  for (const [kind, text] of WORDS) {
+  for (const { kind, text, code } of BACKEND_REASONS) {
     const found = unique(holders.filter((holder) => holder.kind === kind));
     if (found.length === 0) continue;
     // A transaction may have taken its publication away before; a server that it deletes holds
     // the backend until all workers have forgotten it.
     if (kind === "state" && !entry.isPublished) continue;
-    const code =
-      kind === "configuration" || kind === "rule" || kind === "quic"
-        ? "CONFIGURED"
-        : kind === "state"
-          ? "WRONG_STATE"
-          : "IN_USE";
     const refusal = new Refusal(code, `${text} Held by: ${holderClause(found)}.`, found);
     const row = entry.object?.row;
     if (row !== undefined) {
@@ -225,7 +205,8 @@ export function removeProxy(control: LifeControl, proxy: ProxyObject): () => voi
     if (isDecided) return;
     isDecided = true;
     // Another may have taken the name meanwhile.
-    if (proxy.isDynamic && !model.backends.has(spec.name)) runtime.forget(spec.name);
+    const isTaken = model.backends.has(spec.name) || model.frontends.has(spec.name);
+    if (proxy.isDynamic && !isTaken) runtime.forget(spec.name);
     purgeWhenIdle(control, proxy);
   });
   shop.log.flushSoon();
@@ -276,7 +257,7 @@ function purgeProxy(control: LifeControl, proxy: ProxyObject): boolean {
     proxyFront.words.fill(0, index * FRONT_COUNT_STRIDE, (index + 1) * FRONT_COUNT_STRIDE);
   }
   shop.proxyRows.give(row);
-  const kind = spec.hasBack ? "backend-purged" : "frontend-removed";
+  const kind = spec.hasBack ? "backend-purged" : "frontend-purged";
   events.tell({ kind, proxy, text: spec.name });
   return true;
 }

@@ -37,7 +37,7 @@ import { claimGuid, enterGuid, removeGuid } from "../guids.ts";
 import type { ServerObject } from "../model.ts";
 import { isInMaintenance } from "../state-notices.ts";
 import { withStreamAges } from "./explain.ts";
-import { holderClause, serverHolders } from "./holders.ts";
+import { holderClause, SERVER_REASONS, serverHolders } from "./holders.ts";
 import { refuseTrack } from "./track.ts";
 
 /** What linking a server anew would forget: maxima and the picks (a float, in two words). */
@@ -196,17 +196,14 @@ export function prepareDelServer(control: LifeControl, entry: DraftServer): Chan
   };
 }
 
-const notInMaintenance = (): Refusal =>
-  new Refusal("WRONG_STATE", "Only servers in maintenance mode can be deleted.");
+const notInMaintenance = (): Refusal => new Refusal("WRONG_STATE", SERVER_REASONS.state);
 
 /** @throws Refusal, in the order in which HAProxy looks */
 function refuseHeld(control: LifeControl, server: ServerObject, admin: number): void {
   const holders = serverHolders(control, server);
   const namers = holders.filter(({ kind }) => kind === "rule" || kind === "track");
   if (namers.length > 0) {
-    const text =
-      "This server cannot be removed at runtime due to other configuration elements " +
-      "pointing to it.";
+    const text = SERVER_REASONS.named;
     throw new Refusal("CONFIGURED", `${text} Held by: ${holderClause(namers)}.`, namers);
   }
   if (!isInMaintenance(admin)) throw notInMaintenance();
@@ -219,7 +216,7 @@ function stillUsed(
   { row }: ServerObject,
   users: ReturnType<typeof serverHolders>,
 ): Refusal {
-  const text = "Server still has connections attached to it, cannot remove it.";
+  const text = SERVER_REASONS.used;
   const refusal = new Refusal("IN_USE", `${text} Held by: ${holderClause(users)}.`, users);
   refusal.elaborate = () => withStreamAges(control, refusal, "server", row, text);
   return refusal;

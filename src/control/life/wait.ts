@@ -7,7 +7,7 @@ import { Refusal } from "../../base/refusals.ts";
 import type { Holder } from "../../base/refusals.ts";
 import type { LifeControl } from "../control.ts";
 import type { ProxyObject, ServerObject } from "../model.ts";
-import { backendHolders, serverHolders } from "./holders.ts";
+import { BACKEND_REASONS, backendHolders, SERVER_REASONS, serverHolders } from "./holders.ts";
 import { watch } from "./watches.ts";
 
 /** How a wait ended. `held`: who holds the object still. */
@@ -32,41 +32,19 @@ export function lookAtServer(control: LifeControl, find: () => ServerObject): Wa
   const first = (kinds: readonly Holder["kind"][]): boolean =>
     holders.some(({ kind }) => kinds.includes(kind));
   if (first(["rule", "track"])) {
-    const reason =
-      "This server cannot be removed at runtime due to other configuration elements " +
-      "pointing to it.";
-    return { object, holders, reason, isHopeless: true };
+    return { object, holders, reason: SERVER_REASONS.named, isHopeless: true };
   }
-  if (first(["state"])) {
-    const reason = "Only servers in maintenance mode can be deleted.";
-    return { object, holders, reason, isHopeless: true };
-  }
-  const reason = "Server still has connections attached to it, cannot remove it.";
-  return { object, holders, reason, isHopeless: false };
+  if (first(["state"])) return { object, holders, reason: SERVER_REASONS.state, isHopeless: true };
+  return { object, holders, reason: SERVER_REASONS.used, isHopeless: false };
 }
 
 /** Looks at a backend. @throws Refusal when there is none any more */
 export function lookAtBackend(control: LifeControl, find: () => ProxyObject): WaitLook {
   const object = find();
   const holders = backendHolders(control, object);
-  const has = (kind: Holder["kind"]): boolean => holders.some((holder) => holder.kind === kind);
-  const hopeless: [Holder["kind"], string][] = [
-    ["configuration", "Cannot delete a listen section."],
-    [
-      "rule",
-      "This proxy cannot be removed at runtime due to other configuration elements pointing to it.",
-    ],
-    ["quic", "Cannot remove a backend in which a QUIC server is or was used."],
-    ["state", "Backend must be unpublished prior to its deletion."],
-    ["server", "Only a backend without server can be deleted."],
-  ];
-  for (const [kind, reason] of hopeless) {
-    if (has(kind)) return { object, holders, reason, isHopeless: true };
-  }
-  const reason = has("stream")
-    ? "Backend still has attached streams on it."
-    : "Backend is still referenced.";
-  return { object, holders, reason, isHopeless: false };
+  const found = BACKEND_REASONS.find(({ kind }) => holders.some((one) => one.kind === kind));
+  const isHopeless = found !== undefined && found.passes !== true;
+  return { object, holders, reason: found?.text ?? "", isHopeless };
 }
 
 /**

@@ -62,6 +62,7 @@ const IGNORED: ReadonlySet<ControlEvent["kind"]> = new Set([
   "worker-lost",
   "server-purged",
   "backend-purged",
+  "frontend-purged",
 ]);
 
 /** Keeps the state file of one process up to date. */
