@@ -1,7 +1,7 @@
 /** Commands that change servers and frontends: the same answers and the same states as haproxy. */
 import { expect } from "bun:test";
 
-import { askApiPort } from "../support/api-tcp.ts";
+import { askApiPort } from "../support/api.ts";
 import { startNamed } from "../support/peers.ts";
 import { behaviour, conformance } from "./harness.ts";
 import type { Lab } from "./harness.ts";

@@ -1,5 +1,5 @@
 /** `show sess` and the commands that end sessions: the same lines, words and log as haproxy. */
-import { askApiPort } from "../support/api-tcp.ts";
+import { askApiPort } from "../support/api.ts";
 import { startDeaf } from "../support/peers-raw.ts";
 import { startNamed } from "../support/peers.ts";
 import { until } from "../support/procs.ts";

@@ -1,7 +1,7 @@
 /** What `show stat`, `show servers state` and `show info` say: as haproxy says it. */
 import { expect } from "bun:test";
 
-import { askApiPort } from "../support/api-tcp.ts";
+import { askApiPort } from "../support/api.ts";
 import { startNamed } from "../support/peers.ts";
 import { until } from "../support/procs.ts";
 import {

@@ -1,23 +1,34 @@
 /** A client of the runtime API: one connection a command, or one for many. */
+import type { ApiPlace } from "./api-raw.ts";
 import { within } from "./procs.ts";
 
 const ANSWER_MS = 60_000;
 
 /** Sends one line of commands on a connection of its own; all that comes back, trimmed. */
 export async function askApi(path: string, line: string): Promise<string> {
+  return (await answerOf({ unix: path }, line)).trimEnd();
+}
+
+/** The same on TCP, which a configuration can name at once; only its last empty line is cut. */
+export async function askApiPort(port: number, line: string): Promise<string> {
+  const text = await answerOf({ hostname: "127.0.0.1", port }, line);
+  return text.replace(/\n\n$/, "\n").replace(/\n$/, "");
+}
+
+async function answerOf(place: ApiPlace, line: string): Promise<string> {
   const parts: Buffer[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const socket = await Bun.connect({
-    unix: path,
-    socket: {
-      data: (_socket, bytes) => void parts.push(Buffer.from(bytes)),
-      close: () => resolve(),
-      error: (_socket, error) => reject(error),
-    },
-  });
-  socket.write(`${line}\n`);
+  const socket = {
+    data: (_socket: unknown, bytes: Buffer) => void parts.push(Buffer.from(bytes)),
+    close: () => resolve(),
+    error: (_socket: unknown, error: Error) => reject(error),
+  };
+  const opened = await ("unix" in place
+    ? Bun.connect({ ...place, socket })
+    : Bun.connect({ ...place, socket }));
+  opened.write(`${line}\n`);
   await within(`an answer to '${line.slice(0, 60)}'`, promise, ANSWER_MS);
-  return Buffer.concat(parts).toString().trimEnd();
+  return Buffer.concat(parts).toString();
 }
 
 /** One answer of the JSON form. */
