@@ -236,3 +236,18 @@ e2e("a frontend's limit is raised and lowered under its clients", async () => {
   await sluice.ask("set maxconn frontend fe 100");
   expect((await late).name).toBe("a");
 });
+
+e2e("who connects right after an answer meets what it says", async () => {
+  await using a = startNamed("a");
+  await using b = startNamed("b");
+  await using sluice = await start(over("balance random"), 4);
+  const where = { port: sluice.port };
+  for (let round = 0; round < 30; round++) {
+    await sluice.ask(`add server be/s${round} 127.0.0.1:${a.port}`);
+    await sluice.ask(`enable server be/s${round}`);
+    expect(await askName(where)).toBe("a");
+    await sluice.ask(`set server be/s${round} addr 127.0.0.1 port ${b.port}`);
+    expect(await askName(where)).toBe("b");
+    await sluice.ask(`disable server be/s${round}`);
+  }
+});
