@@ -135,10 +135,11 @@ async function* fdLines(
   wish: Wish,
 ): AsyncGenerator<string> {
   const known = descriptorsOf(control);
-  const show = (fd: number, { kind, owner }: Descriptor): string =>
-    wish.kinds.has(kind) && (wish.fd === undefined || wish.fd === fd)
-      ? `${String(fd).padStart(7)} : type=${kind} owner=${ownerFor(asker, owner)} file=${open.get(fd) ?? "?"}\n`
-      : "";
+  const show = (fd: number, { kind, owner }: Descriptor): string => {
+    if (!wish.kinds.has(kind) || (wish.fd !== undefined && wish.fd !== fd)) return "";
+    const head = `${String(fd).padStart(7)} : type=${kind} owner=${ownerFor(asker, owner)}`;
+    return `${head} file=${open.get(fd) ?? "?"}\n`;
+  };
   const seen = new Set<number>();
   let text = "";
   for (const [fd, descriptor] of known) {
