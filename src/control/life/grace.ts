@@ -62,7 +62,17 @@ export class Grace {
     if (this.#waiters.length === 0) {
       Atomics.store(this.#tables.process.words, PROCESS_GRACE_WANTED, 0);
     }
-    for (const { run } of due) run();
+    this.#runAll(due, 0);
+  }
+
+  /** Whatever one of them throws, which is a bug, the others are due all the same. */
+  #runAll(due: readonly Waiter[], from: number): void {
+    let at = from;
+    try {
+      while (at < due.length) due[at++]!.run();
+    } finally {
+      if (at < due.length) this.#runAll(due, at);
+    }
   }
 
   /** The mutation that all running workers have applied. */

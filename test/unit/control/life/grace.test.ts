@@ -75,3 +75,15 @@ test("a worker that is gone is not waited for", () => {
   grace.check();
   expect(ended).toEqual(["one"]);
 });
+
+test("one that throws does not take the others along", () => {
+  after(1, "one");
+  grace.after(1, () => {
+    throw new Error("a bug");
+  });
+  after(1, "two");
+  apply(1, 1);
+  apply(2, 1);
+  expect(() => grace.check()).toThrow("a bug");
+  expect(ended).toEqual(["one", "two"]);
+});
