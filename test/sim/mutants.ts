@@ -206,28 +206,40 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a deleted server takes no reference on its backend",
     file: "control/life/servers.ts",
-    find:
-      "  grace.after(sequence, () => {\n" +
-      "    purgeServer(control, server);\n" +
-      "    references.give(reference);\n",
-    replace:
-      "  references.give(reference);\n" +
-      "  grace.after(sequence, () => {\n" +
-      "    purgeServer(control, server);\n",
+    find: `  grace.after(sequence, () => {
+    if (isDecided) return;
+    isDecided = true;
+    purgeServer(control, server);
+    references.give(reference);
+`,
+    replace: `  references.give(reference);
+  grace.after(sequence, () => {
+    if (isDecided) return;
+    isDecided = true;
+    purgeServer(control, server);
+`,
     caughtBy: /no backend is removed while a deleted server of it is not purged/,
   },
   {
     name: "the purge of a server gives no reference back",
     file: "control/life/servers.ts",
-    find: "    references.give(reference);\n",
-    replace: "",
+    find: "    purgeServer(control, server);\n    references.give(reference);\n",
+    replace: "    purgeServer(control, server);\n",
     caughtBy: /every reference is given back/,
   },
   {
     name: "a server's row is freed before all workers have forgotten it",
     file: "control/life/servers.ts",
-    find: "  grace.after(sequence, () => {\n    purgeServer(control, server);\n",
-    replace: "  purgeServer(control, server);\n  grace.after(sequence, () => {\n",
+    find: `  grace.after(sequence, () => {
+    if (isDecided) return;
+    isDecided = true;
+    purgeServer(control, server);
+`,
+    replace: `  purgeServer(control, server);
+  grace.after(sequence, () => {
+    if (isDecided) return;
+    isDecided = true;
+`,
     caughtBy: /no worker knows a server whose row is freed/,
   },
   {

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { demoPlan } from "../../../src/config/demo.ts";
+import { configurationPage, environmentPage } from "../../../src/config/documents.ts";
 import { dumpKeywords, KEYWORD_CLASSES } from "../../../src/config/dump.ts";
 import { FLAGS } from "../../../src/config/flags.ts";
 import { ACTIONS, RULE_SETS } from "../../../src/config/keywords/actions.ts";
@@ -12,7 +13,6 @@ import type { Keyword } from "../../../src/config/keywords/keyword.ts";
 import { OTHER_SECTIONS } from "../../../src/config/keywords/other-sections.ts";
 import { SERVER_KEYWORDS } from "../../../src/config/keywords/server.ts";
 import { GLOBAL_INDEX, PROXY_INDEX } from "../../../src/config/keywords/tables.ts";
-import { configurationPage, environmentPage } from "../../../src/config/documents.ts";
 import { loadText, planOf, proxyOf } from "./load-text.ts";
 
 const TABLES: [title: string, rows: readonly Keyword<unknown>[]][] = [

@@ -33,7 +33,8 @@ function build(options: Partial<ProxyOptions>, servers = 4): Workshop {
     global: {} as never,
     sluice,
     proxies,
-    pages: [], savedServers: [],
+    pages: [],
+    savedServers: [],
   };
   const log = new MutationLog(tables, (records) => sent.push(...records));
   const shop = makeWorkshop(plan, tables, lb, log, null, 2);
