@@ -40,6 +40,7 @@ type Listener = (event: ControlEvent) => void;
 
 export class Events {
   readonly #listeners = new Set<Listener>();
+  #idleAwaited = 0;
 
   /** @returns a function that ends it */
   listen(listener: Listener): () => void {
@@ -50,6 +51,22 @@ export class Events {
   /** Tells everybody. A change of an object moves its version on first: see `changed`. */
   tell(event: ControlEvent): void {
     for (const listener of this.#listeners) listener(event);
+  }
+
+  /** Somebody waits for streams to end: `idle` is told from now on. @returns what ends that */
+  awaitIdle(): () => void {
+    this.#idleAwaited++;
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.#idleAwaited--;
+    };
+  }
+
+  /** A worker has rung, as it does for each log record too: told only to those who wait. */
+  tellIdle(): void {
+    if (this.#idleAwaited > 0) this.tell({ kind: "idle" });
   }
 
   /** An object was changed on somebody's request. */

@@ -39,7 +39,7 @@ export function makeControl(parts: ControlParts): Control {
   // Workers ring control's bell for log records, for a grace period, and for what is idle now.
   pump.onRing = () => {
     grace.check();
-    events.tell({ kind: "idle" });
+    events.tellIdle();
   };
   restoreChecks(keeper, checks);
   followServers(keeper, checks, events);

@@ -206,39 +206,35 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a deleted server takes no reference on its backend",
     file: "control/life/servers.ts",
-    find: `  grace.after(sequence, () => {
-    if (isDecided) return;
-    isDecided = true;
-    purgeServer(control, server);
-    references.give(reference);
+    find: `  const takeBack = purgeLater(grace, sequence, {
+    purge: () => {
+      purgeServer(control, server);
+      references.give(reference);
 `,
     replace: `  references.give(reference);
-  grace.after(sequence, () => {
-    if (isDecided) return;
-    isDecided = true;
-    purgeServer(control, server);
+  const takeBack = purgeLater(grace, sequence, {
+    purge: () => {
+      purgeServer(control, server);
 `,
     caughtBy: /no backend is removed while a deleted server of it is not purged/,
   },
   {
     name: "the purge of a server gives no reference back",
     file: "control/life/servers.ts",
-    find: "    purgeServer(control, server);\n    references.give(reference);\n",
-    replace: "    purgeServer(control, server);\n",
+    find: "      purgeServer(control, server);\n      references.give(reference);\n",
+    replace: "      purgeServer(control, server);\n",
     caughtBy: /every reference is given back/,
   },
   {
     name: "a server's row is freed before all workers have forgotten it",
     file: "control/life/servers.ts",
-    find: `  grace.after(sequence, () => {
-    if (isDecided) return;
-    isDecided = true;
-    purgeServer(control, server);
+    find: `  const takeBack = purgeLater(grace, sequence, {
+    purge: () => {
+      purgeServer(control, server);
 `,
     replace: `  purgeServer(control, server);
-  grace.after(sequence, () => {
-    if (isDecided) return;
-    isDecided = true;
+  const takeBack = purgeLater(grace, sequence, {
+    purge: () => {
 `,
     caughtBy: /no worker knows a server whose row is freed/,
   },

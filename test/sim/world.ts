@@ -197,7 +197,7 @@ export class World {
     if (!this.hasRung || (!this.isDraining && this.choices.chance(0.3))) return;
     this.hasRung = false;
     this.control.grace.check();
-    this.control.events.tell({ kind: "idle" });
+    this.control.events.tellIdle();
   }
 
   addServer(object: ServerObject): void {

@@ -29,6 +29,7 @@ import type { Change, DraftProxy } from "../draft.ts";
 import { enterGuid, removeGuid } from "../guids.ts";
 import type { ListenerObject, ProxyObject } from "../model.ts";
 import { refuseTakenAddress } from "./conflicts.ts";
+import { freeWhenIdle, purgeLater } from "./removal.ts";
 
 /** Checks that binds can be added to a frontend; they are bound when it is applied. */
 export function prepareAddBinds(
@@ -133,14 +134,18 @@ export function removeListener(control: LifeControl, listener: ListenerObject): 
   // Aside at once: another listener may take the path before the grace period is over.
   const aside = setAside(listener);
   const sequence = shop.log.append({ kind: "listener.close", row });
-  let isDecided = false;
-  grace.after(sequence, () => {
-    if (isDecided) return;
-    isDecided = true;
-    aside.drop();
-    for (const fd of new Set(listener.fds)) if (fd >= 0) shop.native?.close(fd);
-    listener.fds = [];
-    freeWhenIdle(control, row);
+  const takeBack = purgeLater(grace, sequence, {
+    purge: () => {
+      aside.drop();
+      for (const fd of new Set(listener.fds)) if (fd >= 0) shop.native?.close(fd);
+      listener.fds = [];
+      freeWhenIdle(events, () => freeRow(control, row));
+    },
+    putBack: () => {
+      aside.restore();
+      putBack(control, listener, place, state);
+    },
+    late: `${listener.spec.text} is closed.`,
   });
   shop.log.flushSoon();
   events.changed(
@@ -148,19 +153,24 @@ export function removeListener(control: LifeControl, listener: ListenerObject): 
     listener,
     `${frontend.spec.name}: ${listener.spec.text} closed`,
   );
-  return () => {
-    if (isDecided) throw new Refusal("WRONG_STATE", `${listener.spec.text} is closed.`);
-    isDecided = true;
-    aside.restore();
-    model.addListener(listener, place);
-    enterGuid(shop, listener);
-    Atomics.store(tables.listeners.words, row + LISTENER_STATE, state);
-    const { spec: bind, fds } = listener;
-    shop.log.append({ kind: "listener.add", row, proxyRow: frontend.row, bind, fds });
-    if (state === LISTENER_STATE_PAUSED) shop.log.append({ kind: "listener.pause", row });
-    shop.log.flushSoon();
-    events.changed("listener-added", listener, `${frontend.spec.name}: ${bind.text} is back`);
-  };
+  return takeBack;
+}
+
+/** A removal is taken back: the workers listen again, on the descriptors that are still open. */
+function putBack(
+  { shop, model, tables, events }: LifeControl,
+  listener: ListenerObject,
+  place: number,
+  state: number,
+): void {
+  const { row, frontend, spec: bind, fds } = listener;
+  model.addListener(listener, place);
+  enterGuid(shop, listener);
+  Atomics.store(tables.listeners.words, row + LISTENER_STATE, state);
+  shop.log.append({ kind: "listener.add", row, proxyRow: frontend.row, bind, fds });
+  if (state === LISTENER_STATE_PAUSED) shop.log.append({ kind: "listener.pause", row });
+  shop.log.flushSoon();
+  events.changed("listener-added", listener, `${frontend.spec.name}: ${bind.text} is back`);
 }
 
 /** Takes the path of a unix listener out of the way, so that it can be had again. */
@@ -182,15 +192,7 @@ function setAside({ spec: { address }, row }: ListenerObject): {
   return { drop: () => rmSync(away, { force: true }), restore: () => move(away, path) };
 }
 
-/** Frees the row when the last connection that was accepted there has ended. */
-function freeWhenIdle(control: LifeControl, row: number): void {
-  if (freeRow(control, row)) return;
-  const stop = control.events.listen(({ kind }) => {
-    if (kind !== "idle" && kind !== "worker-lost") return;
-    if (freeRow(control, row)) stop();
-  });
-}
-
+/** Frees the row if no connection that was accepted there is left. @returns whether it is freed */
 function freeRow({ shop, tables }: LifeControl, row: number): boolean {
   if (Atomics.load(tables.listeners.words, row + LISTENER_CURRENT) !== 0) return false;
   const index = row / LISTENER_STRIDE;

@@ -35,6 +35,7 @@ import type { ProxyObject } from "../model.ts";
 import { headOf } from "../replay.ts";
 import { withStreamAges } from "./explain.ts";
 import { BACKEND_REASONS, backendHolders, frontendHolders, holderClause } from "./holders.ts";
+import { freeWhenIdle, purgeLater } from "./removal.ts";
 import { isDynamicAlgorithm, staticReason } from "./servers.ts";
 
 /** Checks that a backend or frontend can be added, and enters it. @throws Refusal */
@@ -200,44 +201,39 @@ export function removeProxy(control: LifeControl, proxy: ProxyObject): () => voi
   model.removeProxy(proxy);
   removeGuid(shop, proxy);
   const sequence = shop.log.append({ kind: "proxy.remove", row });
-  let isDecided = false;
-  grace.after(sequence, () => {
-    if (isDecided) return;
-    isDecided = true;
-    // Another may have taken the name meanwhile.
-    const isTaken = model.backends.has(spec.name) || model.frontends.has(spec.name);
-    if (proxy.isDynamic && !isTaken) runtime.forget(spec.name);
-    purgeWhenIdle(control, proxy);
+  const takeBack = purgeLater(grace, sequence, {
+    purge: () => {
+      // Another may have taken the name meanwhile.
+      const isTaken = model.backends.has(spec.name) || model.frontends.has(spec.name);
+      if (proxy.isDynamic && !isTaken) runtime.forget(spec.name);
+      // A stream that was routed just before the mutation may still be on it.
+      freeWhenIdle(events, () => purgeProxy(control, proxy));
+    },
+    putBack: () => putBack(control, proxy, place, state),
+    late: `${spec.name} is purged.`,
   });
   shop.log.flushSoon();
   const kind = spec.hasFront ? "frontend-removed" : "backend-removed";
   events.changed(kind, proxy, `${spec.name} removed`);
-  return () => {
-    if (isDecided) throw new Refusal("WRONG_STATE", `${spec.name} is purged.`);
-    isDecided = true;
-    model.addProxy(proxy, place);
-    enterGuid(shop, proxy);
-    Atomics.store(words, row + PROXY_WATCHED, 0);
-    Atomics.store(words, row + PROXY_STATE, state);
-    const { generation } = proxy;
-    shop.log.append({ kind: "proxy.add", row, generation, proxy: headOf(spec) });
-    shop.log.flushSoon();
-    const back = spec.hasFront ? "frontend-added" : "backend-added";
-    events.changed(back, proxy, `${spec.name} is back`);
-  };
+  return takeBack;
 }
 
-/**
- * All workers have forgotten it. A stream that was routed just before the mutation may still be on
- * it: then its end is waited for, and nothing is freed.
- */
-function purgeWhenIdle(control: LifeControl, proxy: ProxyObject): void {
-  const { events } = control;
-  if (purgeProxy(control, proxy)) return;
-  const stop = events.listen(({ kind }) => {
-    if (kind !== "idle" && kind !== "worker-lost") return;
-    if (purgeProxy(control, proxy)) stop();
-  });
+/** A removal is taken back: the proxy is what it was. */
+function putBack(
+  { shop, model, tables, events }: LifeControl,
+  proxy: ProxyObject,
+  place: number,
+  state: number,
+): void {
+  const { row, generation, spec } = proxy;
+  const { words } = tables.proxies;
+  model.addProxy(proxy, place);
+  enterGuid(shop, proxy);
+  Atomics.store(words, row + PROXY_WATCHED, 0);
+  Atomics.store(words, row + PROXY_STATE, state);
+  shop.log.append({ kind: "proxy.add", row, generation, proxy: headOf(spec) });
+  shop.log.flushSoon();
+  events.changed(spec.hasFront ? "frontend-added" : "backend-added", proxy, `${spec.name} is back`);
 }
 
 /** Frees the row if no stream is on it. @returns whether it is freed */

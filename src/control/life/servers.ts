@@ -38,6 +38,7 @@ import type { ServerObject } from "../model.ts";
 import { isInMaintenance } from "../state-notices.ts";
 import { withStreamAges } from "./explain.ts";
 import { holderClause, SERVER_REASONS, serverHolders } from "./holders.ts";
+import { purgeLater } from "./removal.ts";
 import { refuseTrack } from "./track.ts";
 
 /** What linking a server anew would forget: maxima and the picks (a float, in two words). */
@@ -248,22 +249,22 @@ export function removeServer(control: LifeControl, server: ServerObject): () => 
   model.removeServer(server);
   removeGuid(shop, server);
   const sequence = shop.log.append({ kind: "server.unlink", row });
-  let isDecided = false;
-  grace.after(sequence, () => {
-    if (isDecided) return;
-    isDecided = true;
-    purgeServer(control, server);
-    references.give(reference);
-    events.tell({ kind: "server-purged", proxy: backend, text: `${backend.spec.name}/${name}` });
+  const path = `${backend.spec.name}/${name}`;
+  const takeBack = purgeLater(grace, sequence, {
+    purge: () => {
+      purgeServer(control, server);
+      references.give(reference);
+      events.tell({ kind: "server-purged", proxy: backend, text: path });
+    },
+    putBack: () => {
+      references.give(reference);
+      putBack(control, server, place, record);
+    },
+    late: `${path} is purged.`,
   });
   shop.log.flushSoon();
-  events.changed("server-removed", server, `${backend.spec.name}/${name} removed`);
-  return () => {
-    if (isDecided) throw new Refusal("WRONG_STATE", `${backend.spec.name}/${name} is purged.`);
-    isDecided = true;
-    references.give(reference);
-    putBack(control, server, place, record);
-  };
+  events.changed("server-removed", server, `${path} removed`);
+  return takeBack;
 }
 
 /** A removal is taken back: the server is what it was, counters included. */

@@ -16,10 +16,12 @@ export function watch(control: LifeControl, object: ProxyObject | ServerObject):
   const at = object.row + (isServer ? SERVER_WATCHED : PROXY_WATCHED);
   counts.set(object, (counts.get(object) ?? 0) + 1);
   Atomics.store(words, at, 1);
+  const stopWaiting = control.events.awaitIdle();
   let isOver = false;
   return () => {
     if (isOver) return;
     isOver = true;
+    stopWaiting();
     const left = (counts.get(object) ?? 1) - 1;
     counts.set(object, left);
     // A row that was freed meanwhile may be somebody else's.
