@@ -13,6 +13,7 @@ import { nameServerState } from "../tables/generated/enums.ts";
 import { SERVER_STATE } from "../tables/generated/server.ts";
 import type { Tables } from "../tables/tables.ts";
 import type { ControlEvent, Events } from "./events.ts";
+import { serverName } from "./model.ts";
 
 /** Lines of the ring, and of what comes. */
 export class EventRing {
@@ -105,7 +106,7 @@ export class EventRing {
 }
 
 function nameOf({ proxy, server, listener }: ControlEvent): string {
-  if (server !== undefined) return `${server.backend.spec.name}/${server.spec.name}`;
+  if (server !== undefined) return serverName(server);
   if (listener !== undefined) {
     return `${listener.frontend.spec.name}/${listener.spec.name ?? `sock-${listener.spec.id}`}`;
   }

@@ -12,6 +12,7 @@ import {
 import { guidProblem } from "../tables/guid-index.ts";
 import type { Workshop } from "./build.ts";
 import type { Draft } from "./draft.ts";
+import { serverName } from "./model.ts";
 import type { ListenerObject, ProxyObject, ServerObject } from "./model.ts";
 
 /** What may bear a GUID. */
@@ -81,7 +82,7 @@ function takenBy(bearer: GuidBearer): Refusal {
 /** An object with its kind, for people. */
 export function bearerTitle(bearer: GuidBearer): string {
   if ("servers" in bearer) return `${bearer.spec.section} ${bearer.spec.name}`;
-  if ("backend" in bearer) return `server ${bearer.backend.spec.name}/${bearer.spec.name}`;
+  if ("backend" in bearer) return `server ${serverName(bearer)}`;
   return `listener ${bearer.frontend.spec.name}/${bearer.spec.name ?? bearer.spec.text}`;
 }
 

@@ -125,7 +125,7 @@ export class Model {
 
   /** Servers whose `track` names this one, whether or not it is what they follow. */
   trackersOf(server: ServerObject): Iterable<ServerObject> {
-    return this.#trackers.get(`${server.backend.spec.name}/${server.spec.name}`) ?? [];
+    return this.#trackers.get(serverName(server)) ?? [];
   }
 
   /** Enters a listener. @param at its place among the others */
@@ -139,6 +139,11 @@ export class Model {
     listeners.splice(listeners.indexOf(listener), 1);
     this.listenerByRow.delete(listener.row);
   }
+}
+
+/** `<backend>/<server>` of a server as it is. */
+export function serverName({ backend, spec }: ServerObject): string {
+  return `${backend.spec.name}/${spec.name}`;
 }
 
 /** `<backend>/<server>` that a server tracks; undefined = none. It is the same all its life. */

@@ -33,6 +33,7 @@ import type { Tables } from "../tables/tables.ts";
 import { initialHealth, isUp } from "./health/health.ts";
 import { noServer } from "./logs/sentences.ts";
 import type { CheckFacts, Notice, ServerFacts } from "./logs/sentences.ts";
+import { serverName } from "./model.ts";
 import type { Model, ProxyObject, ServerObject } from "./model.ts";
 import { ADMIN_DRAIN, isInMaintenance, noticesOf } from "./state-notices.ts";
 import type { Health, ServerState } from "./state-notices.ts";
@@ -192,7 +193,7 @@ function change(
   const requeued = writeState(keeper, server, after);
   const tracked = keeper.tracking.trackedBy(server);
   const facts = factsOf(keeper, server, requeued, why);
-  const notices = noticesOf(before, after, facts, tracked && nameOf(tracked));
+  const notices = noticesOf(before, after, facts, tracked && serverName(tracked));
   for (const notice of notices) keeper.tell(backend, notice);
   endStreams(keeper, server, before, after);
   const isUsableNow = hasUsable(keeper, backend);
@@ -267,7 +268,7 @@ function endStreams(
 /** A server takes over the state of the one that it tracks. */
 function follow(keeper: StateKeeper, server: ServerObject, tracked: ServerObject): void {
   const wanted = followed(keeper, server, tracked);
-  change(keeper, server, wanted, { via: nameOf(tracked) });
+  change(keeper, server, wanted, { via: serverName(tracked) });
 }
 
 function followed(keeper: StateKeeper, server: ServerObject, tracked: ServerObject): ServerState {
@@ -337,8 +338,6 @@ function hasUsable(keeper: StateKeeper, backend: ProxyObject): boolean {
   const words = keeper.tables.proxies.words;
   return words[backend.row + PROXY_ACTIVE_UP]! + words[backend.row + PROXY_BACKUP_UP]! > 0;
 }
-
-const nameOf = ({ backend, spec }: ServerObject): string => `${backend.spec.name}/${spec.name}`;
 
 function factsOf(
   keeper: StateKeeper,

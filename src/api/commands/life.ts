@@ -4,7 +4,6 @@ import { Refusal } from "../../base/refusals.ts";
 import type { Holder } from "../../base/refusals.ts";
 import { parseTime } from "../../config/numbers.ts";
 import type { Made } from "../../config/runtime.ts";
-import { serverName } from "../../control/change/change.ts";
 import type { Control } from "../../control/control.ts";
 import type { Change, DraftProxy, DraftServer } from "../../control/draft.ts";
 import { drainAndDelete } from "../../control/life/drain.ts";
@@ -22,6 +21,7 @@ import {
 import { prepareAddServer, prepareDelServer } from "../../control/life/servers.ts";
 import { lookAtBackend, lookAtServer, waitPlain, waitRemovable } from "../../control/life/wait.ts";
 import type { WaitEnd, WaitLook } from "../../control/life/wait.ts";
+import { serverName } from "../../control/model.ts";
 import type { ListenerObject, ProxyObject, ServerObject } from "../../control/model.ts";
 import { adminAfter, readState, setAdmin } from "../../control/server-state.ts";
 import type { AdminMode } from "../../control/server-state.ts";

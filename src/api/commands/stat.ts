@@ -3,6 +3,7 @@
  * `show schema json`.
  */
 import { Refusal } from "../../base/refusals.ts";
+import { serverName } from "../../control/model.ts";
 import { ALL_STATS, dumpStats } from "../../control/stats/dump.ts";
 import type { StatFilter, StatFormat } from "../../control/stats/dump.ts";
 import { AT } from "../../control/stats/fields.ts";
@@ -155,7 +156,7 @@ function clearServer(call: Call): Reply {
   const [path = ""] = call.args;
   const server = serverOf(call.control.model, path);
   statisticsOf(call.control).clearServer(server);
-  const name = `${server.backend.spec.name}/${server.spec.name}`;
+  const name = serverName(server);
   call.control.events.tell({ kind: "counters-cleared", server, proxy: server.backend, text: name });
   return message("notice", "Server counters cleared.");
 }

@@ -10,11 +10,6 @@ export type ServerControl = Pick<
   "tables" | "model" | "shop" | "keeper" | "checks" | "events" | "references"
 > & { readonly pump: Pick<Control["pump"], "drain"> };
 
-/** `<backend>/<server>` of a server as it is. */
-export function serverName({ backend, spec }: ServerObject): string {
-  return `${backend.spec.name}/${spec.name}`;
-}
-
 /** `<backend>/<server>` of a server as it will be. */
 export function draftName({ proxy, spec }: DraftServer): string {
   return `${proxy.spec.name}/${spec.name}`;

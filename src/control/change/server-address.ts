@@ -12,10 +12,11 @@ import { LEVEL_NOTICE } from "../../wire/syslog.ts";
 import { refreshCheck } from "../checks/start.ts";
 import { madeServer } from "../draft.ts";
 import type { Change, ChangeResult, DraftServer } from "../draft.ts";
+import { serverName } from "../model.ts";
 import type { ServerObject } from "../model.ts";
 import { readState, restoreState, saveState, setAdmin } from "../server-state.ts";
 import type { SavedState } from "../server-state.ts";
-import { changed, draftName, serverName, unchanged } from "./change.ts";
+import { changed, draftName, unchanged } from "./change.ts";
 import type { ServerControl } from "./change.ts";
 import { resolveHost } from "./resolve.ts";
 

@@ -11,8 +11,9 @@ import {
 import { madeServer } from "../draft.ts";
 import type { Change, DraftServer } from "../draft.ts";
 import { isDynamicAlgorithm } from "../life/servers.ts";
+import { serverName } from "../model.ts";
 import type { ServerObject } from "../model.ts";
-import { changed, draftName, serverName, unchanged } from "./change.ts";
+import { changed, draftName, unchanged } from "./change.ts";
 import type { ServerControl } from "./change.ts";
 
 /** Largest limit: a signed 32-bit word of the table. */

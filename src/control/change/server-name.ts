@@ -3,9 +3,10 @@ import { Refusal } from "../../base/refusals.ts";
 import { madeServer } from "../draft.ts";
 import type { Change, Draft, DraftServer } from "../draft.ts";
 import { serverHolders } from "../life/holders.ts";
+import { serverName } from "../model.ts";
 import type { ServerObject } from "../model.ts";
 import { isInMaintenance } from "../state-notices.ts";
-import { changed, draftName, serverName, unchanged } from "./change.ts";
+import { changed, draftName, unchanged } from "./change.ts";
 import type { ServerControl } from "./change.ts";
 import { changeSpec } from "./server-address.ts";
 

@@ -7,6 +7,7 @@ import { SERVER_FLAG_CHECKED, SERVER_FLAG_CHECKS_OFF } from "../../tables/genera
 import { SERVER_FLAGS } from "../../tables/generated/server.ts";
 import { madeServer } from "../draft.ts";
 import type { Change, ChangeResult, DraftServer } from "../draft.ts";
+import { serverName } from "../model.ts";
 import type { ServerObject } from "../model.ts";
 import {
   adminAfter,
@@ -18,7 +19,7 @@ import {
 } from "../server-state.ts";
 import type { AdminMode, SavedState } from "../server-state.ts";
 import type { Health } from "../state-notices.ts";
-import { changed, draftName, serverName, unchanged } from "./change.ts";
+import { changed, draftName, unchanged } from "./change.ts";
 import type { ServerControl } from "./change.ts";
 
 const MODE_EFFECTS: Record<AdminMode, string> = {

@@ -8,6 +8,7 @@ import { startTimer } from "../../base/clock.ts";
 import { Refusal } from "../../base/refusals.ts";
 import { SERVER_SERVED } from "../../tables/generated/server.ts";
 import type { LifeControl } from "../control.ts";
+import { serverName } from "../model.ts";
 import type { ServerObject } from "../model.ts";
 import { holderClause, serverHolders } from "./holders.ts";
 import { removeServer } from "./servers.ts";
@@ -37,7 +38,7 @@ export async function* drainAndDelete(
   order: DrainOrder,
 ): AsyncGenerator<string> {
   const { server, delayMs, kills, gone } = order;
-  const name = `${server.backend.spec.name}/${server.spec.name}`;
+  const name = serverName(server);
   const served = (): number => control.tables.servers.words[server.row + SERVER_SERVED]!;
   refuseGone(control, server);
   steps.drain(server);

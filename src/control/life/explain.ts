@@ -7,6 +7,7 @@ import type { Holder } from "../../base/refusals.ts";
 import { summarizeHolders } from "../ask.ts";
 import type { WorkerHolders } from "../ask.ts";
 import type { LifeControl } from "../control.ts";
+import { serverName } from "../model.ts";
 import type { ProxyObject, ServerObject } from "../model.ts";
 import { formatStreamId } from "../stream-id.ts";
 import { backendHolders, holderClause, serverHolders } from "./holders.ts";
@@ -24,7 +25,7 @@ export async function describeHolders(
 ): Promise<Explanation> {
   const isServer = "backend" in object;
   const holders = isServer ? serverHolders(control, object) : backendHolders(control, object);
-  const name = isServer ? `${object.backend.spec.name}/${object.spec.name}` : object.spec.name;
+  const name = isServer ? serverName(object) : object.spec.name;
   const kind = isServer ? "server" : "backend";
   return { name, holders: await withAges(control, holders, kind, object.row, true) };
 }

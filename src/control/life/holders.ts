@@ -15,6 +15,7 @@ import { PROXY_FLAGS, PROXY_STRIDE } from "../../tables/generated/proxy.ts";
 import { SERVER_QUEUE_LENGTH, SERVER_STATE, SERVER_STRIDE } from "../../tables/generated/server.ts";
 import { SHARE_SERVED, SHARE_STRIDE } from "../../tables/generated/share.ts";
 import type { LifeControl } from "../control.ts";
+import { serverName } from "../model.ts";
 import type { Model, ProxyObject, ServerObject } from "../model.ts";
 import { expressionNames } from "./names.ts";
 
@@ -73,7 +74,7 @@ export const BACKEND_REASONS: readonly Reason[] = [
 
 /** Who keeps a server; empty = `del server` takes it. */
 export function serverHolders({ model, tables }: HolderSources, server: ServerObject): Holder[] {
-  const name = `${server.backend.spec.name}/${server.spec.name}`;
+  const name = serverName(server);
   const words = tables.servers.words;
   const holders: Holder[] = serverNamers(model, server);
   if (words[server.row + SERVER_STATE] !== SERVER_STATE_MAINT) {
@@ -106,11 +107,10 @@ function serverNamers(model: Model, server: ServerObject): Holder[] {
     holders.push({ kind: "rule", text });
   }
   for (const tracker of model.trackersOf(server)) {
-    const name = `${tracker.backend.spec.name}/${tracker.spec.name}`;
+    const name = serverName(tracker);
     holders.push({ kind: "track", text: `server ${name} tracks it`, clear: `del server ${name}` });
   }
-  const full = `${backend.spec.name}/${spec.name}`;
-  for (const where of expressionNames(model, "server", full)) {
+  for (const where of expressionNames(model, "server", serverName(server))) {
     holders.push({ kind: "rule", text: where });
   }
   return holders;

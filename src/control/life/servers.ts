@@ -34,6 +34,7 @@ import type { LifeControl } from "../control.ts";
 import { madeProxy, madeServer } from "../draft.ts";
 import type { Change, Draft, DraftProxy, DraftServer } from "../draft.ts";
 import { claimGuid, enterGuid, removeGuid } from "../guids.ts";
+import { serverName } from "../model.ts";
 import type { ServerObject } from "../model.ts";
 import { isInMaintenance } from "../state-notices.ts";
 import { withStreamAges } from "./explain.ts";
@@ -152,7 +153,7 @@ export function makeServer(
   }
   holdBack(control, server);
   shop.log.flushSoon();
-  events.changed("server-added", server, `${backend.spec.name}/${spec.name} added`);
+  events.changed("server-added", server, `${serverName(server)} added`);
   return server;
 }
 
@@ -249,7 +250,7 @@ export function removeServer(control: LifeControl, server: ServerObject): () => 
   model.removeServer(server);
   removeGuid(shop, server);
   const sequence = shop.log.append({ kind: "server.unlink", row });
-  const path = `${backend.spec.name}/${name}`;
+  const path = serverName(server);
   const takeBack = purgeLater(grace, sequence, {
     purge: () => {
       purgeServer(control, server);
@@ -288,7 +289,7 @@ function putBack(
   Atomics.store(words, row + SERVER_STATE, record[SERVER_STATE]!);
   refreshServer(shop.lb, backendRow, row);
   shop.log.flushSoon();
-  events.changed("server-added", server, `${backend.spec.name}/${spec.name} is back`);
+  events.changed("server-added", server, `${serverName(server)} is back`);
 }
 
 /** All workers have forgotten the server: its row is free for another. */

@@ -11,6 +11,7 @@ import {
 import * as proxyRow from "../../tables/generated/proxy.ts";
 import * as serverRow from "../../tables/generated/server.ts";
 import type { CheckRecord } from "../checks/checker.ts";
+import { serverName } from "../model.ts";
 import type { ProxyObject, ServerObject } from "../model.ts";
 import { isInMaintenance } from "../state-notices.ts";
 import { AT, STAT_KINDS } from "./fields.ts";
@@ -136,13 +137,13 @@ function fillServerState(statistics: Statistics, server: ServerObject, row: Stat
     flags: words[at + serverRow.SERVER_FLAGS]!,
     check: isChecked ? leader.spec.check : undefined,
     health: words[leader.row + serverRow.SERVER_HEALTH]!,
-    via: leader === server ? "" : serverPath(leader),
+    via: leader === server ? "" : serverName(leader),
   });
   const state = parts.keeper.records.get(server);
   const changedAtMs = state?.changedAtMs ?? parts.keeper.startedAtMs;
   row[AT.lastchg] = seconds(nowMs - changedAtMs);
   const tracked = parts.keeper.tracking.trackedBy(server);
-  if (tracked !== undefined) row[AT.tracked] = serverPath(tracked);
+  if (tracked !== undefined) row[AT.tracked] = serverName(tracked);
   if (!spec.check.enabled || isSuspended(words, server)) return;
   const record = parts.checks.recordOf(server);
   row[AT.chkfail] = record?.failures ?? 0;
@@ -216,11 +217,6 @@ export function leaderOf({ parts }: Statistics, server: ServerObject): ServerObj
 export function isServerServing({ tables }: Statistics, { row }: ServerObject): boolean {
   const state = tables.servers.words[row + serverRow.SERVER_STATE]!;
   return state === SERVER_STATE_UP || state === SERVER_STATE_DRAIN;
-}
-
-/** `backend/server`. */
-export function serverPath({ backend, spec }: ServerObject): string {
-  return `${backend.spec.name}/${spec.name}`;
 }
 
 function isSuspended(words: Int32Array, { row }: ServerObject): boolean {
