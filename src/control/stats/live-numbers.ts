@@ -2,8 +2,13 @@
  * Numbers of proxies and servers as conditions and log formats of control ask for them: what the
  * data plane reads in `data/route/numbers.ts`, read here from the same tables (manual 7.3.2).
  */
-import { usableServers } from "../../balance/facts.ts";
-import { serverLimit, UNLIMITED } from "../../balance/limit.ts";
+import {
+  averageQueue,
+  connectionSlots,
+  freeConnections,
+  freeConnectionsOf,
+  usableServers,
+} from "../../balance/facts.ts";
 import type { ProxyField, ServerField } from "../../expr/keyword.ts";
 import { SERVER_STATE_UP } from "../../tables/generated/enums.ts";
 import { PROCESS_STOPPING } from "../../tables/generated/process.ts";
@@ -16,13 +21,10 @@ import {
 } from "../../tables/generated/proxy.ts";
 import {
   SERVER_CONFIG_WEIGHT,
-  SERVER_MAXCONN,
-  SERVER_MAXQUEUE,
   SERVER_QUEUE_LENGTH,
   SERVER_RATE_SECOND,
   SERVER_SERVED,
   SERVER_STATE,
-  SERVER_TIER_WEIGHT,
   SERVER_WEIGHT,
 } from "../../tables/generated/server.ts";
 import type { Control } from "../control.ts";
@@ -60,54 +62,17 @@ function proxyNumber(
       return usableServers(control.shop.lb, row);
     case "queue":
       return words[row + PROXY_QUEUE_TOTAL];
-    case "avg_queue": {
-      const servers = usableServers(control.shop.lb, row);
-      const total = words[row + PROXY_QUEUE_TOTAL]!;
-      // Without a server one is expected back soon: the queue counts twice.
-      return servers === 0 ? total * 2 : Math.ceil(total / servers);
-    }
+    case "avg_queue":
+      return averageQueue(control.shop.lb, row);
     case "fe_sess_rate":
       return readRate(words, row + PROXY_RATE_SECOND, control.clock.nowMs());
     case "be_sess_rate":
       return readRate(words, row + PROXY_BACK_RATE_SECOND, control.clock.nowMs());
     case "be_conn_free":
-      return freeConnections(control, proxy);
+      return freeConnectionsOf(control.shop.lb, proxy.servers);
     case "connslots":
-      return connectionSlots(control, proxy);
+      return connectionSlots(control.shop.lb, proxy.servers);
   }
-}
-
-/** Of the servers in use; -1 when one has no limit. */
-function freeConnections(control: NumberSources, { servers }: ProxyObject): number {
-  const { words } = control.tables.servers;
-  let free = 0;
-  for (const server of servers) {
-    if (words[server.row + SERVER_TIER_WEIGHT] === 0) continue;
-    const one = freeOf(control, server);
-    if (one < 0) return -1;
-    free += one;
-  }
-  return free;
-}
-
-/** Free connections and queue places; -1 when there is no limit. */
-function connectionSlots({ tables }: NumberSources, { servers }: ProxyObject): number {
-  const { words } = tables.servers;
-  let slots = 0;
-  for (const { row } of servers) {
-    if (words[row + SERVER_STATE] !== SERVER_STATE_UP) continue;
-    const maxconn = words[row + SERVER_MAXCONN]!;
-    const maxqueue = words[row + SERVER_MAXQUEUE]!;
-    if (maxconn === 0 || maxqueue === 0) return -1;
-    slots += maxconn - words[row + SERVER_SERVED]! + maxqueue - words[row + SERVER_QUEUE_LENGTH]!;
-  }
-  return slots;
-}
-
-function freeOf({ shop, tables }: NumberSources, { backend, row }: ServerObject): number {
-  const limit = serverLimit(shop.lb, backend.row, row);
-  const served = tables.servers.words[row + SERVER_SERVED]!;
-  return limit === UNLIMITED ? -1 : Math.max(0, limit - served);
 }
 
 function serverNumber(
@@ -121,7 +86,7 @@ function serverNumber(
     case "srv_conn":
       return words[row + SERVER_SERVED];
     case "srv_conn_free":
-      return freeOf(control, server);
+      return freeConnections(control.shop.lb, row);
     case "srv_is_up":
       return words[row + SERVER_STATE] === SERVER_STATE_UP ? 1 : 0;
     case "srv_queue":

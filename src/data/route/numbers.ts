@@ -1,6 +1,11 @@
 /** Numbers of proxies and servers as samples ask for them: manual 7.3.2. Read plainly. */
-import { usableServers } from "../../balance/facts.ts";
-import { serverLimit, UNLIMITED } from "../../balance/limit.ts";
+import {
+  averageQueue,
+  connectionSlots,
+  freeConnections,
+  freeConnectionsOf,
+  usableServers,
+} from "../../balance/facts.ts";
 import type { ProxyField, ServerField } from "../../expr/keyword.ts";
 import { SERVER_STATE_UP } from "../../tables/generated/enums.ts";
 import {
@@ -11,12 +16,9 @@ import {
 } from "../../tables/generated/proxy.ts";
 import {
   SERVER_CONFIG_WEIGHT,
-  SERVER_MAXCONN,
-  SERVER_MAXQUEUE,
   SERVER_QUEUE_LENGTH,
   SERVER_SERVED,
   SERVER_STATE,
-  SERVER_TIER_WEIGHT,
   SERVER_WEIGHT,
 } from "../../tables/generated/server.ts";
 import type { Engine } from "../engine.ts";
@@ -39,47 +41,17 @@ export function proxyNumber(
       return usableServers(engine.balance, row);
     case "queue":
       return words[row + PROXY_QUEUE_TOTAL];
-    case "avg_queue": {
-      const servers = usableServers(engine.balance, row);
-      const total = words[row + PROXY_QUEUE_TOTAL]!;
-      // One server is expected back soon: the queue counts twice.
-      return servers === 0 ? total * 2 : Math.ceil(total / servers);
-    }
+    case "avg_queue":
+      return averageQueue(engine.balance, row);
     case "fe_sess_rate":
       return words[row + PROXY_RATE_COUNT];
     case "be_sess_rate":
       return undefined;
     case "be_conn_free":
-      return freeConnections(engine, proxy);
+      return freeConnectionsOf(engine.balance, proxy.serversByName.values());
     case "connslots":
-      return connectionSlots(engine, proxy);
+      return connectionSlots(engine.balance, proxy.serversByName.values());
   }
-}
-
-/** Manual 7.3.2 `be_conn_free`: of the servers in use; -1 when one has no limit. */
-function freeConnections(engine: Engine, proxy: ProxyView): number {
-  let free = 0;
-  for (const server of proxy.serversByName.values()) {
-    if (engine.tables.servers.words[server.row + SERVER_TIER_WEIGHT] === 0) continue;
-    const one = serverNumber(engine, server, "srv_conn_free") ?? -1;
-    if (one < 0) return -1;
-    free += one;
-  }
-  return free;
-}
-
-/** Manual 7.3.2 `connslots`: free connections and queue places; -1 when there is no limit. */
-function connectionSlots(engine: Engine, proxy: ProxyView): number {
-  const words = engine.tables.servers.words;
-  let slots = 0;
-  for (const { row } of proxy.serversByName.values()) {
-    if (words[row + SERVER_STATE] !== SERVER_STATE_UP) continue;
-    const maxconn = words[row + SERVER_MAXCONN]!;
-    const maxqueue = words[row + SERVER_MAXQUEUE]!;
-    if (maxconn === 0 || maxqueue === 0) return -1;
-    slots += maxconn - words[row + SERVER_SERVED]! + maxqueue - words[row + SERVER_QUEUE_LENGTH]!;
-  }
-  return slots;
 }
 
 /** A state or counter of a server; undefined where sluice does not have it. */
@@ -93,10 +65,8 @@ export function serverNumber(
   switch (field) {
     case "srv_conn":
       return words[row + SERVER_SERVED];
-    case "srv_conn_free": {
-      const limit = serverLimit(engine.balance, server.backend.row, row);
-      return limit === UNLIMITED ? -1 : Math.max(0, limit - words[row + SERVER_SERVED]!);
-    }
+    case "srv_conn_free":
+      return freeConnections(engine.balance, row);
     case "srv_is_up":
       return words[row + SERVER_STATE] === SERVER_STATE_UP ? 1 : 0;
     case "srv_queue":
