@@ -69,7 +69,9 @@ export function missingPart(name: ContestantName): string | undefined {
 export function versionOf(name: ContestantName): string {
   const command = name === "nginx" ? ["nginx", "-v"] : [balancerBinary(name), "-v"];
   const { stdout, stderr } = Bun.spawnSync(command);
-  return (stdout.toString() + stderr.toString()).split("\n")[0] ?? "";
+  const [line = ""] = (stdout.toString() + stderr.toString()).split("\n");
+  // The address behind it says nothing about what was measured.
+  return line.split(" - ")[0] ?? "";
 }
 
 /** Starts `name`; does not wait until it listens, since that is measured too. */

@@ -10,8 +10,8 @@ import {
 import type { Flag } from "../../config/flags.ts";
 import { OPTION_RULES } from "./arguments.ts";
 
-/** Where the project lives; the end of the version line. */
-const HOME = "https://www.haproxy.org/";
+/** Where the program lives whose version the line names: HAProxy's line ends in an address. */
+const HAPROXY_HOME = "https://github.com/haproxy/haproxy";
 const WIDTH = 100;
 
 /** Facts that `-vv` reports besides the constants. */
@@ -28,7 +28,7 @@ export type RuntimeFacts = {
 /** `-v`: the first line is what HAProxy's tools read. */
 export function versionText(): string {
   return [
-    `HAProxy version ${COMPATIBLE_VERSION} ${COMPATIBLE_DATE} - ${HOME}`,
+    `HAProxy version ${COMPATIBLE_VERSION} ${COMPATIBLE_DATE} - ${HAPROXY_HOME}`,
     `sluice ${SLUICE_VERSION}: another program, which reads HAProxy's configuration for mode tcp`,
   ].join("\n");
 }
