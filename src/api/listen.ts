@@ -15,6 +15,7 @@ import type { Native } from "../conduit/native.ts";
 import { OPT_BACKLOG, OPT_COUNT, OPT_REUSEPORT, OPT_V6ONLY } from "../conduit/native.ts";
 import { decodeSocketAddress, encodeSocketAddress, Endpoint } from "../conduit/sockaddr.ts";
 import { systemLibc } from "../control/process/system-libc.ts";
+import { addressText } from "../tables/address-text.ts";
 import type { Address, StatsSocketSpec } from "../tables/spec.ts";
 
 /** Backlog when nothing is said. */
@@ -64,22 +65,6 @@ function reasonOf(error: unknown): string {
 /** An error of a system call that gave `-errno`. */
 function systemError(result: number): Error {
   return Object.assign(new Error(systemLibc().strerror(-result)), { errno: result });
-}
-
-/** An address as HAProxy's messages show it. */
-function addressText(address: Address): string {
-  switch (address.family) {
-    case "unix":
-      return address.path;
-    case "abns":
-      return `abns@${address.name}`;
-    case "fd":
-      return `fd@${address.fd}`;
-    case "ipv4":
-      return `${address.host}:${address.port}`;
-    case "ipv6":
-      return `[${address.host}]:${address.port}`;
-  }
 }
 
 function openNatively(spec: StatsSocketSpec, native: Native, isPortShared: boolean): OpenSocket {

@@ -2,6 +2,7 @@
  * Settings taken back from a server as it was made: what `from srv:…` copies at run time, when no
  * draft is left.
  */
+import { hostText } from "../tables/address-text.ts";
 import type { Address, ServerSpec } from "../tables/spec.ts";
 import type { ConfigAddress } from "./address.ts";
 import type { ServerSettings } from "./draft.ts";
@@ -31,18 +32,9 @@ export function settingsOfServer(spec: ServerSpec): ServerSettings {
   return copied;
 }
 
+/** As server lines write it: IPv6 without brackets. */
 function textOf(address: Address): string {
-  switch (address.family) {
-    case "ipv4":
-    case "ipv6":
-      return `${address.host}:${address.port}`;
-    case "unix":
-      return address.path;
-    case "abns":
-      return `abns@${address.name}`;
-    case "fd":
-      return `fd@${address.fd}`;
-  }
+  return "port" in address ? `${address.host}:${address.port}` : hostText(address);
 }
 
 /** @param portMax last port of a range, 0 = there is none */

@@ -12,6 +12,7 @@ import type { Conduit, ConduitOwner } from "../conduit.ts";
 import { closeCodeOfErrno, connectCloseCode, EAGAIN } from "../errno.ts";
 import { decodeSocketAddress } from "../sockaddr.ts";
 import type { Endpoint } from "../sockaddr.ts";
+import { connectTarget } from "../tcp/dial.ts";
 import type { DialTarget } from "../tcp/dial.ts";
 import type { NativeLoop } from "./native-loop.ts";
 
@@ -360,15 +361,7 @@ export function dialOnLoop(
   owner: ConduitOwner,
 ): LoopConduit | number {
   const { native } = loop;
-  const { socketAddress, source } = target;
-  const fd = native.connect(
-    socketAddress.bytes,
-    socketAddress.bytes.length,
-    source === null ? null : source.bytes,
-    source === null ? 0 : source.bytes.length,
-    target.options,
-    target.interfaceName,
-  );
+  const fd = connectTarget(native, target);
   if (fd < 0) return connectCloseCode(-fd);
   const conduit = new LoopConduit(loop, fd, 0, owner, BACK, true);
   const generation = loop.add(fd, conduit);

@@ -11,6 +11,7 @@ import { BACK, CLOSE_CLEAN, CLOSE_OTHER } from "../conduit.ts";
 import type { ConduitOwner } from "../conduit.ts";
 import { connectCloseCode } from "../errno.ts";
 import { nativeModule } from "../native.ts";
+import type { Native } from "../native.ts";
 import type { SocketAddress } from "../sockaddr.ts";
 import type { FaultHandler } from "./acceptor.ts";
 import { closeCodeOf, TcpConduit } from "./tcp-conduit.ts";
@@ -49,15 +50,10 @@ const HANDLERS: Bun.SocketHandler<TcpConduit> = {
   connectError: () => {},
 };
 
-/**
- * Begins a connection.
- * @returns a conduit that is connecting, or CLOSE_* when it failed at once
- */
-export function dialTcp(target: DialTarget, owner: ConduitOwner): TcpConduit | number {
-  const native = nativeModule();
-  if (native === null) return dialByBun(target, owner);
+/** A descriptor that connects to a target, with its options. @returns -errno when it failed */
+export function connectTarget(native: Native, target: DialTarget): number {
   const { socketAddress, source } = target;
-  const fd = native.connect(
+  return native.connect(
     socketAddress.bytes,
     socketAddress.bytes.length,
     source === null ? null : source.bytes,
@@ -65,6 +61,16 @@ export function dialTcp(target: DialTarget, owner: ConduitOwner): TcpConduit | n
     target.options,
     target.interfaceName,
   );
+}
+
+/**
+ * Begins a connection.
+ * @returns a conduit that is connecting, or CLOSE_* when it failed at once
+ */
+export function dialTcp(target: DialTarget, owner: ConduitOwner): TcpConduit | number {
+  const native = nativeModule();
+  if (native === null) return dialByBun(target, owner);
+  const fd = connectTarget(native, target);
   if (fd < 0) return connectCloseCode(-fd);
   const conduit = new TcpConduit(owner, BACK, true);
   const options = { fd, data: conduit, socket: HANDLERS, allowHalfOpen: true };

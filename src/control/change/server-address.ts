@@ -6,6 +6,7 @@
 import { formatIp, IpAddress, parseIp } from "../../base/address.ts";
 import { Refusal } from "../../base/refusals.ts";
 import { parseAddress } from "../../config/address.ts";
+import { hostText } from "../../tables/address-text.ts";
 import { SERVER_ADMIN_RESOLUTION_MAINT } from "../../tables/generated/enums.ts";
 import type { Address, ServerSpec } from "../../tables/spec.ts";
 import { LEVEL_NOTICE } from "../../wire/syslog.ts";
@@ -167,19 +168,7 @@ function describeMove(old: Place, place: Place, hasPort: boolean): string {
 
 /** The address without its port; "-" = none is known. */
 export function hostOf(address: Address | undefined): string {
-  switch (address?.family) {
-    case undefined:
-      return "-";
-    case "ipv4":
-    case "ipv6":
-      return address.host;
-    case "unix":
-      return address.path;
-    case "abns":
-      return `abns@${address.name}`;
-    case "fd":
-      return `fd@${address.fd}`;
-  }
+  return address === undefined ? "-" : hostText(address);
 }
 
 function portText({ address, portMode, portOffset }: Place): string {

@@ -5,6 +5,7 @@
  */
 import { startTimer, type Ticker } from "../../base/clock.ts";
 import { encodeSocketAddress } from "../../conduit/sockaddr.ts";
+import { addressText } from "../../tables/address-text.ts";
 import type { Address } from "../../tables/spec.ts";
 import { EAGAIN, ENOBUFS, logLibc } from "./log-libc.ts";
 import { LineQueue, type LogSink, RETRY_MS } from "./sink.ts";
@@ -83,16 +84,5 @@ function portOf(address: Address): number | undefined {
 
 /** An address as text, for messages. */
 export function nameOf(address: Address): string {
-  switch (address.family) {
-    case "ipv4":
-      return `${address.host}:${portOf(address) ?? 0}`;
-    case "ipv6":
-      return `[${address.host}]:${portOf(address) ?? 0}`;
-    case "unix":
-      return address.path;
-    case "abns":
-      return `abns@${address.name}`;
-    case "fd":
-      return `fd@${address.fd}`;
-  }
+  return addressText("port" in address ? { ...address, port: portOf(address) ?? 0 } : address);
 }

@@ -2,6 +2,7 @@
  * Statistics in words: the state of a server, a backend, a listener, the names of algorithms and
  * check results, addresses. As HAProxy prints them, since tools read them. Pure.
  */
+import { addressText as fullText } from "../../tables/address-text.ts";
 import {
   SERVER_ADMIN_INHERITED_MAINT,
   SERVER_ADMIN_RESOLUTION_MAINT,
@@ -65,20 +66,11 @@ export function algorithmName({ algorithm }: BalanceSpec): string {
   return algorithm;
 }
 
-/** `addr` of a server or listener. */
+/** `addr` of a server or listener: paths are not told. */
 export function addressText(address: Address | undefined): string | undefined {
   if (address === undefined) return undefined;
-  switch (address.family) {
-    case "ipv4":
-      return `${address.host}:${address.port}`;
-    case "ipv6":
-      return `[${address.host}]:${address.port}`;
-    case "unix":
-    case "abns":
-      return "unix";
-    case "fd":
-      return `fd@${address.fd}`;
-  }
+  const { family } = address;
+  return family === "unix" || family === "abns" ? "unix" : fullText(address);
 }
 
 /** `proto` of a listener. */
