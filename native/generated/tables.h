@@ -35,9 +35,10 @@
 #define WORKER_BELL_ARMED 19 /* i32 */
 #define WORKER_BELL_DESCRIPTOR 20 /* i32 */
 #define WORKER_LOOP 22 /* f64 */
-#define WORKER_CPU_MICROS 24 /* f64 */
-#define WORKER_BYTES_OUT 26 /* f64 */
-#define WORKER_ACCEPTED 28 /* f64 */
+#define WORKER_QUIC_ENGINE 24 /* f64 */
+#define WORKER_CPU_MICROS 26 /* f64 */
+#define WORKER_BYTES_OUT 28 /* f64 */
+#define WORKER_ACCEPTED 30 /* f64 */
 #define WORKER_INBOX_LOCK 32 /* i32 */
 #define WORKER_INBOX_HEAD 33 /* i32 */
 #define WORKER_INBOX_TAIL 34 /* i32 */
@@ -99,6 +100,8 @@
 #define PROXY_BACK_CURRENT 66 /* i32 */
 #define PROXY_FRONT_CURRENT_MAX 67 /* i32 */
 #define PROXY_BACK_CURRENT_MAX 68 /* i32 */
+#define PROXY_QUIC_FRONT 69 /* i32 */
+#define PROXY_QUIC_BACK 70 /* i32 */
 #define PROXY_RATE_SECOND 80 /* i32 */
 #define PROXY_RATE_COUNT 81 /* i32 */
 #define PROXY_RATE_PREVIOUS 82 /* i32 */
@@ -157,6 +160,8 @@
 #define SERVER_RATE_COUNT 50 /* i32 */
 #define SERVER_RATE_PREVIOUS 51 /* i32 */
 #define SERVER_RATE_MAX 52 /* i32 */
+#define SERVER_QUIC_OPEN 53 /* i32 */
+#define SERVER_QUIC_IDLE 54 /* i32 */
 
 /* A stream that waits for a slot */
 #define QUEUE_STRIDE 16

@@ -14,9 +14,15 @@
  *     ←─ onDrain ────────────────  can take bytes again (may come without need)
  *     ←─ onEndAhead ─────────────  the peer has finished; what it sent before is still kept
  *     ←─ onEnd ──────────────────  the peer has finished its direction
+ *     ←─ onReset(code) ──────────  the peer has broken off its direction (QUIC only)
+ *     ←─ onStop(code) ───────────  the peer takes no more of ours (QUIC only)
  *     ── finish() ──────────────→  we have finished ours
  *     ←─ onClose(code) ──────────  over in both directions, or aborted
+ *     ── reset(code), stop(code) →  the same towards the peer, where `hasOneWayAborts`
  *     ── close() / abort() ─────→  we end it; no callback follows
+ *
+ * A TCP connection knows one abort for both directions (RST). A QUIC stream has one a direction,
+ * each with an application code of 62 bits; NO_CODE where there is none.
  */
 
 import type { Endpoint } from "./sockaddr.ts";
@@ -35,6 +41,13 @@ export const CLOSE_TIMEOUT = 4;
 export const CLOSE_RESOURCE = 5;
 /** Any other error of the transport. */
 export const CLOSE_OTHER = 6;
+/** The transport died before anything that was written went out: another server may be tried. */
+export const CLOSE_UNSENT = 7;
+/** The peer cannot be trusted or spoken with: TLS, protocol or version do not fit. */
+export const CLOSE_HANDSHAKE = 8;
+
+/** No application code: the transport has none, or the peer gave none. */
+export const NO_CODE = -1n;
 
 /** Which end of a stream a conduit is. */
 export const FRONT = 0;
@@ -52,9 +65,41 @@ export interface ConduitOwner {
   onEnd(side: number): void;
   /** The peer has finished its direction, but bytes before that are still kept: onEnd follows. */
   onEndAhead(side: number): void;
+  /** The peer's direction is over without its end; what came before and was not taken is gone. */
+  onReset(side: number, code: bigint): void;
+  /** The peer takes nothing more; our direction is over. Its own goes on. */
+  onStop(side: number, code: bigint): void;
+  /** Of a session: bytes that came from this side have been taken by the other. */
+  onMoved(side: number, bytes: number): void;
   /** @param code CLOSE_* */
   onClose(side: number, code: number): void;
 }
+
+/** What a connection under a conduit is, for rules, logs and headers. Made on demand. */
+export type ConnectionFacts = {
+  transport: "quic";
+  sni: string;
+  alpn: string;
+  cipher: string;
+  /** Of the peer's certificate; "" = it showed none. */
+  subject: string;
+  commonName: string;
+  hasCertificate: boolean;
+  isVerified: boolean;
+  isResumed: boolean;
+  isEarly: boolean;
+  /** Key and signature of the certificate that we showed, as PROXY v2 writes them: RSA2048. */
+  key: string;
+  signature: string;
+};
+
+/** What the stream knows that matters for how a QUIC server is dialled; null for all others. */
+export type DialHints = {
+  /** Name to ask for; "" = none. */
+  sni: string;
+  /** The client's whole QUIC connection, to be mapped onto one of its own; null = one stream. */
+  session: Conduit | null;
+};
 
 /** What carries bytes. All calls are non-blocking and allocate nothing. */
 export interface Conduit {
@@ -70,8 +115,29 @@ export interface Conduit {
   finish(): void;
   /** Ends both directions in order; what was written is delivered. No callback follows. */
   close(): void;
-  /** Ends both directions at once: the peer sees an abort (RST). No callback follows. */
-  abort(): void;
+  /**
+   * Ends both directions at once: the peer sees an abort. No callback follows.
+   * @param code for a transport that has codes; NO_CODE or none = its own choice
+   */
+  abort(code?: bigint): void;
+  /** Can a direction be broken off alone (`reset`, `stop`)? */
+  readonly hasOneWayAborts?: boolean;
+  /** Breaks our direction off: what was written and has not gone out is dropped. */
+  reset?(code: bigint): void;
+  /** Reads no more: the peer is told so. No onData, onEnd or onReset follows. */
+  stop?(code: bigint): void;
+  /** Application code with which the peer aborted, for `onClose`; NO_CODE = none. */
+  readonly abortCode?: bigint;
+  /** It is a whole QUIC connection: it moves no bytes itself, `joinSession` does. */
+  readonly isSession?: boolean;
+  /**
+   * Of a session: joins it to the server's session, which is open. From now on both pass streams and
+   * datagrams to each other and report what they moved (`onMoved`); each still tells its owner of
+   * its close, and is ended by `close` and `abort`.
+   */
+  joinSession?(back: Conduit): void;
+  /** What is known of the connection below; null = nothing, as of TCP. Cold. */
+  facts?(): ConnectionFacts | null;
   /** Address of the peer, "not known" if it is gone. Costs a system call. */
   remoteEndpoint(out: Endpoint): void;
   /** Our own address on the connection. Costs a system call. */

@@ -106,9 +106,17 @@ function changeServer(engine: Engine, mutation: Mutation & { kind: "server.chang
   if (view === undefined) return;
   const { backend } = view;
   if (backend.serversByName.get(view.name) === view) backend.serversByName.delete(view.name);
+  forgetTargets(engine, view);
   view.change(mutation.server, engine.globals);
   if (!backend.serversByName.has(view.name)) backend.serversByName.set(view.name, view);
   backend.useServers = null;
+}
+
+/** No stream goes there again: idle connections of a QUIC server are closed. */
+function forgetTargets(engine: Engine, view: ServerView): void {
+  for (const target of view.targets()) {
+    if (target.quic !== null) engine.environment.forgetTarget(target);
+  }
 }
 
 function unlinkServer(engine: Engine, row: number): void {
@@ -116,6 +124,7 @@ function unlinkServer(engine: Engine, row: number): void {
   if (view === undefined) return;
   assert(view.streamCount === 0, "unlinkServer: no stream knows a server that is unlinked");
   engine.setServer(row, undefined);
+  forgetTargets(engine, view);
   const { backend } = view;
   if (backend.serversByName.get(view.name) === view) backend.serversByName.delete(view.name);
   backend.useServers = null;
@@ -131,7 +140,9 @@ function addListener(engine: Engine, mutation: Mutation & { kind: "listener.add"
   const view = new ListenerView(row, proxy, bind);
   engine.listeners.set(row, view);
   proxy.listeners.push(view);
-  view.socket = engine.environment.listen(bind, fd, (conduit) => admit(engine, view, conduit));
+  view.socket = engine.environment.listen(bind, fd, proxyRow, (conduit) =>
+    admit(engine, view, conduit),
+  );
   startListening(engine, view);
 }
 

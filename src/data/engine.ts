@@ -8,7 +8,7 @@ import { Lb } from "../balance/lb.ts";
 import { assert, describeError } from "../base/assert.ts";
 import type { Clock, Ticker } from "../base/clock.ts";
 import { Wheel } from "../base/wheel.ts";
-import type { Conduit, ConduitOwner } from "../conduit/conduit.ts";
+import type { Conduit, ConduitOwner, DialHints } from "../conduit/conduit.ts";
 import type { DialTarget } from "../conduit/tcp/dial.ts";
 import { QUEUE_STREAM } from "../tables/generated/queue.ts";
 import { SERVER_STRIDE } from "../tables/generated/server.ts";
@@ -40,10 +40,23 @@ export type Environment = {
   startTimer(delayMs: number, run: () => void): Ticker;
   /** Runs `run` when the events of this turn of the loop have been handled. */
   nextTurn(run: () => void): void;
-  /** Begins a connection: a conduit, or CLOSE_* when it failed at once. */
-  dial(target: DialTarget, owner: ConduitOwner): Conduit | number;
-  /** Makes the listening socket of a bind; accepted conduits go to `onAccept`. */
-  listen(spec: BindSpec, fd: number, onAccept: (conduit: Conduit) => void): ListeningSocket;
+  /**
+   * Begins a connection: a conduit, or CLOSE_* when it failed at once.
+   * @param hints of a QUIC target; null for others
+   */
+  dial(target: DialTarget, owner: ConduitOwner, hints: DialHints | null): Conduit | number;
+  /** No stream dials this target again: its idle connections are closed, others after their streams. */
+  forgetTarget(target: DialTarget): void;
+  /**
+   * Makes the listening socket of a bind; accepted conduits go to `onAccept`.
+   * @param proxyRow row of the frontend
+   */
+  listen(
+    spec: BindSpec,
+    fd: number,
+    proxyRow: number,
+    onAccept: (conduit: Conduit) => void,
+  ): ListeningSocket;
   /** 32 random bits, unsigned. */
   random32(): number;
   /** Takes what the configuration says of sockets. */

@@ -12,7 +12,7 @@
  * @hot
  */
 import { assert, unreachable } from "../base/assert.ts";
-import { BACK, CLOSE_CLEAN, FRONT, WRITE_CLOSED } from "../conduit/conduit.ts";
+import { BACK, CLOSE_CLEAN, FRONT, NO_CODE, WRITE_CLOSED } from "../conduit/conduit.ts";
 import type { Conduit, ConduitOwner } from "../conduit/conduit.ts";
 import { Endpoint } from "../conduit/sockaddr.ts";
 import { headerEnded, headerTimedOut, receiveHeader } from "./accept/header.ts";
@@ -21,7 +21,15 @@ import { endClientEarly } from "./account/abort.ts";
 import { queueTimedOut } from "./connect/choose.ts";
 import { connectFailed, connectTimer, retryNow, serverConnected } from "./connect/connect.ts";
 import type { Engine } from "./engine.ts";
-import { armRelay, peerClosed, peerEnded, relayBytes, relayTimer } from "./relay/relay.ts";
+import { peerReset, peerStopped } from "./relay/one-way.ts";
+import {
+  armRelay,
+  countMoved,
+  peerClosed,
+  peerEnded,
+  relayBytes,
+  relayTimer,
+} from "./relay/relay.ts";
 import type { ListenerView, ProxyView, ServerView } from "./views.ts";
 
 /** In the pool. */
@@ -66,6 +74,10 @@ export class Stream implements ConduitOwner {
   /** A write found the connection gone: its clean close is an abort. */
   frontBroken = false;
   backBroken = false;
+  /** CAUSE_* of the first direction that was broken off while the other goes on; 0 = none. */
+  brokenCause = 0;
+  /** Application code that came with an abort, to be passed on; NO_CODE = none. */
+  abortCode = NO_CODE;
 
   /** Times on the monotonic clock, ms; -1 = not reached. */
   acceptedAtMs = 0;
@@ -157,6 +169,30 @@ export class Stream implements ConduitOwner {
   onEndAhead(side: number): void {
     if (side !== FRONT || this.state < STREAM_QUEUE || this.state === STREAM_RELAY) return;
     if (this.backend!.spec.options.abortonclose) endClientEarly(this, true);
+  }
+
+  onReset(side: number, code: bigint): void {
+    if (this.state === STREAM_RELAY) peerReset(this, side, code);
+    else if (side === FRONT) this.abortEarly(code);
+    else unreachable("onReset: a server that is not connected has no direction");
+  }
+
+  onStop(side: number, code: bigint): void {
+    if (this.state === STREAM_RELAY) peerStopped(this, side, code);
+    else if (side === FRONT) this.abortEarly(code);
+    else unreachable("onStop: a server that is not connected has no direction");
+  }
+
+  /** A client that breaks off before it has a server leaves altogether. @cold */
+  private abortEarly(code: bigint): void {
+    this.abortCode = code;
+    if (this.state === STREAM_HEADER) headerEnded(this);
+    else endClientEarly(this, false);
+  }
+
+  onMoved(side: number, bytes: number): void {
+    assert(this.state === STREAM_RELAY, "onMoved: sessions are joined in the relay");
+    countMoved(this, side, bytes);
   }
 
   onClose(side: number, code: number): void {

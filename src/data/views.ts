@@ -4,6 +4,7 @@
  * mutations, read on the hot path; each view belongs to one worker.
  */
 import type { Conduit } from "../conduit/conduit.ts";
+import { QuicTarget } from "../conduit/quic/target.ts";
 import { encodeSocketAddress } from "../conduit/sockaddr.ts";
 import type { DialTarget } from "../conduit/tcp/dial.ts";
 import type { LogContext } from "../expr/context.ts";
@@ -133,6 +134,8 @@ export class ServerView {
   target: DialTarget | null;
   /** Targets by port, for servers whose port follows the client's. */
   private targetsByPort: Map<number, DialTarget> | null = null;
+  /** `sni` of a QUIC server, compiled once. */
+  sni: ((stream: Stream) => string) | null = null;
   /** Newest of this worker's streams on the server; linked through the streams. */
   streams: Stream | null = null;
   streamCount = 0;
@@ -149,14 +152,28 @@ export class ServerView {
     this.backend = backend;
     this.spec = spec;
     this.backCount = (row / SERVER_STRIDE) * BACK_COUNT_STRIDE;
-    this.target = makeTarget(spec, backend, globals);
+    this.target = makeTarget(spec, backend, globals, this.makeQuic(spec));
   }
 
   /** Another spec for the connections that begin from now on. */
   change(spec: ServerSpec, globals: WorkerGlobals): void {
     this.spec = spec;
-    this.target = makeTarget(spec, this.backend, globals);
+    this.target = makeTarget(spec, this.backend, globals, this.makeQuic(spec));
     this.targetsByPort = null;
+    this.sni = null;
+  }
+
+  private makeQuic(spec: ServerSpec): QuicTarget | null {
+    const { address, quic } = spec;
+    if (quic === undefined || address === undefined) return null;
+    const isIp = address.family === "ipv4" || address.family === "ipv6";
+    return new QuicTarget(quic, this.backend.row, this.row, isIp ? address.host : "");
+  }
+
+  /** Everything that streams have been told to dial: the server's own target, and by port. */
+  targets(): DialTarget[] {
+    const all = this.target === null ? [] : [this.target];
+    return this.targetsByPort === null ? all : [...all, ...this.targetsByPort.values()];
   }
 
   get name(): string {
@@ -173,7 +190,8 @@ export class ServerView {
     this.targetsByPort ??= new Map();
     let found = this.targetsByPort.get(wanted);
     if (found === undefined) {
-      found = { ...target, socketAddress: encodeSocketAddress(spec.address, wanted) };
+      const socketAddress = encodeSocketAddress(spec.address, wanted);
+      found = { ...target, socketAddress, quic: this.makeQuic(spec) };
       this.targetsByPort.set(wanted, found);
     }
     return found;
@@ -184,6 +202,7 @@ function makeTarget(
   spec: ServerSpec,
   backend: ProxyView,
   globals: WorkerGlobals,
+  quic: QuicTarget | null,
 ): DialTarget | null {
   if (spec.address === undefined || spec.address.family === "fd") return null;
   const source = spec.source ?? backend.spec.source;
@@ -195,6 +214,7 @@ function makeTarget(
     source: source === undefined || isAny(source.address) ? null : encodeSource(source.address),
     interfaceName:
       interfaceName === undefined ? null : new TextEncoder().encode(`${interfaceName}\0`),
+    quic,
   };
 }
 

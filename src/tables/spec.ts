@@ -132,6 +132,87 @@ export type CheckSpec = {
   kind: "tcp";
 };
 
+/** A certificate with its chain and key, as PEM text: control reads files, workers may not. */
+export type CertificateSpec = {
+  /** File or folder's file, for messages. */
+  file: string;
+  chain: string;
+  key: string;
+};
+
+/** What both sides of QUIC have: `tune.quic.*`, bytes, ms, counts. */
+export type QuicTransportSpec = {
+  /** max_idle_timeout; 0 = none. */
+  idleTimeoutMs: number;
+  handshakeTimeoutMs: number;
+  /** Pings of a silent connection that has streams; 0 = none. */
+  keepAliveMs: number;
+  /** Streams that the peer may have open at a time. */
+  streamsBidiMax: number;
+  streamsUniMax: number;
+  /** Unread bytes that a peer may cause: a stream, and a whole connection. */
+  streamWindow: number;
+  connectionWindow: number;
+  /** Bytes that a stream holds until they are acknowledged. */
+  sendBuffer: number;
+  congestion: "cubic" | "newreno" | "bbr";
+  /** Bytes; 0 = none. */
+  cwndMax: number;
+  /** Longest datagram frame taken; 0 = no datagrams. */
+  datagramMax: number;
+  /** Largest UDP payload sent; 0 = found out. */
+  udpPayloadMax: number;
+  /** 0-RTT: `allow-0rtt`. */
+  early: boolean;
+  gso: boolean;
+  /** Packets out of order before one counts as lost; 0 = the library's. */
+  reorderMax: number;
+};
+
+/** QUIC of a `bind` line. */
+export type QuicBindSpec = {
+  /** A stream of the engine is one QUIC stream, or one whole client connection (`quic-map`). */
+  map: "stream" | "session";
+  /** The first is the default; names in them choose. */
+  certificates: CertificateSpec[];
+  strictSni: boolean;
+  /** By preference. */
+  alpn: string[];
+  verify: "none" | "optional" | "required";
+  /** PEM of the authorities for client certificates. */
+  authorities?: string;
+  /** `quic-force-retry`. */
+  forceRetry: boolean;
+  /** Handshakes under way from which Retry is asked of everybody; 0 = never. */
+  retryFrom: number;
+  /** Handshakes under way at most. */
+  halfOpenMax: number;
+  /** `quic-socket connection`: a socket a connection is not made; kept to say so. */
+  rejectLowPorts: boolean;
+  transport: QuicTransportSpec;
+};
+
+/** QUIC of a `server` line. */
+export type QuicServerSpec = {
+  /** By preference; empty = a session's own, else none. */
+  alpn: string[];
+  verify: "none" | "required";
+  /** PEM; undefined = the system's. */
+  authorities?: string;
+  verifyHost?: string;
+  /** Name to ask for. */
+  sni?: SampleExpression;
+  /** Our own certificate. */
+  certificate?: CertificateSpec;
+  /** Idle connections that a worker keeps; -1 = any number, 0 = none. */
+  poolMaxConn: number;
+  /** Pause after which idle connections are closed, ms. */
+  poolPurgeDelayMs: number;
+  /** Streams after which a connection takes no more; -1 = any number. */
+  maxReuse: number;
+  transport: QuicTransportSpec;
+};
+
 export type ServerSpec = {
   name: string;
   /** Numeric id (`puid`), unique in the backend, > 0. */
@@ -169,6 +250,8 @@ export type ServerSpec = {
   /** `backend/server` or `server` whose state is copied. */
   track?: string;
   check: CheckSpec;
+  /** `quic4@`, `quic6@`: how to speak QUIC there; undefined = TCP. */
+  quic?: QuicServerSpec;
   origin: Origin;
 };
 
@@ -198,6 +281,8 @@ export type BindSpec = {
   gid: number;
   /** Raised log/CLI level etc. do not apply here; `process`/`thread` narrow the workers. */
   workers?: { from: number; to: number }[];
+  /** `quic4@`, `quic6@`: QUIC over UDP; undefined = a stream socket. */
+  quic?: QuicBindSpec;
   /** Text as written, for messages and `show` commands. */
   text: string;
   origin: Origin;
@@ -416,6 +501,8 @@ export type GlobalSpec = {
   /** `setenv` and its kin, already applied to this final environment. */
   environment: Record<string, string>;
   noreuseport: boolean;
+  /** `cluster-secret`: tokens, tickets and resets of QUIC that outlive the process; else random. */
+  clusterSecret?: string;
 };
 
 /** sluice's own settings, from `SLUICE_…` flags. */

@@ -33,7 +33,8 @@ export function makeBunSockets(fault: Fault): Sockets {
     startTimer,
     nextTurn: onNextTurn,
     dial: dialTcp,
-    listen: (spec, fd, onAccept) =>
+    forgetTarget: () => {},
+    listen: (spec, fd, _proxyRow, onAccept) =>
       new Acceptor(acceptSource(spec, fd), (conduit) => acceptOne(conduit, onAccept), fault),
     hasDescriptor,
     // One read is Bun's to size: up to 512 KiB.

@@ -62,7 +62,8 @@ export function makeOwnLoop(
     startTimer: (delayMs, run) => loop.startTimer(delayMs, run),
     nextTurn: (run) => loop.nextTurn(run),
     dial: (target, owner) => dialOnLoop(loop, target, owner),
-    listen: (_spec, fd, onAccept) =>
+    forgetTarget: () => {},
+    listen: (_spec, fd, _proxyRow, onAccept) =>
       new ListeningDescriptor(loop, fd, onAccept, () => {
         if (engine !== null) checkDescriptors(engine);
       }),

@@ -4,7 +4,7 @@ import type { Engine, Environment } from "../data/engine.ts";
 /** The part of the engine's environment that sockets and time are. */
 export type Sockets = Pick<
   Environment,
-  "startTimer" | "nextTurn" | "dial" | "listen" | "hasDescriptor" | "configure"
+  "startTimer" | "nextTurn" | "dial" | "forgetTarget" | "listen" | "hasDescriptor" | "configure"
 > & {
   /** Begins to work for the engine: notes and timers reach it from now on. */
   start(engine: Engine): void;

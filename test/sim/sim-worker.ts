@@ -131,7 +131,8 @@ export class SimWorker {
         else this.loop.nextTurn(run);
       },
       dial: (target, owner) => world.dial(this, target, owner),
-      listen: (spec, _fd, onAccept) => this.listen(spec, onAccept),
+      forgetTarget: () => {},
+      listen: (spec, _fd, _proxyRow, onAccept) => this.listen(spec, onAccept),
       random32: () => world.choices.next(),
       hasDescriptor: () => world.hasDescriptor(),
       cpuMicros: () => 0,

@@ -91,6 +91,16 @@ class Recorder implements ConduitOwner {
     this.hasEndAhead = true;
   }
 
+  onReset(): void {
+    this.log.push("reset");
+  }
+
+  onStop(): void {
+    this.log.push("stop");
+  }
+
+  onMoved(): void {}
+
   onClose(_side: number, code: number): void {
     this.closeCode = code;
     this.log.push("close");

@@ -29,6 +29,7 @@ export function targetOf(port: number): DialTarget {
     options: null,
     source: null,
     interfaceName: null,
+    quic: null,
   };
 }
 

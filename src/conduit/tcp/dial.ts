@@ -12,6 +12,7 @@ import type { ConduitOwner } from "../conduit.ts";
 import { connectCloseCode } from "../errno.ts";
 import { nativeModule } from "../native.ts";
 import type { Native } from "../native.ts";
+import type { QuicTarget } from "../quic/target.ts";
 import type { SocketAddress } from "../sockaddr.ts";
 import type { FaultHandler } from "./acceptor.ts";
 import { closeCodeOf, TcpConduit } from "./tcp-conduit.ts";
@@ -27,6 +28,8 @@ export type DialTarget = {
   source: SocketAddress | null;
   /** Interface to use, zero-terminated; null = any. */
   interfaceName: Uint8Array | null;
+  /** QUIC is spoken there; null = TCP or a unix socket. */
+  quic: QuicTarget | null;
 };
 
 let onFault: FaultHandler = () => {};

@@ -1,4 +1,5 @@
 /** The first stage of a stream: fields, addresses, PROXY header or not. @hot */
+import { NO_CODE } from "../../conduit/conduit.ts";
 import type { Conduit } from "../../conduit/conduit.ts";
 import { countSession } from "../account/counters.ts";
 import { writeSessionRecord } from "../log/record.ts";
@@ -20,6 +21,8 @@ export function beginStream(stream: Stream, listener: ListenerView, front: Condu
   stream.backBlocked = false;
   stream.frontBroken = false;
   stream.backBroken = false;
+  stream.brokenCause = 0;
+  stream.abortCode = NO_CODE;
   stream.acceptedAtMs = clock.nowMs();
   stream.acceptedEpochMicros = clock.epochMicros();
   stream.handshakeMs = 0;

@@ -99,12 +99,14 @@ export function endStream(stream: Stream, cause: number, phase: number, isAbort:
 function closeSide(stream: Stream, isAbort: boolean): void {
   const { front, back } = stream;
   const noLinger = stream.backend !== null && stream.backend.spec.options.nolinger;
+  // The code with which one side aborted is the other's, where both have codes.
+  const { abortCode } = stream;
   if (front !== null) {
-    if (isAbort || stream.frontend.spec.options.nolinger) front.abort();
+    if (isAbort || stream.frontend.spec.options.nolinger) front.abort(abortCode);
     else front.close();
   }
   if (back !== null) {
-    if (isAbort || noLinger) back.abort();
+    if (isAbort || noLinger) back.abort(abortCode);
     else back.close();
   }
 }

@@ -8,7 +8,7 @@
  * @hot
  */
 import { assert } from "../../base/assert.ts";
-import { BACK, CLOSE_RESOURCE, WRITE_CLOSED } from "../../conduit/conduit.ts";
+import { BACK, CLOSE_RESOURCE, NO_CODE, WRITE_CLOSED } from "../../conduit/conduit.ts";
 import { PROXY_ACTIVE_UP } from "../../tables/generated/proxy.ts";
 import { checkDescriptors } from "../accept/descriptors.ts";
 import {
@@ -33,6 +33,7 @@ import { STREAM_CONNECT, STREAM_RELAY, STREAM_RETRY, writeTo } from "../stream.t
 import type { Stream } from "../stream.ts";
 import { chooseFor, isFreeChoice } from "./choose.ts";
 import { proxyHeaderFor } from "./header-out.ts";
+import { quicHints } from "./quic-hints.ts";
 import { reportConnectFailure } from "./report.ts";
 
 /** Pause before the same server is tried again (manual 4.2, `retries`), ms. */
@@ -50,7 +51,13 @@ export function beginConnect(stream: Stream): void {
     failed(stream, CAUSE_SERVER);
     return;
   }
-  const result = engine.environment.dial(target, stream);
+  if (target.quic === null && stream.front!.isSession === true) {
+    // One connection of many streams cannot be one TCP connection.
+    failed(stream, CAUSE_SERVER);
+    return;
+  }
+  const hints = target.quic === null ? null : quicHints(stream);
+  const result = engine.environment.dial(target, stream, hints);
   if (typeof result === "number") {
     if (result === CLOSE_RESOURCE) checkDescriptors(engine);
     failed(stream, result === CLOSE_RESOURCE ? CAUSE_RESOURCE : CAUSE_SERVER);
@@ -58,6 +65,19 @@ export function beginConnect(stream: Stream): void {
   }
   stream.back = result;
   stream.setDeadline(backend!.timeoutConnect);
+}
+
+/** The server's conduit was lost before anything went over it: as if it had never been connected. */
+export function serverLost(stream: Stream): void {
+  stream.back = null;
+  stream.backEnded = false;
+  stream.backBlocked = false;
+  stream.backBroken = false;
+  stream.connectedAtMs = -1;
+  stream.finishSide = -1;
+  stream.front!.pause();
+  stream.abortCode = NO_CODE;
+  failed(stream, CAUSE_SERVER);
 }
 
 /** The server's conduit closed before it was connected. */
@@ -137,14 +157,17 @@ export function serverConnected(stream: Stream): void {
   stream.lastBackMs = now;
   armRelay(stream);
   if (stream.frontend.logsServerEndpoints) stream.back!.localEndpoint(stream.source);
-  if (server!.spec.sendProxy !== undefined && !sendHeader(stream)) return;
+  const front = stream.front!;
+  const isSession = front.isSession === true;
+  if (server!.spec.sendProxy !== undefined && !isSession && !sendHeader(stream)) return;
   writeConnectedRecord(stream);
   if (stream.frontEnded) {
     stream.finishSide = BACK;
     engine.deferFinish(stream);
   }
   // What the client sent meanwhile goes on now; this may end the stream.
-  stream.front!.resume();
+  if (isSession) front.joinSession!(stream.back!);
+  else front.resume();
 }
 
 /** PROXY header first, in one piece: the socket is fresh and takes it. @cold */

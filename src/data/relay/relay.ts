@@ -7,7 +7,14 @@
  *
  * @hot
  */
-import { BACK, CLOSE_CLEAN, FRONT, WRITE_CLOSED } from "../../conduit/conduit.ts";
+import {
+  BACK,
+  CLOSE_CLEAN,
+  CLOSE_UNSENT,
+  FRONT,
+  NO_CODE,
+  WRITE_CLOSED,
+} from "../../conduit/conduit.ts";
 import {
   CAUSE_CLIENT,
   CAUSE_CLIENT_TIMEOUT,
@@ -19,6 +26,7 @@ import {
 } from "../account/causes.ts";
 import { reportServerError } from "../account/counters.ts";
 import { endStream } from "../account/end.ts";
+import { serverLost } from "../connect/connect.ts";
 import { STREAM_RELAY, writeTo } from "../stream.ts";
 import type { Stream } from "../stream.ts";
 
@@ -30,7 +38,6 @@ export function relayBytes(
   offset: number,
   length: number,
 ): number {
-  const now = stream.engine.clock.nowMs();
   const other = side === FRONT ? BACK : FRONT;
   const taken = writeTo(stream, other, bytes, offset, length);
   if (taken === WRITE_CLOSED) {
@@ -41,6 +48,13 @@ export function relayBytes(
     if (other === FRONT) stream.frontBlocked = true;
     else stream.backBlocked = true;
   }
+  countMoved(stream, side, taken);
+  return taken;
+}
+
+/** Bytes that came from `side` were offered to the other, which took `taken` of them. */
+export function countMoved(stream: Stream, side: number, taken: number): void {
+  const now = stream.engine.clock.nowMs();
   if (side === FRONT) stream.bytesUp += taken;
   else stream.bytesDown += taken;
   // Reading and writing are activity of their own sides (manual 4.2, `timeout client`).
@@ -51,7 +65,6 @@ export function relayBytes(
     stream.lastBackMs = now;
     if (taken > 0 && !stream.frontend.isIndependent) stream.lastFrontMs = now;
   }
-  return taken;
 }
 
 /** One side has finished its direction: so do we towards the other. */
@@ -59,13 +72,20 @@ export function peerEnded(stream: Stream, side: number): void {
   if (side === FRONT) stream.frontEnded = true;
   else stream.backEnded = true;
   if (stream.frontEnded && stream.backEnded) {
-    endStream(stream, CAUSE_NONE, PHASE_NONE, false);
+    endBoth(stream);
     return;
   }
   // Both ends often come in one turn of the loop: then two closes do, and no half-close is sent.
   stream.finishSide = side === FRONT ? BACK : FRONT;
   stream.engine.deferFinish(stream);
   armRelay(stream);
+}
+
+/** Both directions are over: in order, or one of them was broken off before. */
+export function endBoth(stream: Stream): void {
+  const { brokenCause } = stream;
+  if (brokenCause === 0) endStream(stream, CAUSE_NONE, PHASE_NONE, false);
+  else endStream(stream, brokenCause, PHASE_DATA, false);
 }
 
 /** The turn is over and only one direction has ended: the other side is told. */
@@ -79,10 +99,16 @@ export function finishDeferred(stream: Stream): void {
 /** A conduit is gone: both directions in order, or an abort. */
 export function peerClosed(stream: Stream, side: number, code: number): void {
   const broken = side === FRONT ? stream.frontBroken : stream.backBroken;
+  const conduit = side === FRONT ? stream.front : stream.back;
+  stream.abortCode = conduit?.abortCode ?? NO_CODE;
   if (side === FRONT) stream.front = null;
   else stream.back = null;
   if (code === CLOSE_CLEAN && !broken) {
     peerEnded(stream, side);
+    return;
+  }
+  if (code === CLOSE_UNSENT && mayConnectAgain(stream)) {
+    serverLost(stream);
     return;
   }
   const hadEnded = side === FRONT ? stream.frontEnded : stream.backEnded;
@@ -93,6 +119,11 @@ export function peerClosed(stream: Stream, side: number, code: number): void {
   }
   if (side === BACK) reportServerError(stream);
   endStream(stream, side === FRONT ? CAUSE_CLIENT : CAUSE_SERVER, PHASE_DATA, true);
+}
+
+/** Nothing has passed in either direction: for client and server the stream has not begun. */
+function mayConnectAgain(stream: Stream): boolean {
+  return stream.bytesUp === 0 && stream.bytesDown === 0 && stream.front !== null;
 }
 
 /** Idle times: which side has been silent too long, if any. */

@@ -523,6 +523,26 @@ export function proxyBackCurrentMax(table: Int32Array, row: number): number {
 }
 
 /**
+ * QUIC connections of clients that are not released yet.
+ * Unit: connections. Writer: workers, atomic add.
+ */
+export const PROXY_QUIC_FRONT = 69;
+/** Reads PROXY.quicFront plainly. */
+export function proxyQuicFront(table: Int32Array, row: number): number {
+  return table[row + PROXY_QUIC_FRONT]!;
+}
+
+/**
+ * QUIC connections to servers that are not released yet.
+ * Unit: connections. Writer: workers, atomic add.
+ */
+export const PROXY_QUIC_BACK = 70;
+/** Reads PROXY.quicBack plainly. */
+export function proxyQuicBack(table: Int32Array, row: number): number {
+  return table[row + PROXY_QUIC_BACK]!;
+}
+
+/**
  * Second that `rateCount` counts.
  * Unit: s of the monotonic clock. Writer: workers, atomic; the second in progress and its start.
  */

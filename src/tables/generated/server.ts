@@ -365,3 +365,23 @@ export const SERVER_RATE_MAX = 52;
 export function serverRateMax(table: Int32Array, row: number): number {
   return table[row + SERVER_RATE_MAX]!;
 }
+
+/**
+ * QUIC connections to it that live, over all workers.
+ * Unit: connections. Writer: workers, atomic add.
+ */
+export const SERVER_QUIC_OPEN = 53;
+/** Reads SERVER.quicOpen plainly. */
+export function serverQuicOpen(table: Int32Array, row: number): number {
+  return table[row + SERVER_QUIC_OPEN]!;
+}
+
+/**
+ * Those of them without a stream.
+ * Unit: connections. Writer: workers, atomic add.
+ */
+export const SERVER_QUIC_IDLE = 54;
+/** Reads SERVER.quicIdle plainly. */
+export function serverQuicIdle(table: Int32Array, row: number): number {
+  return table[row + SERVER_QUIC_IDLE]!;
+}

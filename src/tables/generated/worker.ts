@@ -87,10 +87,20 @@ export function workerLoop(table: Float64Array, row: number): number {
 }
 
 /**
+ * The worker's QUIC engine, for the same; 0 = none.
+ * Unit: address. Writer: this worker.
+ */
+export const WORKER_QUIC_ENGINE = 24;
+/** Reads WORKER.quicEngine plainly. */
+export function workerQuicEngine(table: Float64Array, row: number): number {
+  return table[(row + WORKER_QUIC_ENGINE) >> 1]!;
+}
+
+/**
  * CPU time of the thread, some times a second while it has streams.
  * Unit: µs. Writer: this worker.
  */
-export const WORKER_CPU_MICROS = 24;
+export const WORKER_CPU_MICROS = 26;
 /** Reads WORKER.cpuMicros plainly. */
 export function workerCpuMicros(table: Float64Array, row: number): number {
   return table[(row + WORKER_CPU_MICROS) >> 1]!;
@@ -100,7 +110,7 @@ export function workerCpuMicros(table: Float64Array, row: number): number {
  * Sent to clients and servers, as they reach the counters.
  * Unit: bytes. Writer: this worker.
  */
-export const WORKER_BYTES_OUT = 26;
+export const WORKER_BYTES_OUT = 28;
 /** Reads WORKER.bytesOut plainly. */
 export function workerBytesOut(table: Float64Array, row: number): number {
   return table[(row + WORKER_BYTES_OUT) >> 1]!;
@@ -110,7 +120,7 @@ export function workerBytesOut(table: Float64Array, row: number): number {
  * Client connections that became streams.
  * Unit: connections. Writer: this worker.
  */
-export const WORKER_ACCEPTED = 28;
+export const WORKER_ACCEPTED = 30;
 /** Reads WORKER.accepted plainly. */
 export function workerAccepted(table: Float64Array, row: number): number {
   return table[(row + WORKER_ACCEPTED) >> 1]!;

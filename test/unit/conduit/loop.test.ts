@@ -95,6 +95,9 @@ if (native === null) {
         onDrain: () => {},
         onEnd: () => void told.push("end"),
         onEndAhead: () => {},
+        onReset: () => {},
+        onStop: () => {},
+        onMoved: () => {},
         onClose: (_side, code) => void told.push(`close ${code}`),
       };
       const peer = await far.connect(listener.port);

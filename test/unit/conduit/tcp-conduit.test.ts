@@ -16,6 +16,9 @@ class Taker implements ConduitOwner {
   onOpen(): void {}
   onDrain(): void {}
   onEndAhead(): void {}
+  onReset(): void {}
+  onStop(): void {}
+  onMoved(): void {}
 
   onData(_side: number, bytes: Uint8Array, offset: number, length: number): number {
     const count = Math.min(length, this.room);
