@@ -82,8 +82,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "bytes are counted as taken that were not",
     file: "data/relay/relay.ts",
-    find: "  return taken;\n}\n\n/** One side has finished",
-    replace: "  return length;\n}\n\n/** One side has finished",
+    find: "  return taken;\n}\n\n/** Bytes that came from",
+    replace: "  return length;\n}\n\n/** Bytes that came from",
     caughtBy: /bytes arrive in order/,
   },
   {
