@@ -451,6 +451,104 @@ const COUNTERS_BACK: Layout = {
   ],
 };
 
+/** QUIC_NUMBERS of conduit/quic/transport.ts that count, in that order; a unit test compares. */
+const QUIC_COUNTED: readonly Field[] = [
+  f64("packetsSent", "packets", "Sent."),
+  f64("packetsReceived", "packets", "Received and understood."),
+  f64("packetsLost", "packets", "Sent and declared lost."),
+  f64("packetsDropped", "packets", "Received and thrown away."),
+  f64("bytesSent", "bytes", "Of UDP payload."),
+  f64("bytesReceived", "bytes", "Of UDP payload."),
+  f64("bytesLost", "bytes", "Of packets declared lost."),
+  f64("streamBytesResent", "bytes", "Of streams, sent again."),
+  f64("handshakesDone", "connections", "Handshakes completed."),
+  f64("handshakesFailed", "connections", "Over before their handshake was complete."),
+  f64("retriesSent", "packets", "Retry packets."),
+  f64("retriesValid", "packets", "Tokens of ours that came back and were right."),
+  f64("retriesInvalid", "packets", "Tokens that were wrong or too old."),
+  f64("resetsSent", "packets", "Stateless resets sent."),
+  f64("resetsReceived", "packets", "Stateless resets received."),
+  f64("versionNegotiations", "packets", "Version Negotiation packets sent."),
+  f64("initialsDropped", "packets", "Initials not answered: handshakes at the limit, or paused."),
+  f64("refused", "connections", "Refused at the limit of connections."),
+  f64("malformed", "datagrams", "Datagrams that are no packets of ours."),
+  f64("forwarded", "packets", "Handed to the worker that owns the connection."),
+  f64("sendBlocked", "count", "Times that the socket took no more."),
+  f64("streamsBidiLocal", "streams", "Bidirectional, opened by us."),
+  f64("streamsBidiRemote", "streams", "Bidirectional, opened by the peer."),
+  f64("streamsUniLocal", "streams", "Unidirectional, opened by us."),
+  f64("streamsUniRemote", "streams", "Unidirectional, opened by the peer."),
+  f64("streamResetsSent", "streams", "RESET_STREAM sent."),
+  f64("streamResetsReceived", "streams", "RESET_STREAM received."),
+  f64("stopsSent", "streams", "STOP_SENDING sent."),
+  f64("stopsReceived", "streams", "STOP_SENDING received."),
+  f64("blockedConnection", "count", "Times that the peer's connection window stopped us."),
+  f64("blockedStream", "count", "Times that a stream's window stopped us."),
+  f64("blockedStreams", "count", "Times that the peer's limit of streams stopped us."),
+  f64("datagramsSent", "datagrams", "DATAGRAM frames sent."),
+  f64("datagramsReceived", "datagrams", "DATAGRAM frames received."),
+  f64("datagramsDropped", "datagrams", "Too long, or the queue was full."),
+  f64("earlyAccepted", "connections", "0-RTT used."),
+  f64("earlyRejected", "connections", "0-RTT offered and refused."),
+  f64("resumed", "connections", "TLS sessions resumed."),
+  f64("migrations", "connections", "Changes of the peer's address that were validated."),
+  f64("glitches", "count", "Small offences of peers."),
+];
+
+/** Codes of applications of which a row keeps a count each; those that come later share one. */
+export const QUIC_CODES_KEPT = 8;
+
+/** Transport errors that are told apart: 0x0 to 0x10, TLS alerts together, all others. */
+export const QUIC_TRANSPORT_ERRORS = 19;
+
+const COUNTERS_QUIC: Layout = {
+  name: "QUIC_COUNT",
+  title: "QUIC of one side of a proxy, one row per worker",
+  groups: [
+    {
+      writer: "the worker that owns the shard, plain; control once it is dead",
+      reader: "control, plain; sums over workers",
+      hot: false,
+      fields: [
+        ...QUIC_COUNTED,
+        f64("used", "0 or 1", "Something was counted here."),
+        f64("opened", "connections", "Begun, handshakes included."),
+        f64("released", "connections", "Over, with all their packets counted."),
+        f64("ended", "connections", "Ends by CAUSE_* of the transport.", 12),
+        f64(
+          "errorsReceived",
+          "connections",
+          "Closed by the peer, by transport error.",
+          QUIC_TRANSPORT_ERRORS,
+        ),
+        f64(
+          "errorsSent",
+          "connections",
+          "Closed by us for its faults, the same.",
+          QUIC_TRANSPORT_ERRORS,
+        ),
+        f64("codesOther", "connections", "Closed by the peer with codes that have no place below."),
+        f64(
+          "codeCount",
+          "connections",
+          "Closed by the peer with a code; 0 = a free place.",
+          QUIC_CODES_KEPT,
+        ),
+        i32("codeLow", "lower 32 bits", "That code.", QUIC_CODES_KEPT),
+        i32("codeHigh", "upper 30 bits", "That code.", QUIC_CODES_KEPT),
+        f64("rttSamples", "connections", "Released with a round-trip time: in the four below."),
+        f64("rttSum", "µs", "Of smoothed round-trip times at the end."),
+        f64("rttMin", "µs", "Shortest of them; 0 = none."),
+        f64("rttMax", "µs", "Longest of them."),
+        f64("cwndSamples", "connections", "Released with a congestion window: in the three below."),
+        f64("cwndSum", "bytes", "Of congestion windows at the end."),
+        f64("cwndMin", "bytes", "Smallest of them; 0 = none."),
+        f64("cwndMax", "bytes", "Largest of them."),
+      ],
+    },
+  ],
+};
+
 const GUID_HEAD: Layout = {
   name: "GUID_HEAD",
   title: "The GUID index as a whole, behind the words of its lock (one record)",
@@ -567,6 +665,7 @@ export const LAYOUTS: readonly Layout[] = [
   SHARE,
   COUNTERS_FRONT,
   COUNTERS_BACK,
+  COUNTERS_QUIC,
   STREAM_LOG,
   GUID_HEAD,
   GUID,

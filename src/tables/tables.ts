@@ -22,6 +22,7 @@ import { LISTENER_STRIDE } from "./generated/listener.ts";
 import { PROCESS_STRIDE } from "./generated/process.ts";
 import { PROXY_STRIDE } from "./generated/proxy.ts";
 import { QUEUE_STRIDE } from "./generated/queue.ts";
+import { QUIC_COUNT_STRIDE } from "./generated/quic-count.ts";
 import { SERVER_STRIDE } from "./generated/server.ts";
 import { SHARE_STRIDE } from "./generated/share.ts";
 import { STREAM_LOG_STRIDE } from "./generated/stream-log.ts";
@@ -52,6 +53,10 @@ export type WorkerBlocks = {
   listenerFront: SharedArrayBuffer;
   /** BACK_COUNT rows of servers. */
   serverBack: SharedArrayBuffer;
+  /** QUIC_COUNT rows of the client side of proxies, by proxy index. */
+  quicFront: SharedArrayBuffer;
+  /** QUIC_COUNT rows of their server side. */
+  quicBack: SharedArrayBuffer;
   /** SHARE rows of servers. */
   shares: SharedArrayBuffer;
   inbox: SharedArrayBuffer;
@@ -83,6 +88,8 @@ export class WorkerTables {
   readonly proxyBack: Table;
   readonly listenerFront: Table;
   readonly serverBack: Table;
+  readonly quicFront: Table;
+  readonly quicBack: Table;
   readonly shares: Table;
   readonly inbox: Table;
   readonly logRing: Table;
@@ -92,6 +99,8 @@ export class WorkerTables {
     this.proxyBack = new Table(blocks.proxyBack);
     this.listenerFront = new Table(blocks.listenerFront);
     this.serverBack = new Table(blocks.serverBack);
+    this.quicFront = new Table(blocks.quicFront);
+    this.quicBack = new Table(blocks.quicBack);
     this.shares = new Table(blocks.shares);
     this.inbox = new Table(blocks.inbox);
     this.logRing = new Table(blocks.logRing);
@@ -156,6 +165,8 @@ export function reserveTables(sizes: TableSizes): SharedBlocks {
       proxyBack: reserve(sizes.proxies + 1, BACK_COUNT_STRIDE),
       listenerFront: reserve(sizes.listeners + 1, FRONT_COUNT_STRIDE),
       serverBack: reserve(sizes.servers + 1, BACK_COUNT_STRIDE),
+      quicFront: reserve(sizes.proxies + 1, QUIC_COUNT_STRIDE),
+      quicBack: reserve(sizes.proxies + 1, QUIC_COUNT_STRIDE),
       shares: reserve(sizes.servers + 1, SHARE_STRIDE),
       inbox: reserve(INBOX_ENTRIES, INBOX_ENTRY_WORDS),
       logRing: new SharedArrayBuffer(

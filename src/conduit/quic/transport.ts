@@ -174,12 +174,18 @@ export interface EndpointOwner {
 export interface TransportAccount {
   /** A connection (handshake not done yet) begins to count for a proxy. */
   opened(proxyRow: number, isFront: boolean): void;
-  /** Growth of the numbers of a connection or of an endpoint: QUIC_COUNTS values. */
+  /**
+   * Growth of the numbers of a connection or of an endpoint: QUIC_COUNTS values, what follows does
+   * not matter. Of an endpoint that is over: before the last of its connections is released.
+   */
   count(proxyRow: number, isFront: boolean, growth: Float64Array): void;
   /** It is over. @param cause CAUSE_* @param code as in `onClosed` */
   closed(proxyRow: number, isFront: boolean, cause: number, code: bigint): void;
-  /** Its last packets are out and the last growth is counted: it holds its proxy no more. */
-  released(proxyRow: number, isFront: boolean): void;
+  /**
+   * Its last packets are out and the last growth is counted: it holds its proxy no more.
+   * @param last QUIC_NUMBERS, then QUIC_MOMENTS, as they were at the end; none = not known
+   */
+  released(proxyRow: number, isFront: boolean, last?: Float64Array): void;
 }
 
 /** Where to connect to. */
