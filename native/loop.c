@@ -49,6 +49,14 @@ struct sl_loop {
 	struct epoll_event batch[EPOLL_BATCH];
 };
 
+static uint32_t next_generation(struct sl_loop *loop)
+{
+	loop->generation = (loop->generation + 1) & 0x7fffffff;
+	if (loop->generation == LISTENER)
+		loop->generation = 1;
+	return loop->generation;
+}
+
 static int own(struct sl_loop *loop, int fd)
 {
 	if ((uint32_t)fd >= loop->room) {
@@ -64,10 +72,7 @@ static int own(struct sl_loop *loop, int fd)
 		loop->owned = grown;
 		loop->room = room;
 	}
-	loop->generation = (loop->generation + 1) & 0x7fffffff;
-	if (loop->generation == LISTENER)
-		loop->generation = 1;
-	loop->owned[fd] = loop->generation;
+	loop->owned[fd] = next_generation(loop);
 	return 0;
 }
 
@@ -175,6 +180,42 @@ EXPORT int sl_loop_add(struct sl_loop *loop, int fd)
 		return err;
 	}
 	return (int)loop->generation;
+}
+
+/*
+ * Watches a descriptor that is no connection: it is told of as long as there is something to read,
+ * by EVENT_SOCKET. `owned`: it is the loop's from now on; else whoever has it takes it off before
+ * he closes it. Returns its generation or -errno, and then it is the caller's as before.
+ */
+EXPORT int sl_loop_watch(struct sl_loop *loop, int fd, int owned)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int err = owned ? own(loop, fd) : 0;
+
+	if (err)
+		return err;
+	if (!owned)
+		next_generation(loop);
+	event.data.u64 = (uint64_t)loop->generation << 32 | (uint32_t)fd;
+	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+		err = -errno;
+		if (owned)
+			loop->owned[fd] = 0;
+		return err;
+	}
+	return (int)loop->generation;
+}
+
+/* Takes such a descriptor off; one that the loop owns is closed. */
+EXPORT int sl_loop_unwatch(struct sl_loop *loop, int fd)
+{
+	int err = epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL) == 0 ? 0 : -errno;
+
+	if ((uint32_t)fd < loop->room && loop->owned[fd]) {
+		loop->owned[fd] = 0;
+		close(fd);
+	}
+	return err;
 }
 
 static int accept_some(struct sl_loop *loop, int listener, int count)

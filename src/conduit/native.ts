@@ -66,6 +66,8 @@ export type Native = {
   loopListen(loop: Pointer, fd: number, accepting: number): number;
   loopAccept(loop: Pointer, fd: number): number;
   loopAdd(loop: Pointer, fd: number): number;
+  loopWatch(loop: Pointer, fd: number, owned: number): number;
+  loopUnwatch(loop: Pointer, fd: number): number;
   loopPoll(loop: Pointer, timeoutMs: number): number;
   loopClose(loop: Pointer, fd: number, abort: number): number;
   recv(fd: number, buffer: Uint8Array, length: number): number;
@@ -93,6 +95,8 @@ const SYMBOLS = {
   sl_loop_listen: { args: ["ptr", "i32", "i32"], returns: "i32" },
   sl_loop_accept: { args: ["ptr", "i32"], returns: "i32" },
   sl_loop_add: { args: ["ptr", "i32"], returns: "i32" },
+  sl_loop_watch: { args: ["ptr", "i32", "i32"], returns: "i32" },
+  sl_loop_unwatch: { args: ["ptr", "i32"], returns: "i32" },
   sl_loop_poll: { args: ["ptr", "i32"], returns: "i32" },
   sl_loop_close: { args: ["ptr", "i32", "i32"], returns: "i32" },
   sl_recv: { args: ["i32", "ptr", "u32"], returns: "i32" },
@@ -180,6 +184,8 @@ function typed(symbols: Opened): Native {
     loopListen: symbols.sl_loop_listen as unknown as Native["loopListen"],
     loopAccept: symbols.sl_loop_accept as unknown as Native["loopAccept"],
     loopAdd: symbols.sl_loop_add as unknown as Native["loopAdd"],
+    loopWatch: symbols.sl_loop_watch as unknown as Native["loopWatch"],
+    loopUnwatch: symbols.sl_loop_unwatch as unknown as Native["loopUnwatch"],
     loopPoll: symbols.sl_loop_poll as unknown as Native["loopPoll"],
     loopClose: symbols.sl_loop_close as unknown as Native["loopClose"],
     recv: symbols.sl_recv as unknown as Native["recv"],

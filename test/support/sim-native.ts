@@ -13,6 +13,7 @@ const EVENT_WORDS = 4;
 const EVENT_SOCKET = 1;
 const EVENT_ACCEPTED = 2;
 const EVENT_ACCEPT_FAILED = 3;
+const EPOLLIN = 1;
 const EMFILE = 24;
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
@@ -30,10 +31,15 @@ export type SimBacklog = {
 
 type Entry = { socket: SimSocket; generation: number };
 
+/** A descriptor that is no connection: whether there is something to read. */
+export type SimReadable = { hasInput(): boolean };
+type Watched = { source: SimReadable; generation: number; isOwned: boolean };
+
 export class SimNative {
   private readonly choices: Choices;
   private readonly entries = new Map<number, Entry>();
   private readonly listeners = new Map<number, { backlog: SimBacklog; isAccepting: boolean }>();
+  private readonly watched = new Map<number, Watched>();
   private events = new Int32Array(0);
   private generation = 0;
   /** Socket that the next connect(2) is about; set by whoever dials. */
@@ -56,17 +62,28 @@ export class SimNative {
 
   /** Lowest free descriptor, as the system gives them: they are used again at once. */
   private takeFd(socket: SimSocket): number {
-    let fd = FD_FIRST;
-    while (this.entries.has(fd) || this.listeners.has(fd)) fd++;
+    const fd = this.freeFd();
     this.entries.set(fd, { socket, generation: 0 });
+    return fd;
+  }
+
+  private freeFd(): number {
+    let fd = FD_FIRST;
+    while (this.entries.has(fd) || this.listeners.has(fd) || this.watched.has(fd)) fd++;
     return fd;
   }
 
   /** Makes a listening descriptor. */
   makeListener(backlog: SimBacklog): number {
-    let fd = FD_FIRST;
-    while (this.entries.has(fd) || this.listeners.has(fd)) fd++;
+    const fd = this.freeFd();
     this.listeners.set(fd, { backlog, isAccepting: false });
+    return fd;
+  }
+
+  /** Makes a descriptor that is no connection, for `loopWatch`. */
+  makeReadable(source: SimReadable): number {
+    const fd = this.freeFd();
+    this.watched.set(fd, { source, generation: 0, isOwned: false });
     return fd;
   }
 
@@ -82,6 +99,9 @@ export class SimNative {
     }
     for (const { backlog, isAccepting } of this.listeners.values()) {
       if (isAccepting && !backlog.isEmpty()) return true;
+    }
+    for (const { source, generation } of this.watched.values()) {
+      if (generation > 0 && source.hasInput()) return true;
     }
     return false;
   }
@@ -112,6 +132,22 @@ export class SimNative {
     return entry.generation;
   }
 
+  loopWatch(_loop: Pointer, fd: number, owned: number): number {
+    const watched = this.watched.get(fd);
+    if (watched === undefined) return -9;
+    watched.generation = ++this.generation;
+    watched.isOwned = owned === 1;
+    return watched.generation;
+  }
+
+  loopUnwatch(_loop: Pointer, fd: number): number {
+    const watched = this.watched.get(fd);
+    if (watched === undefined) throw new RangeError(`descriptor ${fd} is not watched`);
+    watched.generation = 0;
+    if (watched.isOwned) this.watched.delete(fd);
+    return 0;
+  }
+
   loopClose(_loop: Pointer, fd: number, abort: number): number {
     const entry = this.entries.get(fd);
     if (entry === undefined) throw new RangeError(`descriptor ${fd} is closed twice`);
@@ -137,6 +173,10 @@ export class SimNative {
     }
     for (const [fd, { backlog, isAccepting }] of this.listeners) {
       if (isAccepting && !backlog.isEmpty()) waiting.push(() => this.accept(fd, backlog));
+    }
+    for (const [fd, { source, generation }] of this.watched) {
+      if (generation === 0 || !source.hasInput()) continue;
+      waiting.push(() => [EVENT_SOCKET, fd, generation, EPOLLIN]);
     }
     const most = choices.between(1, Math.max(1, waiting.length));
     let count = 0;

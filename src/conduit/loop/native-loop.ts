@@ -46,6 +46,14 @@ export type LoopAcceptor = {
   failed(errno: number): void;
 };
 
+/** Whoever is told that a descriptor is ready. */
+export interface ReadyHandler {
+  /** Given by the loop when it began to watch: tells a descriptor from an older one. */
+  generation: number;
+  /** @param bits EPOLL* */
+  ready(bits: number): void;
+}
+
 type LoopTimer = Ticker & { atMs: number; run: () => void; isLive: boolean };
 
 /** What the loop asks of the worker around it. */
@@ -68,7 +76,7 @@ export class NativeLoop {
   private readonly hooks: LoopHooks;
   private readonly events = new Int32Array(EVENTS_MAX * EVENT_WORDS);
   /** By descriptor. */
-  private readonly conduits: (LoopConduit | undefined)[] = [];
+  private readonly handlers: (ReadyHandler | undefined)[] = [];
   private readonly acceptors = new Map<number, LoopAcceptor>();
   /** Makes the conduit of an accepted descriptor. */
   private readonly adopt: (loop: NativeLoop, fd: number, generation: number) => LoopConduit;
@@ -151,16 +159,16 @@ export class NativeLoop {
     const kind = events[at]!;
     const fd = events[at + 1]!;
     if (kind === EVENT_SOCKET) {
-      const conduit = this.conduits[fd];
+      const handler = this.handlers[fd];
       // The descriptor may have been closed, and given out anew, earlier in this batch.
-      if (conduit !== undefined && conduit.generation === events[at + 2]!) {
-        conduit.ready(events[at + 3]!);
+      if (handler !== undefined && handler.generation === events[at + 2]!) {
+        handler.ready(events[at + 3]!);
       }
       return;
     }
     if (kind === EVENT_ACCEPTED) {
       const conduit = this.adopt(this, fd, events[at + 2]!);
-      this.conduits[fd] = conduit;
+      this.handlers[fd] = conduit;
       const acceptor = this.acceptors.get(events[at + 3]!);
       if (acceptor === undefined) conduit.close();
       else acceptor.accepted(conduit);
@@ -176,14 +184,34 @@ export class NativeLoop {
   /** Watches a descriptor for a conduit. @returns its generation, or -errno (it is closed then) */
   add(fd: number, conduit: LoopConduit): number {
     const generation = this.native.loopAdd(this.pointer, fd);
-    if (generation > 0) this.conduits[fd] = conduit;
+    if (generation > 0) this.handlers[fd] = conduit;
     return generation;
   }
 
   /** Closes a conduit's descriptor. */
   remove(fd: number, isAbort: boolean): void {
-    this.conduits[fd] = undefined;
+    this.handlers[fd] = undefined;
     this.native.loopClose(this.pointer, fd, isAbort ? 1 : 0);
+  }
+
+  /**
+   * Watches a descriptor that is no connection, for reading: its handler is told in each turn in
+   * which there is something to read, and given its generation.
+   * @param isOwned it is the loop's: closed by `unwatch`, or by whoever buries the loop
+   * @returns 0, or -errno: then it is the caller's as before
+   */
+  watch(fd: number, handler: ReadyHandler, isOwned: boolean): number {
+    const generation = this.native.loopWatch(this.pointer, fd, isOwned ? 1 : 0);
+    if (generation < 0) return generation;
+    handler.generation = generation;
+    this.handlers[fd] = handler;
+    return 0;
+  }
+
+  /** Takes a watched descriptor off, before its owner closes it. */
+  unwatch(fd: number): void {
+    this.handlers[fd] = undefined;
+    this.native.loopUnwatch(this.pointer, fd);
   }
 
   /** Accepts on `fd` from now on. @returns 0 or -errno */

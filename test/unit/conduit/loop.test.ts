@@ -1,5 +1,6 @@
 /** The conduit of a worker's own loop: the shared suite over real sockets, and its errors. */
 import { afterAll, describe, expect, test } from "bun:test";
+import { closeSync, openSync } from "node:fs";
 
 import { systemClock } from "../../../src/base/clock.ts";
 import { CLOSE_RESET, FRONT, WRITE_CLOSED } from "../../../src/conduit/conduit.ts";
@@ -7,6 +8,7 @@ import type { Conduit, ConduitOwner } from "../../../src/conduit/conduit.ts";
 import { ListeningDescriptor } from "../../../src/conduit/loop/loop-acceptor.ts";
 import { adoptAccepted, dialOnLoop } from "../../../src/conduit/loop/loop-conduit.ts";
 import { GO_ON, NativeLoop } from "../../../src/conduit/loop/native-loop.ts";
+import type { ReadyHandler } from "../../../src/conduit/loop/native-loop.ts";
 import { nativeModule, OPT_BACKLOG, OPT_COUNT } from "../../../src/conduit/native.ts";
 import { encodeSocketAddress } from "../../../src/conduit/sockaddr.ts";
 import { runConduitSuite } from "../../support/conduit-suite.ts";
@@ -14,6 +16,8 @@ import { makeTcpFarEnd, targetOf, until } from "../../support/tcp-far-end.ts";
 
 const native = nativeModule();
 const QUIET_MS = 40;
+const EPERM = 1;
+const EBADF = 9;
 
 /** A loop that never sleeps: the tests' own sockets live on Bun's. */
 function startLoop(): NativeLoop {
@@ -114,6 +118,65 @@ if (native === null) {
       expect(taken).toBe(WRITE_CLOSED);
       await until(() => told.length > 0);
       expect(told).toEqual([`close ${CLOSE_RESET}`]);
+    });
+  });
+
+  describe("descriptors that are no connections", () => {
+    /** A descriptor that can be made readable: the bell of a loop that nobody runs. */
+    function makeBell(): number {
+      const events = new Int32Array(1024 * 4);
+      const other = native!.loopNew(events, 1024, -1)!;
+      return native!.dup(native!.loopBell(other));
+    }
+
+    function makeHandler(): ReadyHandler & { times: number } {
+      return {
+        generation: 0,
+        times: 0,
+        ready() {
+          this.times++;
+        },
+      };
+    }
+
+    test("are told of as long as there is something to read", async () => {
+      const bell = makeBell();
+      const handler = makeHandler();
+      expect(loop.watch(bell, handler, false)).toBe(0);
+      await Bun.sleep(QUIET_MS);
+      expect(handler.times).toBe(0);
+      native.ring(bell);
+      await until(() => handler.times >= 3);
+      loop.unwatch(bell);
+      const { times } = handler;
+      await Bun.sleep(QUIET_MS);
+      expect(handler.times).toBe(times);
+      // It is the caller's still.
+      expect(native.close(bell)).toBe(0);
+    });
+
+    test("are closed with the loop's interest, if they are the loop's", () => {
+      const bell = makeBell();
+      expect(loop.watch(bell, makeHandler(), true)).toBe(0);
+      loop.unwatch(bell);
+      expect(native.dup(bell)).toBe(-EBADF);
+    });
+
+    test("that cannot be watched stay the caller's", () => {
+      const folder = openSync(import.meta.dir, "r");
+      expect(loop.watch(folder, makeHandler(), true)).toBe(-EPERM);
+      expect(() => closeSync(folder)).not.toThrow();
+    });
+
+    test("of a loop that is buried are closed if they were its own", () => {
+      const events = new Int32Array(1024 * 4);
+      const dead = native.loopNew(events, 1024, -1)!;
+      const [own, other] = [makeBell(), makeBell()];
+      expect(native.loopWatch(dead, own, 1)).toBeGreaterThan(0);
+      expect(native.loopWatch(dead, other, 0)).toBeGreaterThan(0);
+      native.loopDestroy(dead);
+      expect(native.dup(own)).toBe(-EBADF);
+      expect(native.close(other)).toBe(0);
     });
   });
 }
