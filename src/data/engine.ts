@@ -9,6 +9,7 @@ import { assert, describeError } from "../base/assert.ts";
 import type { Clock, Ticker } from "../base/clock.ts";
 import { Wheel } from "../base/wheel.ts";
 import type { Conduit, ConduitOwner, DialHints } from "../conduit/conduit.ts";
+import type { QuicDesk } from "../conduit/quic/describe.ts";
 import type { DialTarget } from "../conduit/tcp/dial.ts";
 import { QUEUE_STREAM } from "../tables/generated/queue.ts";
 import { SERVER_STRIDE } from "../tables/generated/server.ts";
@@ -59,6 +60,8 @@ export type Environment = {
   ): ListeningSocket;
   /** 32 random bits, unsigned. */
   random32(): number;
+  /** Describes the QUIC connections of this worker; null or left out = it speaks no QUIC. */
+  readonly quic?: QuicDesk | null;
   /** Takes what the configuration says of sockets. */
   configure(globals: WorkerGlobals): void;
   /** Tells control of an exception that was survived: a bug. */

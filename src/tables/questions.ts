@@ -20,6 +20,19 @@ export type StreamFilter = {
 /** Streams of a server, or of a backend. */
 export type HolderFilter = { serverRow: number } | { backendRow: number };
 
+/** Which QUIC connections a question is about; what is not set does not matter. */
+export type QuicFilter = {
+  /** This one only: the transport's number. */
+  connection?: number;
+  /** Clients' (true) or servers' (false). */
+  isFront?: boolean;
+  /** Those that are over and wait for their last packets (true), or all others (false). */
+  isClosing?: boolean;
+};
+
+/** How much is told of a QUIC connection: a line, its streams too, or everything. */
+export type QuicDetail = "line" | "streams" | "full";
+
 /** What a worker may be asked. */
 export type Question =
   /** Does it answer at all? */
@@ -41,10 +54,20 @@ export type Question =
   /** One stream. */
   | { kind: "stream"; slot: number; generation: number }
   /** How many streams hold an object, and the oldest of them, at most `examples`. */
-  | { kind: "holders"; filter: HolderFilter; from: number; examples: number };
+  | { kind: "holders"; filter: HolderFilter; from: number; examples: number }
+  /** QUIC connections in the transport's order. `from`, `limit` as of streams; `from` 0 = all. */
+  | { kind: "quic"; filter: QuicFilter; from: number; limit: number; detail: QuicDetail };
 
 /** What a stream waits for: its states, in flow order. */
 export type StreamStateName = "header" | "route" | "queue" | "connect" | "retry" | "relay";
+
+/** A QUIC stream, or a whole connection, as one side of a stream. */
+export type QuicPlace = {
+  /** The transport's number of the connection. */
+  connection: number;
+  /** QUIC's identifier of the stream; -1 = the whole connection. */
+  streamId: number;
+};
 
 /** One side of a stream. */
 export type SideRecord = {
@@ -64,6 +87,8 @@ export type SideRecord = {
   idleMs: number;
   /** Until its idle limit, ms; -1 = none. */
   expiresMs: number;
+  /** Null: it is no QUIC. */
+  quic: QuicPlace | null;
 };
 
 /** A stream as its owner describes it. Times are whole ms, relative to the answer. */
@@ -114,6 +139,62 @@ export type StreamExample = {
   bytesDown: number;
 };
 
+/** What a QUIC connection is doing. */
+export type QuicStateName = "handshake" | "established" | "closing" | "draining" | "over";
+
+/** A stream of a QUIC connection. */
+export type QuicStreamRecord = {
+  /** QUIC's identifier: its two lowest bits say who opened it, and whether it has one direction. */
+  id: number;
+  /** Slot and generation of the sluice stream that it is a side of; slot 0 = none, it is bridged. */
+  slot: number;
+  generation: number;
+  /** Age of that stream, ms, and the bytes that came from the peer and went to it; -1 = none. */
+  ageMs: number;
+  bytesIn: number;
+  bytesOut: number;
+  /** We take no more of it now, or the peer takes no more of ours. */
+  isBlocked: boolean;
+  /** The peer has ended its direction. */
+  hasEnded: boolean;
+};
+
+/** A QUIC connection as its owner describes it. */
+export type QuicRecord = {
+  worker: number;
+  /** The transport's number of it. */
+  connection: number;
+  proxyRow: number;
+  /** 0 = a client's, or not known. */
+  serverRow: number;
+  isFront: boolean;
+  /** Its streams are mapped to another connection's as they are. */
+  isSession: boolean;
+  isResumed: boolean;
+  isEarly: boolean;
+  isVerified: boolean;
+  state: QuicStateName;
+  /** `address:port`, "" = not known. */
+  local: string;
+  remote: string;
+  /** Connection IDs of both sides, hexadecimal. */
+  scid: string;
+  dcid: string;
+  sni: string;
+  alpn: string;
+  /** QUIC_NUMBERS of conduit/quic/transport.ts so far, then QUIC_MOMENTS. */
+  numbers: number[];
+  /** With detail "full": what TLS agreed on, the transport parameters of both sides. */
+  cipher: string;
+  group: string;
+  localParameters: string;
+  remoteParameters: string;
+  /** With detail "streams" or "full". */
+  streams: QuicStreamRecord[];
+  /** Streams beyond those. */
+  streamsLeft: number;
+};
+
 /** Answers, each to the question of its kind. `next`: slot to go on with, 0 = that was all. */
 export type Answer =
   | { kind: "ping" }
@@ -127,7 +208,8 @@ export type Answer =
       /** Oldest first. */
       examples: StreamExample[];
       next: number;
-    };
+    }
+  | { kind: "quic"; connections: QuicRecord[]; next: number };
 
 /**
  * An answer on its way. Pages travel as JSON text: made and read in a third of the time that a
@@ -137,7 +219,7 @@ export type PackedAnswer = Answer | string;
 
 /** Makes an answer ready to travel. */
 export function packAnswer(answer: Answer): PackedAnswer {
-  return answer.kind === "streams" ? JSON.stringify(answer) : answer;
+  return answer.kind === "streams" || answer.kind === "quic" ? JSON.stringify(answer) : answer;
 }
 
 /** Reads what `packAnswer` made, on the same build. */

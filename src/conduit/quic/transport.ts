@@ -228,6 +228,8 @@ export interface Transport {
   countLive(): void;
   /** Live connections, also those that are closing, from `from` on. @returns next `from`, 0 = all */
   listConnections(from: number, out: number[], most: number): number;
+  /** Row of the proxy that it counts for; 0 = it is gone. */
+  connectionProxy(connection: number): number;
   isEstablished(connection: number): boolean;
   connectionFlags(connection: number): number;
   connectionText(connection: number, which: QuicText): string;

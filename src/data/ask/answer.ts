@@ -16,6 +16,7 @@ import type { Engine } from "../engine.ts";
 import { STREAM_FREE } from "../stream.ts";
 import type { Stream } from "../stream.ts";
 import { describeStream, doubtOf, exampleOf } from "./describe.ts";
+import { answerQuic } from "./quic.ts";
 
 type StreamsQuestion = Question & { kind: "streams" };
 type HoldersQuestion = Question & { kind: "holders" };
@@ -31,6 +32,8 @@ export function answerQuestion(engine: Engine, question: Question): Answer {
       return answerStream(engine, question.slot, question.generation);
     case "holders":
       return answerHolders(engine, question);
+    case "quic":
+      return answerQuic(engine, question);
   }
 }
 

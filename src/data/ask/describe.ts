@@ -4,6 +4,7 @@
  */
 import { formatIp } from "../../base/address.ts";
 import type { Conduit } from "../../conduit/conduit.ts";
+import { quicPlaceOf } from "../../conduit/quic/describe.ts";
 import { Endpoint } from "../../conduit/sockaddr.ts";
 import type {
   SideRecord,
@@ -126,6 +127,7 @@ function describeFront(
     isBroken: stream.frontBroken,
     idleMs: Math.round(now - stream.lastFrontMs),
     expiresMs: inRelay ? leftMs(frontDeadline(stream), now) : -1,
+    quic: conduit === null ? null : quicPlaceOf(conduit, stream.engine.environment.quic),
   };
 }
 
@@ -140,6 +142,7 @@ function describeBack(stream: Stream, conduit: Conduit, now: number, isFull: boo
     isBroken: stream.backBroken,
     idleMs: Math.round(now - stream.lastBackMs),
     expiresMs: inRelay ? leftMs(backDeadline(stream), now) : -1,
+    quic: quicPlaceOf(conduit, stream.engine.environment.quic),
   };
 }
 
