@@ -170,9 +170,11 @@ function closeListener(engine: Engine, row: number): void {
   // Clients whose connection stands would be reset with the socket.
   if (view.isEnabled && view.parked.length === 0) view.socket?.drain?.();
   view.isEnabled = false;
-  view.socket?.pause();
+  const { socket } = view;
+  socket?.pause();
   view.socket = null;
   for (const conduit of view.parked.splice(0)) conduit.close();
+  socket?.close?.();
   engine.listeners.delete(row);
   const { listeners } = view.proxy;
   listeners.splice(listeners.indexOf(view), 1);

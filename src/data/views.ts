@@ -27,6 +27,8 @@ export type ListeningSocket = {
   pause(): void;
   /** Accepts what is queued already, where that can be done. Before the listener closes. */
   drain?(): void;
+  /** The listener is over: connections that live end with their streams (QUIC). */
+  close?(): void;
 };
 
 /** A `use-server` rule. */

@@ -599,6 +599,15 @@ const SHARE: Layout = {
       hot: true,
       fields: [i32("served", "streams", "Part of the server's `served` that is this worker's.")],
     },
+    {
+      writer: "the worker, plain",
+      reader: "control, when it buries a worker",
+      hot: false,
+      fields: [
+        i32("quicOpen", "connections", "Part of the server's `quicOpen` that is this worker's."),
+        i32("quicIdle", "connections", "The same of `quicIdle`."),
+      ],
+    },
   ],
 };
 

@@ -5,6 +5,7 @@
  */
 import { leaveQueue, leaveServer } from "../../balance/choose.ts";
 import { assert } from "../../base/assert.ts";
+import type { Conduit } from "../../conduit/conduit.ts";
 import { PROXY_BACK_CURRENT, PROXY_WATCHED } from "../../tables/generated/proxy.ts";
 import { SERVER_SERVED, SERVER_WATCHED } from "../../tables/generated/server.ts";
 import { releaseFront } from "../accept/admission.ts";
@@ -102,13 +103,23 @@ function closeSide(stream: Stream, isAbort: boolean): void {
   // The code with which one side aborted is the other's, where both have codes.
   const { abortCode } = stream;
   if (front !== null) {
-    if (isAbort || stream.frontend.spec.options.nolinger) front.abort(abortCode);
+    const noLingerFront = stream.frontend.spec.options.nolinger;
+    if (isAbort || noLingerFront || isCut(front, stream.backEnded)) front.abort(abortCode);
     else front.close();
   }
   if (back !== null) {
-    if (isAbort || noLinger) back.abort(abortCode);
+    if (isAbort || noLinger || isCut(back, stream.frontEnded)) back.abort(abortCode);
     else back.close();
   }
+}
+
+/**
+ * Would an end be a lie? Where ends and aborts are told apart for certain, what is cut short (a
+ * limit of time, no server, an operator) is an abort.
+ */
+function isCut(conduit: Conduit, hasOtherEnded: boolean): boolean {
+  if (conduit.isSession === true) return true;
+  return conduit.hasOneWayAborts === true && !hasOtherEnded;
 }
 
 /** Fields that would keep objects alive or leak into the next life of the stream. */

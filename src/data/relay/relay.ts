@@ -103,17 +103,31 @@ export function peerClosed(stream: Stream, side: number, code: number): void {
   stream.abortCode = conduit?.abortCode ?? NO_CODE;
   if (side === FRONT) stream.front = null;
   else stream.back = null;
+  if (conduit !== null && conduit.isSession === true) {
+    sessionClosed(stream, side, code);
+    return;
+  }
   if (code === CLOSE_CLEAN && !broken) {
     peerEnded(stream, side);
     return;
   }
-  if (code === CLOSE_UNSENT && mayConnectAgain(stream)) {
+  if (side === BACK && code === CLOSE_UNSENT && mayConnectAgain(stream)) {
     serverLost(stream);
     return;
   }
   const hadEnded = side === FRONT ? stream.frontEnded : stream.backEnded;
   if (hadEnded && !broken) {
     // It had said all it had to say; the other side is cut off, and the log tells of an end.
+    endStream(stream, CAUSE_NONE, PHASE_NONE, true);
+    return;
+  }
+  if (side === BACK) reportServerError(stream);
+  endStream(stream, side === FRONT ? CAUSE_CLIENT : CAUSE_SERVER, PHASE_DATA, true);
+}
+
+/** One end closed the whole connection: so do we towards the other, with its code. */
+function sessionClosed(stream: Stream, side: number, code: number): void {
+  if (code === CLOSE_CLEAN) {
     endStream(stream, CAUSE_NONE, PHASE_NONE, true);
     return;
   }

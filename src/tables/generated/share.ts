@@ -4,7 +4,7 @@
  */
 
 /** Words of one record. */
-export const SHARE_STRIDE = 1;
+export const SHARE_STRIDE = 32;
 
 /**
  * Part of the server's `served` that is this worker's.
@@ -14,4 +14,24 @@ export const SHARE_SERVED = 0;
 /** Reads SHARE.served plainly. */
 export function shareServed(table: Int32Array, row: number): number {
   return table[row + SHARE_SERVED]!;
+}
+
+/**
+ * Part of the server's `quicOpen` that is this worker's.
+ * Unit: connections. Writer: the worker, plain.
+ */
+export const SHARE_QUIC_OPEN = 16;
+/** Reads SHARE.quicOpen plainly. */
+export function shareQuicOpen(table: Int32Array, row: number): number {
+  return table[row + SHARE_QUIC_OPEN]!;
+}
+
+/**
+ * The same of `quicIdle`.
+ * Unit: connections. Writer: the worker, plain.
+ */
+export const SHARE_QUIC_IDLE = 17;
+/** Reads SHARE.quicIdle plainly. */
+export function shareQuicIdle(table: Int32Array, row: number): number {
+  return table[row + SHARE_QUIC_IDLE]!;
 }
