@@ -5,6 +5,7 @@
  */
 import { leaveQueue, leaveServer } from "../../balance/choose.ts";
 import { assert } from "../../base/assert.ts";
+import { BACK, FRONT } from "../../conduit/conduit.ts";
 import type { Conduit } from "../../conduit/conduit.ts";
 import { PROXY_BACK_CURRENT, PROXY_WATCHED } from "../../tables/generated/proxy.ts";
 import { SERVER_SERVED, SERVER_WATCHED } from "../../tables/generated/server.ts";
@@ -101,7 +102,10 @@ function closeSide(stream: Stream, isAbort: boolean): void {
   const { front, back } = stream;
   const noLinger = stream.backend !== null && stream.backend.spec.options.nolinger;
   // The code with which one side aborted is the other's, where both have codes.
-  const { abortCode } = stream;
+  const { abortCode, finishSide } = stream;
+  // All that was to come has come: what breaks off now is the other direction.
+  if (finishSide === FRONT && front?.hasOneWayAborts === true) front.finish();
+  if (finishSide === BACK && back?.hasOneWayAborts === true) back.finish();
   if (front !== null) {
     const noLingerFront = stream.frontend.spec.options.nolinger;
     if (isAbort || noLingerFront || isCut(front, stream.backEnded)) front.abort(abortCode);

@@ -6,20 +6,20 @@
  */
 import { BACK, FRONT } from "../../conduit/conduit.ts";
 import type { Conduit } from "../../conduit/conduit.ts";
-import { CAUSE_CLIENT, CAUSE_SERVER, PHASE_DATA } from "../account/causes.ts";
+import { CAUSE_CLIENT, CAUSE_SERVER } from "../account/causes.ts";
 import { reportServerError } from "../account/counters.ts";
-import { endStream } from "../account/end.ts";
 import type { Stream } from "../stream.ts";
-import { armRelay, endBoth } from "./relay.ts";
+import { abortedBy, armRelay, endBoth } from "./relay.ts";
 
 /** The peer of `side` has broken off what it sends: so do we towards the other. */
 export function peerReset(stream: Stream, side: number, code: bigint): void {
   const other = conduitOf(stream, side === FRONT ? BACK : FRONT);
-  noteCause(stream, side);
   if (other === null || other.hasOneWayAborts !== true) {
-    abortWhole(stream, side, code);
+    stream.abortCode = code;
+    abortedBy(stream, side);
     return;
   }
+  noteCause(stream, side);
   // An end that is still to be told would be a lie: this takes its place.
   if (stream.finishSide === (side === FRONT ? BACK : FRONT)) stream.finishSide = -1;
   other.reset!(code);
@@ -36,11 +36,12 @@ export function peerStopped(stream: Stream, side: number, code: bigint): void {
     if (stream.finishSide === side) stream.finishSide = -1;
     return;
   }
-  noteCause(stream, side);
   if (other === null || other.hasOneWayAborts !== true) {
-    abortWhole(stream, side, code);
+    stream.abortCode = code;
+    abortedBy(stream, side);
     return;
   }
+  noteCause(stream, side);
   other.stop!(code);
   directionOver(stream, sender);
 }
@@ -54,11 +55,6 @@ function noteCause(stream: Stream, side: number): void {
   if (stream.brokenCause !== 0) return;
   stream.brokenCause = side === FRONT ? CAUSE_CLIENT : CAUSE_SERVER;
   if (side === BACK) reportServerError(stream);
-}
-
-function abortWhole(stream: Stream, side: number, code: bigint): void {
-  stream.abortCode = code;
-  endStream(stream, side === FRONT ? CAUSE_CLIENT : CAUSE_SERVER, PHASE_DATA, true);
 }
 
 /** Nothing more comes from `side`. */

@@ -121,16 +121,17 @@ export function peerClosed(stream: Stream, side: number, code: number): void {
     endStream(stream, CAUSE_NONE, PHASE_NONE, true);
     return;
   }
-  if (side === BACK) reportServerError(stream);
-  endStream(stream, side === FRONT ? CAUSE_CLIENT : CAUSE_SERVER, PHASE_DATA, true);
+  abortedBy(stream, side);
 }
 
 /** One end closed the whole connection: so do we towards the other, with its code. */
 function sessionClosed(stream: Stream, side: number, code: number): void {
-  if (code === CLOSE_CLEAN) {
-    endStream(stream, CAUSE_NONE, PHASE_NONE, true);
-    return;
-  }
+  if (code === CLOSE_CLEAN) endStream(stream, CAUSE_NONE, PHASE_NONE, true);
+  else abortedBy(stream, side);
+}
+
+/** A side has aborted: the other is told by an abort, with `abortCode`. */
+export function abortedBy(stream: Stream, side: number): void {
   if (side === BACK) reportServerError(stream);
   endStream(stream, side === FRONT ? CAUSE_CLIENT : CAUSE_SERVER, PHASE_DATA, true);
 }
