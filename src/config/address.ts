@@ -8,13 +8,16 @@ import type { Variables } from "./lexer.ts";
 import { parsed, refused } from "./numbers.ts";
 import type { Parsed } from "./numbers.ts";
 
+/** Socket types; `quic` is streams over UDP. */
+export type Transport = "stream" | "datagram" | "quic";
+
 /** What the statement that holds the address allows. */
 export type AddressRules = {
   port: "none" | "optional" | "mandatory";
   range: boolean;
   offset: boolean;
-  /** Socket types that the statement can use; the first is the default. */
-  transports: readonly ("stream" | "datagram")[];
+  /** What the statement can use; the first is the default. */
+  transports: readonly Transport[];
   /** Replaces `$NAME` and `${NAME}`, which addresses expand even outside quotes. */
   variables: Variables;
 };
@@ -28,7 +31,7 @@ export type Ports = {
 };
 
 /** A parsed address. `name` still has to be looked up; family 0 takes either. */
-export type ConfigAddress = { transport: "stream" | "datagram" } & (
+export type ConfigAddress = { transport: Transport } & (
   | ({ kind: "ip"; family: 4 | 6; host: string } & Ports)
   | ({ kind: "name"; family: 0 | 4 | 6; name: string } & Ports)
   | { kind: "unix"; path: string }
@@ -38,9 +41,6 @@ export type ConfigAddress = { transport: "stream" | "datagram" } & (
 
 /** Prefixes of words that this release does not serve, with what they ask for. */
 const COMING_PREFIXES: Record<string, string> = {
-  quic: "QUIC",
-  quic4: "QUIC",
-  quic6: "QUIC",
   mptcp: "MPTCP",
   mptcp4: "MPTCP",
   mptcp6: "MPTCP",
@@ -52,12 +52,20 @@ const COMING_PREFIXES: Record<string, string> = {
 /** Longest path that a unix socket address holds, in bytes. */
 const UNIX_PATH_MAX = 107;
 
-type Prefix = { family: 0 | 4 | 6 | "unix" | "abns" | "fd"; transport?: "stream" | "datagram" };
+const SOCKET_TYPES: Record<string, Transport> = {
+  stream: "stream",
+  dgram: "datagram",
+  quic: "quic",
+};
+
+type Prefix = { family: 0 | 4 | 6 | "unix" | "abns" | "fd"; transport?: Transport };
 
 const PREFIXES: Record<string, Prefix> = {
   ip: { family: 0 },
   ipv4: { family: 4 },
   ipv6: { family: 6 },
+  quic4: { family: 4, transport: "quic" },
+  quic6: { family: 6, transport: "quic" },
   tcp: { family: 0, transport: "stream" },
   tcp4: { family: 4, transport: "stream" },
   tcp6: { family: 6, transport: "stream" },
@@ -78,11 +86,10 @@ export type AddressResult = Parsed<ConfigAddress> & { coming?: boolean };
 export function parseAddress(written: string, rules: AddressRules): AddressResult {
   const text = expandVariables(written, rules.variables);
   let rest = text;
-  let transport: "stream" | "datagram" | undefined;
+  let transport: Transport | undefined;
   const socketType = /^(stream|dgram|quic)\+/u.exec(rest)?.[1];
-  if (socketType === "quic") return comingAddress("QUIC", written);
   if (socketType !== undefined) {
-    transport = socketType === "stream" ? "stream" : "datagram";
+    transport = SOCKET_TYPES[socketType];
     rest = rest.slice(socketType.length + 1);
   }
   let prefix: Prefix = { family: 0 };
@@ -97,12 +104,26 @@ export function parseAddress(written: string, rules: AddressRules): AddressResul
   } else if (rest.startsWith("/")) {
     prefix = { family: "unix" };
   }
-  transport = prefix.transport ?? transport ?? rules.transports[0] ?? "stream";
-  if (!rules.transports.includes(transport)) {
+  const isQuic = transport === "quic" || prefix.transport === "quic";
+  transport = isQuic ? "quic" : (prefix.transport ?? transport ?? rules.transports[0] ?? "stream");
+  if (isQuic) {
+    const problem = wrongQuic(prefix, rules, written);
+    if (problem !== undefined) return refused(problem);
+  } else if (!rules.transports.includes(transport)) {
     const type = transport === "datagram" ? "dgram" : "stream";
     return refused(`${type}-type address not acceptable in '${written}'`);
   }
   return parseFamily(rest, prefix.family, transport, written, rules);
+}
+
+/** QUIC is for listeners and servers, and over IP. */
+function wrongQuic(prefix: Prefix, rules: AddressRules, written: string): string | undefined {
+  if (!rules.transports.includes("quic")) {
+    return `QUIC addresses are for 'bind' and 'server' lines only: '${written}'`;
+  }
+  const isIp = prefix.family === 0 || prefix.family === 4 || prefix.family === 6;
+  const isOther = prefix.transport !== undefined && prefix.transport !== "quic";
+  return isIp && !isOther ? undefined : `QUIC needs an IP address: '${written}'`;
 }
 
 function comingAddress(what: string, written: string): AddressResult {
@@ -121,7 +142,7 @@ function expandVariables(text: string, variables: Variables): string {
 function parseFamily(
   rest: string,
   family: Prefix["family"],
-  transport: "stream" | "datagram",
+  transport: Transport,
   written: string,
   rules: AddressRules,
 ): Parsed<ConfigAddress> {
@@ -190,7 +211,7 @@ function parsePorts(port: string | undefined, written: string, rules: AddressRul
 function parseHost(
   host: string,
   family: 0 | 4 | 6,
-  transport: "stream" | "datagram",
+  transport: Transport,
   ports: Ports,
   written: string,
 ): Parsed<ConfigAddress> {

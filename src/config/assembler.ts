@@ -17,11 +17,14 @@ import type {
 } from "../tables/spec.ts";
 import type { ConfigAddress } from "./address.ts";
 import type { LoadContext } from "./context.ts";
-import { hasBack, hasFront } from "./draft.ts";
+import { hasBack, hasFront, isQuic } from "./draft.ts";
 import type { BindDraft, LogDraft, ProxyDraft, ServerDraft, SourceDraft } from "./draft.ts";
 import { IdPool } from "./ids.ts";
 import { toAddress } from "./names.ts";
 import type { StatsDraft } from "./page-draft.ts";
+import { quicBindOf } from "./quic/bind-tls.ts";
+import { quicServerOf } from "./quic/server-tls.ts";
+import { HALF_OPEN_MAX } from "./quic/tuning.ts";
 import type { Resolved } from "./resolve.ts";
 
 /** What assembling needs beside the drafts. */
@@ -146,18 +149,23 @@ export class Assembler {
       if (id === undefined || pool.claim(id)) continue;
       report.alertAt(origin, `'bind' : 'id' : custom id ${id} already used in this section.`);
     }
-    return proxy.binds.flatMap((bind) => this.#spreadBind(bind, pool));
+    const { backlog } = proxy.settings;
+    return proxy.binds.flatMap((bind) => this.#spreadBind(bind, bind.backlog || backlog, pool));
   }
 
-  /** One listener for each port of a range. */
-  #spreadBind(draft: BindDraft, pool: IdPool): BindSpec[] {
-    const { configAddress, id, guid, ...rest } = draft;
+  /** One listener for each port of a range. @param backlog in force, 0 = none was said */
+  #spreadBind(draft: BindDraft, backlog: number, pool: IdPool): BindSpec[] {
+    const { configAddress, id, guid, tls, ...rest } = draft;
     const ports = portsOf(configAddress);
     const { report } = this.#context;
     if (id !== undefined && ports.length > 1) {
       const text = `'bind ${draft.text}' : 'id' can only be used with a single socket`;
       report.alertAt(draft.origin, text);
     }
+    const { quic: tuning } = this.#context.global;
+    const quic = isQuic(configAddress)
+      ? { quic: quicBindOf(tls, tuning, backlog === 0 ? HALF_OPEN_MAX : backlog) }
+      : {};
     const binds: BindSpec[] = [];
     for (const [index, port] of ports.entries()) {
       const address = toAddress(configAddress, this.#options.resolved, port);
@@ -167,7 +175,7 @@ export class Assembler {
         return [];
       }
       const guidPart = guid === undefined ? {} : { guid: `${guid}-${index}` };
-      binds.push({ ...rest, ...guidPart, address, id: pool.take(id) });
+      binds.push({ ...rest, ...guidPart, ...quic, address, id: pool.take(id) });
     }
     return binds;
   }
@@ -198,8 +206,18 @@ export class Assembler {
   /** The spec of one server. @param backend the name of its section */
   server(backend: string, server: ServerDraft, id: number): ServerSpec {
     const { settings } = server;
-    const { check, checkAddress, fastIntervalMs, downIntervalMs, initAddresses, source, ...rest } =
-      settings;
+    const {
+      check,
+      checkAddress,
+      fastIntervalMs,
+      downIntervalMs,
+      initAddresses,
+      source,
+      words,
+      quicBase,
+      ...rest
+    } = settings;
+    const { tls } = server;
     const address = this.#serverAddress(backend, server);
     const target = checkAddress === undefined ? undefined : this.#checkAddress(backend, server);
     const ownSource = source === undefined ? undefined : this.#source(source);
@@ -221,6 +239,7 @@ export class Assembler {
         downIntervalMs: downIntervalMs === 0 ? check.intervalMs : downIntervalMs,
         ...(target === undefined ? {} : { address: target }),
       },
+      ...(tls === undefined ? {} : { quic: quicServerOf(tls, this.#context.global.quic) }),
       origin: server.origin,
     };
   }

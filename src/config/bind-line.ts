@@ -6,9 +6,13 @@ import { parseAddress } from "./address.ts";
 import type { ConfigAddress } from "./address.ts";
 import { alertLine } from "./context.ts";
 import type { Line } from "./context.ts";
+import { isQuic } from "./draft.ts";
 import type { BindDraft, ProxyDraft } from "./draft.ts";
 import { BIND_KEYWORDS } from "./keywords/bind.ts";
+import type { BindParser } from "./keywords/bind.ts";
 import { KeywordIndex } from "./keywords/keyword.ts";
+import type { Keyword } from "./keywords/keyword.ts";
+import { bindTlsWarnings, newBindTls, wrongBindTls } from "./quic/bind-tls.ts";
 import { didYouMean } from "./suggest.ts";
 
 const INDEX = new KeywordIndex(BIND_KEYWORDS);
@@ -23,7 +27,8 @@ export function parseBindLine(line: Line, proxy: ProxyDraft): void {
   }
   const binds = parseAddresses(line, where);
   if (binds === undefined) return;
-  if (applyOptions(line, proxy, where, binds, options)) proxy.binds.push(...binds);
+  const kept = applyOptions({ line, where, section: proxy.section, binds }, options);
+  proxy.binds.push(...kept);
 }
 
 function parseAddresses(line: Line, where: string): BindDraft[] | undefined {
@@ -34,7 +39,7 @@ function parseAddresses(line: Line, where: string): BindDraft[] | undefined {
       port: "mandatory",
       range: true,
       offset: false,
-      transports: ["stream"],
+      transports: ["stream", "quic"],
       variables: context.environment.lookup,
     });
     if (!result.ok) {
@@ -43,9 +48,11 @@ function parseAddresses(line: Line, where: string): BindDraft[] | undefined {
         return undefined;
       }
       context.coming(origin, `'bind ${written}' (${result.message.split(" addr")[0]})`, "it");
-      continue;
+    } else if (isQuic(result.value) && context.quicProblem !== undefined) {
+      context.withoutQuic(origin, `'bind ${written}'`, "it");
+    } else {
+      binds.push(newBind(line, written, result.value));
     }
-    binds.push(newBind(line, written, result.value));
   }
   return binds.length === 0 ? undefined : binds;
 }
@@ -56,7 +63,7 @@ function splitAddresses(where: string): string[] {
 }
 
 function newBind(line: Line, written: string, address: ConfigAddress): BindDraft {
-  const { unixBind } = line.context.global;
+  const { unixBind, tls } = line.context.global;
   const isPath = address.kind === "unix";
   const configAddress: ConfigAddress =
     isPath && unixBind.prefix !== ""
@@ -77,57 +84,122 @@ function newBind(line: Line, written: string, address: ConfigAddress): BindDraft
     mode: isPath ? unixBind.mode : -1,
     uid: isPath ? unixBind.uid : -1,
     gid: isPath ? unixBind.gid : -1,
+    tls: newBindTls(tls.strictSni),
     text: written,
     origin: line.origin,
   };
 }
 
-/** Applies the options to every address; false when the line is refused or skipped as a whole. */
-function applyOptions(
-  line: Line,
-  proxy: ProxyDraft,
-  where: string,
-  binds: readonly BindDraft[],
-  options: readonly string[],
-): boolean {
-  const { context, origin } = line;
-  const subject = `'bind ${where}' in section '${proxy.section}'`;
-  let keeps = true;
+/** A line whose options are read. */
+type BindLine = { line: Line; where: string; section: string; binds: readonly BindDraft[] };
+
+/** What the line says of one option. */
+type Option = { row: Keyword<BindParser>; word: string; value: string };
+
+/**
+ * Applies the options to every address. TCP and QUIC may stand on one line, and take some words
+ * differently.
+ * @returns the listeners that are neither refused nor skipped
+ */
+function applyOptions(bindLine: BindLine, options: readonly string[]): BindDraft[] {
+  const { line, binds } = bindLine;
+  const overTcp = binds.filter(({ configAddress }) => !isQuic(configAddress));
+  const overQuic = binds.filter(({ configAddress }) => isQuic(configAddress));
+  const read = readOptions(bindLine, options);
+  if (read === undefined) return [];
+  const keeps = { tcp: true, quic: true };
+  for (const option of read) {
+    const { row } = option;
+    if (overTcp.length > 0) {
+      const result = applyOption(bindLine, option, row, overTcp, keeps.tcp);
+      if (result === undefined) return [];
+      keeps.tcp &&= result;
+    }
+    if (overQuic.length > 0) {
+      const result = applyOption(bindLine, option, row.quic ?? row, overQuic, keeps.quic);
+      if (result === undefined) return [];
+      keeps.quic &&= result;
+    }
+  }
+  const first = overQuic[0];
+  if (first !== undefined && keeps.quic) {
+    const wrong = wrongBindTls(first.tls);
+    if (wrong !== undefined) {
+      alertLine(line, `${subjectOf(bindLine)} : ${wrong}`);
+      return [];
+    }
+    for (const warning of bindTlsWarnings(first.tls)) {
+      line.context.report.warnAt(line.origin, `${subjectOf(bindLine)} : ${warning}`);
+    }
+  }
+  return [...(keeps.tcp ? overTcp : []), ...(keeps.quic ? overQuic : [])];
+}
+
+function subjectOf({ where, section }: BindLine): string {
+  return `'bind ${where}' in section '${section}'`;
+}
+
+/** The options with their rows; undefined after reporting one that is wrong. */
+function readOptions(bindLine: BindLine, options: readonly string[]): Option[] | undefined {
+  const { line } = bindLine;
+  const read: Option[] = [];
   for (let at = 0; at < options.length; at++) {
     const word = options[at] ?? "";
     const row = INDEX.find([word])?.row;
     if (row === undefined) {
       const hint = didYouMean(word, INDEX.firstWords());
-      alertLine(line, `${subject}: unknown keyword '${word}'${hint}`);
-      return false;
+      alertLine(line, `${subjectOf(bindLine)}: unknown keyword '${word}'${hint}`);
+      return undefined;
     }
     let value = "";
     if (row.args !== "") {
       at++;
       const next = options[at];
       if (next === undefined) {
-        alertLine(line, `${subject} : '${word}' : missing value (${row.args}).`);
-        return false;
+        alertLine(line, `${subjectOf(bindLine)} : '${word}' : missing value (${row.args}).`);
+        return undefined;
       }
       value = next;
     }
-    if (row.state === "inert") {
-      context.inert(origin, `bind … ${word}`);
-    } else if (row.state === "coming") {
-      // A listener that would hand on cipher text, or not verify whom it should, stays closed.
-      if (keeps) {
-        const skipped = row.wholeLine === true ? "this listener" : "it";
-        context.coming(origin, `'bind ${where} … ${word}'`, skipped);
-      }
-      if (row.wholeLine === true || !context.skipComing) keeps = false;
-    } else {
-      for (const bind of binds) {
-        const problem = row.parse?.(bind, value, context);
-        if (problem === undefined) continue;
-        alertLine(line, `${subject} : '${word}' : ${problem}`);
-        return false;
-      }
-    }
+    read.push({ row, word, value });
   }
-  return keeps;
+  return read;
+}
+
+/**
+ * Applies one option to the listeners of one kind.
+ * @param side what it does there
+ * @param isKept nothing has taken them out yet
+ * @returns false when they are skipped; undefined after reporting an error
+ */
+function applyOption(
+  bindLine: BindLine,
+  { row, word, value }: Option,
+  side: Pick<Keyword<BindParser>, "state" | "parse"> | NonNullable<Keyword<BindParser>["quic"]>,
+  binds: readonly BindDraft[],
+  isKept: boolean,
+): boolean | undefined {
+  const { line, where } = bindLine;
+  const { context, origin } = line;
+  if (side.state === "inert") {
+    context.inert(origin, `bind … ${word}`);
+    return true;
+  }
+  if (side.state === "refused") {
+    alertLine(line, `${subjectOf(bindLine)} : '${word}' : ${side.why}`);
+    return undefined;
+  }
+  if (side.state === "coming") {
+    // A listener that would hand on cipher text, or not verify whom it should, stays closed.
+    const skipped = row.wholeLine === true ? "this listener" : "it";
+    if (isKept) context.coming(origin, `'bind ${where} … ${word}'`, skipped);
+    return row.wholeLine !== true && context.skipComing;
+  }
+  for (const bind of binds) {
+    const problem = side.parse?.(bind, value, context);
+    if (problem === undefined) continue;
+    alertLine(line, `${subjectOf(bindLine)} : '${word}' : ${problem}`);
+    return undefined;
+  }
+  return true;
 }

@@ -10,6 +10,7 @@ import type { Origin } from "../tables/spec.ts";
 import type { LoadContext } from "./context.ts";
 import { hasBack, hasFront, titleOf } from "./draft.ts";
 import type { ProxyDraft, ServerDraft } from "./draft.ts";
+import { checkQuic } from "./quic/checks.ts";
 import { checkTracking } from "./tracking.ts";
 
 /** Runs all checks. May drop a default backend or rule whose target is skipped on request. */
@@ -26,6 +27,7 @@ export function checkDrafts(context: LoadContext): void {
   }
   const pages = context.proxies.filter((proxy) => proxy.skipped === "page");
   for (const page of pages) if (!page.settings.disabled) checkPage(context, page);
+  checkQuic(context, loaded, pages);
   checkGuids(context, [...loaded, ...pages]);
   checkLimits(context, loaded);
 }

@@ -9,9 +9,15 @@ import type { GlobalDraft } from "./draft-global.ts";
 import type { ProxyDraft } from "./draft.ts";
 import type { ConfigEnvironment } from "./environment.ts";
 import type { Report } from "./message.ts";
+import type { PemStore } from "./quic/pem.ts";
 
 /** How the command line and the environment ask for coming words to be skipped. */
 export const SKIP_HINT = "--skip-coming or SLUICE_SKIP_COMING=1";
+
+/** What the QUIC part is built from, and how. */
+const QUIC_REMEDY =
+  "it is built where ngtcp2 >= 1.24 and OpenSSL >= 3.5 can be had (Debian: libngtcp2-dev, " +
+  "libssl-dev, or their source packages): install them and run './scripts/build'.";
 
 /** Mutable state of a load. */
 export class LoadContext {
@@ -22,6 +28,9 @@ export class LoadContext {
   readonly accounts: Accounts;
   /** Pattern files for ACLs. */
   readonly aclSources: AclSources;
+  readonly pem: PemStore;
+  /** Why QUIC is not to be had; undefined = it is. */
+  readonly quicProblem: string | undefined;
   readonly proxies: ProxyDraft[] = [];
   readonly #proxiesByName = new Map<string, ProxyDraft[]>();
   readonly defaults: ProxyDraft[] = [];
@@ -37,6 +46,8 @@ export class LoadContext {
     global: GlobalDraft;
     accounts: Accounts;
     aclSources: AclSources;
+    pem: PemStore;
+    quicProblem: string | undefined;
   }) {
     this.report = options.report;
     this.environment = options.environment;
@@ -44,6 +55,8 @@ export class LoadContext {
     this.global = options.global;
     this.accounts = options.accounts;
     this.aclSources = options.aclSources;
+    this.pem = options.pem;
+    this.quicProblem = options.quicProblem;
   }
 
   /** Adds a section that makes a proxy. */
@@ -85,6 +98,19 @@ export class LoadContext {
     const text = `remove it, or go on without ${skipped} by ${SKIP_HINT}.`;
     const place = `parsing [${origin.file}:${origin.line}] : ${what} is not built yet`;
     this.report.add("alert", origin, `${place}; ${text}`, sentence);
+  }
+
+  /**
+   * Reports an address of QUIC where the program has none: an error, or a warning where skipping was
+   * asked for.
+   */
+  withoutQuic(origin: Origin, what: string, skipped: string): void {
+    const reason = `QUIC is not to be had: ${this.quicProblem ?? "unknown"}`;
+    if (this.skipComing) {
+      this.report.warnAt(origin, `${what} : ${reason}; going on without ${skipped}.`);
+      return;
+    }
+    this.report.alertAt(origin, `${what} : ${reason}; ${QUIC_REMEDY}`);
   }
 
   /** Words without effect that were met so far. */

@@ -4,6 +4,7 @@ import { FLAGS } from "./flags.ts";
 import { ACTIONS, RULE_SETS } from "./keywords/actions.ts";
 import { BIND_KEYWORDS } from "./keywords/bind.ts";
 import { PREDICATES } from "./keywords/cc.ts";
+import { stateOf } from "./keywords/keyword.ts";
 import type { Keyword, KeywordState } from "./keywords/keyword.ts";
 import { OTHER_SECTIONS } from "./keywords/other-sections.ts";
 import { SERVER_KEYWORDS } from "./keywords/server.ts";
@@ -11,6 +12,11 @@ import { GLOBAL_INDEX, PROXY_INDEX } from "./keywords/tables.ts";
 
 /** A row of a page: what all keyword tables have in common. */
 type Row = Omit<Keyword<unknown>, "parse">;
+
+/** The state of a word, over QUIC beside TCP where they differ. */
+function stateText({ state, quic }: Row): string {
+  return quic === undefined || quic.state === state ? state : `${state}; QUIC: ${quic.state}`;
+}
 
 const STATES: readonly KeywordState[] = ["done", "inert", "coming"];
 
@@ -28,7 +34,7 @@ function sortedRows(rows: readonly Row[]): Row[] {
 }
 
 function countOf(rows: readonly Row[], state: KeywordState): number {
-  return rows.filter((row) => row.state === state).length;
+  return rows.filter((row) => stateOf(row) === state).length;
 }
 
 function keywordTable(rows: readonly Row[], withSections: boolean): string[] {
@@ -38,7 +44,7 @@ function keywordTable(rows: readonly Row[], withSections: boolean): string[] {
   const lines = sortedRows(rows).map((row) => {
     const name = code(row.name.replaceAll("()", "(…)"));
     const where = withSections ? ` ${row.sections.map((word) => LETTERS[word]).join("")} |` : "";
-    const rest = `${row.state} | ${cell(row.effect)} | ${row.reference} |`;
+    const rest = `${stateText(row)} | ${cell(row.effect)} | ${row.reference} |`;
     return `| ${name} | ${code(row.args)} |${where} ${rest}`;
   });
   return [...head, ...lines];
@@ -92,6 +98,10 @@ export function configurationPage(): string {
     "  start is refused by name; `--skip-coming` or `SLUICE_SKIP_COMING=1` " +
       "goes on without them, with",
     "  a warning each.",
+    "",
+    "Options of `bind` and `server` may do something else, or something at all, on addresses of",
+    "QUIC (`quic4@`, `quic6@`): the state then names both, TCP first. *refused* is said with the",
+    "reason. See [quic.md](quic.md).",
     "",
     "A word that is in no table is refused, and the nearest known word is named.",
     "",

@@ -2,6 +2,8 @@
 import { BUFSIZE_DEFAULT } from "../base/limits.ts";
 import type { GlobalSpec } from "../tables/spec.ts";
 import type { LogDraft, StatsSocketDraft } from "./draft.ts";
+import { newQuicTuning, newTlsDefaults } from "./quic/tuning.ts";
+import type { QuicTuning, TlsDefaults } from "./quic/tuning.ts";
 
 /** See `GlobalSpec`; `plan.ts` completes it. */
 export type GlobalDraft = Omit<GlobalSpec, "logs" | "statsSockets" | "environment"> & {
@@ -13,6 +15,8 @@ export type GlobalDraft = Omit<GlobalSpec, "logs" | "statsSockets" | "environmen
    * unseen proxy for it, which takes a number, and tools count on those that follow.
    */
   runtimePlace: number;
+  quic: QuicTuning;
+  tls: TlsDefaults;
   /** `unix-bind`: what every unix listener takes over. */
   unixBind: { prefix: string; mode: number; uid: number; gid: number };
 };
@@ -49,6 +53,8 @@ export function newGlobalDraft(hostName: string): GlobalDraft {
     noreuseport: false,
     localPeer: hostName,
     runtimePlace: -1,
+    quic: newQuicTuning(),
+    tls: newTlsDefaults(),
     unixBind: { prefix: "", mode: -1, uid: -1, gid: -1 },
   };
 }

@@ -10,12 +10,15 @@ import type {
   LogTarget,
   Origin,
   ProxySpec,
+  QuicServerSpec,
   ServerSpec,
   StatsSocketSpec,
 } from "../tables/spec.ts";
 import type { ConfigAddress } from "./address.ts";
 import { newPageDraft } from "./page-draft.ts";
 import type { PageDraft, StatsDraft } from "./page-draft.ts";
+import type { BindTls } from "./quic/bind-tls.ts";
+import type { ServerTls, ServerWord } from "./quic/server-tls.ts";
 
 /** Sections that make a proxy or its defaults. */
 export type ProxySection = "defaults" | "frontend" | "backend" | "listen";
@@ -58,8 +61,13 @@ export type ServerSettings = Omit<
   | "portOffset"
   | "source"
   | "check"
+  | "quic"
   | "origin"
 > & {
+  /** Words that mean something else for QUIC than for TCP, in order: the address says which. */
+  words: readonly ServerWord[];
+  /** Of the server that it was copied from at run time: what the words begin with. */
+  quicBase?: QuicServerSpec;
   check: Omit<CheckSpec, "address" | "fastIntervalMs" | "downIntervalMs">;
   /** 0 = the plain interval. */
   fastIntervalMs: number;
@@ -77,13 +85,17 @@ export type ServerDraft = {
   written: string;
   address: ConfigAddress;
   settings: ServerSettings;
+  /** What the words say; present where the address is of QUIC. */
+  tls?: ServerTls;
   origin: Origin;
 };
 
 /** One address of a `bind` line; port ranges are spread by `plan.ts`. */
-export type BindDraft = Omit<BindSpec, "address" | "id"> & {
+export type BindDraft = Omit<BindSpec, "address" | "id" | "quic"> & {
   configAddress: ConfigAddress;
   id?: number;
+  /** Of use where the address is of QUIC. */
+  tls: BindTls;
 };
 
 /** What a section takes over from its defaults. */
@@ -186,6 +198,7 @@ export function newServerSettings(): ServerSettings {
     observe: "none",
     errorLimit: 10,
     slowstartMs: 0,
+    words: [],
     check: {
       enabled: false,
       intervalMs: 2000,
@@ -313,6 +326,11 @@ export function hasFront(section: ProxySection): boolean {
 /** True when the section has servers. */
 export function hasBack(section: ProxySection): boolean {
   return section !== "frontend";
+}
+
+/** True where QUIC is spoken. */
+export function isQuic(address: ConfigAddress): boolean {
+  return address.transport === "quic";
 }
 
 /** `frontend 'f'`, `backend 'b'`, `proxy 'l'`: how HAProxy names a section in sentences. */

@@ -8,6 +8,7 @@ import { FETCHES } from "../expr/fetches.ts";
 import { ARGUMENT_TYPE_NAMES } from "../expr/keyword.ts";
 import type { ArgumentType, FetchScope } from "../expr/keyword.ts";
 import { BIND_KEYWORDS } from "./keywords/bind.ts";
+import { stateOf } from "./keywords/keyword.ts";
 import type { Keyword } from "./keywords/keyword.ts";
 import { SERVER_KEYWORDS } from "./keywords/server.ts";
 import { GLOBAL_INDEX, PROXY_INDEX } from "./keywords/tables.ts";
@@ -67,17 +68,17 @@ function classLines(name: string, commands: readonly string[]): string[] {
 
 const byName = (left: string, right: string): number => (left < right ? -1 : 1);
 
-function namesOf<P>(rows: readonly Keyword<P>[]): string[] {
+function namesOf<P, Q>(rows: readonly Keyword<P, Q>[]): string[] {
   return rows
-    .filter((row) => row.state === "done")
+    .filter((row) => stateOf(row) === "done")
     .map((row) => row.name)
     .toSorted(byName);
 }
 
 /** `name +1` for options with a value, as in HAProxy's lists. */
-function optionLines<P>(head: string, rows: readonly Keyword<P>[]): string[] {
+function optionLines<P, Q>(head: string, rows: readonly Keyword<P, Q>[]): string[] {
   return rows
-    .filter((row) => row.state === "done")
+    .filter((row) => stateOf(row) === "done")
     .map((row) => `\t${head} ${row.name}${row.args === "" ? "" : " +1"}`)
     .toSorted(byName);
 }

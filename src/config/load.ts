@@ -20,6 +20,7 @@ import { Report } from "./message.ts";
 import type { Message } from "./message.ts";
 import { collectNames } from "./names.ts";
 import { assemblePlan } from "./plan.ts";
+import { PemStore } from "./quic/pem.ts";
 import { readText } from "./reader.ts";
 import { resolveNames } from "./resolve.ts";
 import type { LookupAddress } from "./resolve.ts";
@@ -49,6 +50,8 @@ export type LoadSystem = {
   /** This machine's name. */
   hostName: string;
   lookup: LookupAddress;
+  /** Why QUIC is not to be had; undefined = it is. */
+  quicProblem?: string | undefined;
   /** A promise that resolves when all look-ups of the start have had their time. */
   lookupDeadline: () => Promise<void>;
 };
@@ -74,6 +77,8 @@ export async function loadConfiguration(input: LoadInput): Promise<LoadResult> {
         return "content" in result ? result.content : undefined;
       },
     },
+    pem: new PemStore(system.files),
+    quicProblem: system.quicProblem,
   });
   const texts = [...readFiles(input.files, system.files, report), ...(input.texts ?? [])];
   readAll(context, texts, input.overrides.diagnostics === true);

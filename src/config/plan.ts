@@ -64,7 +64,7 @@ function assembleGlobal(
   assembler: Assembler,
   resolved: Resolved,
 ): GlobalSpec {
-  const { logs, statsSockets, localPeer, unixBind, runtimePlace, ...rest } = global;
+  const { logs, statsSockets, localPeer, unixBind, runtimePlace, quic, tls, ...rest } = global;
   return {
     ...rest,
     logs: assembler.logs(logs, []),

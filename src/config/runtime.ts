@@ -12,11 +12,13 @@ import { LoadContext } from "./context.ts";
 import type { Line } from "./context.ts";
 import { newGlobalDraft } from "./draft-global.ts";
 import type { GlobalDraft } from "./draft-global.ts";
-import { hasBack, newProxyDraft, newProxySettings, newServerSettings } from "./draft.ts";
+import { hasBack, isQuic, newProxyDraft, newProxySettings, newServerSettings } from "./draft.ts";
 import type { ProxyDraft, ProxySettings, ServerDraft, ServerSettings } from "./draft.ts";
 import type { ConfigEnvironment } from "./environment.ts";
+import { stateOf } from "./keywords/keyword.ts";
 import { SERVER_KEYWORDS } from "./keywords/server.ts";
 import { Report } from "./message.ts";
+import type { PemStore } from "./quic/pem.ts";
 import type { Resolved } from "./resolve.ts";
 import { readProxyWords } from "./runtime-words.ts";
 import { settingsOfServer } from "./server-settings.ts";
@@ -90,10 +92,12 @@ class LoadedRuntime implements RuntimeConfig {
   readonly #backends = new Map<string, BackendSettings>();
   readonly #environment: ConfigEnvironment;
   readonly #accounts: Accounts;
-  readonly #unixBind: GlobalDraft["unixBind"];
   readonly #globalLogs: readonly LogTarget[];
   readonly #resolved: Resolved;
   readonly #skipComing: boolean;
+  readonly #global: Pick<GlobalDraft, "quic" | "tls" | "unixBind">;
+  readonly #pem: PemStore;
+  readonly #quicProblem: string | undefined;
   readonly #plan: Plan;
 
   constructor({ context, resolved, plan }: RuntimeInput) {
@@ -108,7 +112,10 @@ class LoadedRuntime implements RuntimeConfig {
     }
     this.#environment = context.environment;
     this.#accounts = context.accounts;
-    this.#unixBind = context.global.unixBind;
+    const { quic, tls, unixBind } = context.global;
+    this.#global = { quic, tls, unixBind };
+    this.#pem = context.pem;
+    this.#quicProblem = context.quicProblem;
     this.#globalLogs = plan.global.logs;
     this.#resolved = resolved;
     this.#skipComing = context.skipComing;
@@ -216,6 +223,9 @@ class LoadedRuntime implements RuntimeConfig {
       }
     }
     if (draft.binds.length === 0) return refused(line.context);
+    if (draft.binds.some((bind) => isQuic(bind.configAddress)) && !this.#global.quic.isListening) {
+      return refusal("'bind' : 'tune.quic.listen' is off.");
+    }
     const binds = this.#assembler(line.context).binds(draft);
     return finish(
       line.context,
@@ -231,7 +241,9 @@ class LoadedRuntime implements RuntimeConfig {
   }
 
   serverKeywords(): readonly { name: string; args: string }[] {
-    const rows = SERVER_KEYWORDS.filter((row) => row.state === "done" && row.notDynamic !== true);
+    const rows = SERVER_KEYWORDS.filter((row) => {
+      return stateOf(row) === "done" && (row.notDynamic !== true || row.quic?.state === "done");
+    });
     const from = { name: "from", args: "{none|be:[<backend>]|srv:[<backend>/]<server>}" };
     const known = [from, ...rows.map(({ name, args }) => ({ name, args }))];
     return known.toSorted((a, b) => (a.name < b.name ? -1 : 1));
@@ -260,9 +272,11 @@ class LoadedRuntime implements RuntimeConfig {
       environment: this.#environment,
       // What would be left out silently here is refused instead.
       skipComing: false,
-      global: { ...newGlobalDraft(this.#plan.global.node), unixBind: this.#unixBind },
+      global: { ...newGlobalDraft(this.#plan.global.node), ...this.#global },
       accounts: this.#accounts,
       aclSources: {},
+      pem: this.#pem,
+      quicProblem: this.#quicProblem,
     });
     return { context, origin: ORIGIN, keyword, args, prefix: "" };
   }

@@ -9,11 +9,14 @@ import type { ServerSettings } from "./draft.ts";
 
 /** The settings of `spec`, without its name, numbers and address. */
 export function settingsOfServer(spec: ServerSpec): ServerSettings {
-  const { name, id, guid, address, hostName, portMode, portOffset, source, check, ...rest } = spec;
+  const { name, id, guid, address, hostName, portMode, portOffset, source, check, quic, ...rest } =
+    spec;
   const { address: checkAddress, fastIntervalMs, downIntervalMs, ...settings } = check;
   const unlessPlain = (ms: number): number => (ms === check.intervalMs ? 0 : ms);
   const copied: ServerSettings = {
     ...rest,
+    words: [],
+    ...(quic === undefined ? {} : { quicBase: quic }),
     minconn: spec.minconn === spec.maxconn ? 0 : spec.minconn,
     check: settings,
     fastIntervalMs: unlessPlain(fastIntervalMs),

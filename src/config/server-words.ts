@@ -5,11 +5,12 @@
 import { parseAddress } from "./address.ts";
 import type { AddressRules, ConfigAddress } from "./address.ts";
 import type { Line } from "./context.ts";
-import { cloneServerSettings, newServerSettings } from "./draft.ts";
+import { cloneServerSettings, isQuic, newServerSettings } from "./draft.ts";
 import type { ServerDraft, ServerSettings, SourceDraft } from "./draft.ts";
 import { KeywordIndex } from "./keywords/keyword.ts";
 import { SERVER_KEYWORDS } from "./keywords/server.ts";
 import type { ServerTarget } from "./keywords/server.ts";
+import { settleWords } from "./server-tls-words.ts";
 import { nearestWord } from "./suggest.ts";
 
 const INDEX = new KeywordIndex(SERVER_KEYWORDS);
@@ -64,8 +65,11 @@ export function readServer(
   if (start === undefined) return undefined;
   const { settings } = start;
   const target: ServerTarget = { settings, isServerLine: true, name };
-  if (!applyOptions(place, target, start.options)) return undefined;
+  if (!applyOptions(place, target, start.options, isQuic(address))) return undefined;
+  const settled = settleWords(place, settings, isQuic(address));
+  if (settled === undefined) return undefined;
   const draft: ServerDraft = { name, written: where, address, settings, origin: line.origin };
+  if (settled.tls !== undefined) draft.tls = settled.tls;
   if (target.id !== undefined) draft.id = target.id;
   if (target.guid !== undefined) draft.guid = target.guid;
   return draft;
@@ -80,7 +84,7 @@ export function readDefaultServer(
   if (start === undefined) return undefined;
   const { settings } = start;
   const target: ServerTarget = { settings, isServerLine: false, name: "default-server" };
-  return applyOptions(place, target, start.options) ? settings : undefined;
+  return applyOptions(place, target, start.options, false) ? settings : undefined;
 }
 
 function readServerAddress(place: ServerPlace, where: string): ConfigAddress | undefined {
@@ -89,10 +93,14 @@ function readServerAddress(place: ServerPlace, where: string): ConfigAddress | u
     port: "optional",
     range: false,
     offset: true,
-    transports: ["stream"],
+    transports: ["stream", "quic"],
     variables: line.context.environment.lookup,
   };
   const result = parseAddress(where, rules);
+  if (result.ok && isQuic(result.value) && line.context.quicProblem !== undefined) {
+    line.context.withoutQuic(line.origin, subject, "this server");
+    return undefined;
+  }
   if (result.ok) {
     if (result.value.kind !== "fd") return result.value;
     alertServer(line, subject, `a descriptor cannot be connected to: '${where}'`);
@@ -132,11 +140,15 @@ function findOrigin(origins: ServerOrigins, written: string): ServerSettings | u
   return origins.named(slashed ?? "", last);
 }
 
-/** Applies options to `target`; false when the line is refused or skipped as a whole. */
+/**
+ * Applies options to `target`; false when the line is refused or skipped as a whole. What depends on
+ * the address is kept in `words`.
+ */
 function applyOptions(
   place: ServerPlace,
   target: ServerTarget,
   options: readonly string[],
+  overQuic: boolean,
 ): boolean {
   const { line, subject } = place;
   const { context, origin } = line;
@@ -148,11 +160,12 @@ function applyOptions(
       alertServer(line, subject, unknownWord(word));
       return false;
     }
-    if (place.isDynamic && row.notDynamic === true) {
+    const isPooling = overQuic && row.quic?.state === "done";
+    if (place.isDynamic && row.notDynamic === true && !isPooling) {
       alertServer(line, subject, `'${word}' option is not accepted for dynamic server`);
       return false;
     }
-    if (place.isDynamic && word === "proto") {
+    if (place.isDynamic && word === "proto" && !overQuic) {
       alertServer(line, subject, "MUX protocol is not usable for server.");
       return false;
     }
@@ -169,6 +182,11 @@ function applyOptions(
       return false;
     }
     if (row.args !== "") at++;
+    if (row.quic !== undefined) {
+      const { settings } = target;
+      settings.words = [...settings.words, { name: word, value, origin }];
+      if (row.state !== "done") continue;
+    }
     if (row.state === "inert") {
       context.inert(origin, `server … ${word}`);
     } else if (row.state === "coming") {

@@ -5,6 +5,7 @@
 import type { LoadContext } from "../context.ts";
 import type { BindDraft } from "../draft.ts";
 import { parseInteger, parseTime } from "../numbers.ts";
+import { BIND_QUIC } from "./bind-quic.ts";
 import { undone } from "./build.ts";
 import type { Keyword } from "./keyword.ts";
 
@@ -175,8 +176,7 @@ const DONE: readonly BindRow[] = [
   ["v6only", "", "Takes IPv6 clients only.", flag("v6only")],
 ];
 
-/** All bind options. */
-export const BIND_KEYWORDS: readonly Keyword<BindParser>[] = [
+const ROWS: readonly Keyword<BindParser>[] = [
   ...DONE.map(([name, args, effect, parse]): Keyword<BindParser> => {
     return { name, sections: BIND, args, effect, reference: "5.1", state: "done", parse };
   }),
@@ -187,6 +187,23 @@ export const BIND_KEYWORDS: readonly Keyword<BindParser>[] = [
     ["label", "<text>", "A label for the listener."],
     ["level", "<level>", "Belongs to `stats socket`."],
     ["nice", "<number>", "Priority among tasks: all streams are served in turn."],
+    [
+      "quic-cc-algo",
+      "{cubic|newreno|bbr}[(<size>)]",
+      "Congestion control of QUIC clients, and its largest window.",
+    ],
+    ["quic-force-retry", "", "Has every QUIC client prove its address first."],
+    [
+      "quic-map",
+      "{stream|session}",
+      "What is balanced: each stream of a QUIC client (default), or its connection as a whole " +
+        "(not in HAProxy).",
+    ],
+    [
+      "quic-socket",
+      "{connection|listener}",
+      "Accepted; each worker has one socket for all QUIC connections of a listener.",
+    ],
     ["severity-output", "<format>", "Belongs to `stats socket`."],
     ["tcp-ss", "<mode>", "Saving of the client's SYN packet."],
   ]),
@@ -196,15 +213,18 @@ export const BIND_KEYWORDS: readonly Keyword<BindParser>[] = [
     ["namespace", "<name>", "Listens inside a network namespace."],
     ["nbconn", "<number>", "Connections of a reverse HTTP listener."],
     ["proto", "<name>", "Forces a protocol on the connection."],
-    ["quic-cc-algo", "<name>", "Congestion control of QUIC."],
-    ["quic-force-retry", "", "Address validation of every QUIC client."],
-    ["quic-socket", "<mode>", "How QUIC connections get their sockets."],
     ["tcp-md5sig", "<password>", "Signs segments (RFC 2385)."],
   ]).map((row) => ({ ...row, wholeLine: row.name !== "cc" })),
   ...tlsRows(),
 ];
 
-/** TLS on a listener: what arrives would be cipher text, so the whole line is skipped. */
+/** All bind options. */
+export const BIND_KEYWORDS: readonly Keyword<BindParser>[] = ROWS.map((row) => {
+  const quic = BIND_QUIC.get(row.name);
+  return quic === undefined ? row : { ...row, quic };
+});
+
+/** TLS on a TCP listener: what arrives would be cipher text, so the whole line is skipped. */
 function tlsRows(): Keyword<BindParser>[] {
   const rows = undone<BindParser>("coming", BIND, "5.1", [
     ["allow-0rtt", "", "Accepts TLS early data."],

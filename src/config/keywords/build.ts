@@ -1,5 +1,7 @@
 /** Short ways to write rows of the keyword tables. */
-import type { Keyword, KeywordState } from "./keyword.ts";
+import { parsed, refused } from "../numbers.ts";
+import type { Parsed } from "../numbers.ts";
+import type { Keyword, KeywordState, QuicSide } from "./keyword.ts";
 
 /** A row without parser: name, arguments, effect. */
 export type ShortRow = readonly [name: string, args: string, effect: string];
@@ -38,4 +40,36 @@ const SECTION_LETTERS: Record<string, string> = {
 /** Proxy sections from letters, as in the manual's matrix: `DFLB`. */
 export function proxySections(letters: string): string[] {
   return [...letters].map((letter) => SECTION_LETTERS[letter] ?? letter);
+}
+
+/** One of a few words, or HAProxy's kind of sentence about what was expected. */
+export function oneOf<T extends string>(text: string, words: readonly T[]): Parsed<T> {
+  const found = words.find((word) => word === text);
+  if (found !== undefined) return parsed(found);
+  const list = words.map((word) => `'${word}'`);
+  const last = list.pop() ?? "";
+  return refused(`expects ${list.join(", ")} or ${last} (got '${text}').`);
+}
+
+/** The same for several words. @param names separated by spaces */
+export function quicSides<P>(names: string, side: QuicSide<P>): [string, QuicSide<P>][] {
+  return names.split(" ").map((name) => [name, side]);
+}
+
+type ValueCheck = (target: unknown, value: string) => string | undefined;
+
+/** Words about versions of TLS, of which QUIC has one. */
+export function tlsVersionSides(): [string, QuicSide<ValueCheck>][] {
+  const why = "QUIC needs TLS 1.3.";
+  const checkMax: ValueCheck = (_, value) => (value === "TLSv1.3" ? undefined : why);
+  return [
+    ...quicSides<ValueCheck>("force-tlsv13 no-sslv3 no-tlsv10 no-tlsv11 no-tlsv12 ssl-min-ver", {
+      state: "inert",
+    }),
+    ...quicSides<ValueCheck>("force-sslv3 force-tlsv10 force-tlsv11 force-tlsv12 no-tlsv13", {
+      state: "refused",
+      why,
+    }),
+    ["ssl-max-ver", { state: "done", parse: checkMax }],
+  ];
 }

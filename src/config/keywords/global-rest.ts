@@ -21,13 +21,10 @@ const INERT = undone<GlobalParser>("inert", GLOBAL, "3.1", [
   ["51degrees-use-performance-graph", "{on|off}", "Device detection."],
   ["51degrees-use-predictive-graph", "{on|off}", "Device detection."],
   ["acme.scheduler", "{auto|off}", "Renewal of certificates."],
-  ["ca-base", "<dir>", "Folder of certificate authorities."],
-  ["cluster-secret", "<secret>", "Key of QUIC retry tokens."],
   ["cpu-affinity", "<affinity>", "Which processors a thread may use: the scheduler decides."],
   ["cpu-map", "<threads> <processors>…", "Ties threads to processors: the scheduler decides."],
   ["cpu-policy", "<policy>", "Which processors are used: the scheduler decides."],
   ["cpu-set", "<directive>…", "Which processors are used: the scheduler decides."],
-  ["crt-base", "<dir>", "Folder of certificates."],
   [
     "default-path",
     "{current|config|parent|origin <path>}",
@@ -69,7 +66,6 @@ const INERT = undone<GlobalParser>("inert", GLOBAL, "3.1", [
   ["ssl-default-bind-ciphersuites", "<list>", "TLS defaults of listeners."],
   ["ssl-default-bind-client-sigalgs", "<list>", "TLS defaults of listeners."],
   ["ssl-default-bind-curves", "<list>", "TLS defaults of listeners."],
-  ["ssl-default-bind-options", "[<option>]…", "TLS defaults of listeners."],
   ["ssl-default-bind-sigalgs", "<list>", "TLS defaults of listeners."],
   ["ssl-default-server-ciphers", "<list>", "TLS defaults of servers."],
   ["ssl-default-server-ciphersuites", "<list>", "TLS defaults of servers."],
@@ -85,7 +81,6 @@ const INERT = undone<GlobalParser>("inert", GLOBAL, "3.1", [
   ["ssl-provider", "<name>", "Provider of TLS algorithms."],
   ["ssl-provider-path", "<dir>", "Provider of TLS algorithms."],
   ["ssl-security-level", "<number>", "Lowest strength of TLS."],
-  ["ssl-server-verify", "{none|required}", "TLS defaults of servers."],
   ["ssl-skip-self-issued-ca", "", "Certificates to send."],
   ["stats bind-process", "…", "Old word about processes."],
   ["stats calculate-max-counters", "{on|off}", "Maxima are always counted."],
@@ -110,7 +105,6 @@ const INERT_SWITCHES = undone<GlobalParser>("inert", GLOBAL, "3.1", [
 ]).map((row) => ({ ...row, invertible: true }));
 
 const COMING = undone<GlobalParser>("coming", GLOBAL, "3.1", [
-  ["harden.reject-privileged-ports.quic", "{on|off}", "Refuses QUIC clients on low ports."],
   ["harden.reject-privileged-ports.tcp", "{on|off}", "Refuses clients on low ports."],
   ["lua-load", "<file> [<args>…]", "Loads a Lua program."],
   ["lua-load-per-thread", "<file> [<args>…]", "Loads a Lua program in each thread."],

@@ -108,27 +108,21 @@ const FAMILIES: readonly (readonly [prefix: string, effect: string, words: strin
   [
     "tune.quic.be.",
     "QUIC towards servers.",
-    "cc.cubic-min-losses cc.hystart cc.max-frame-loss cc.max-win-size cc.reorder-ratio " +
-      "max-idle-timeout sec.glitches-threshold stream.data-ratio stream.max-concurrent " +
-      "stream.rxbuf tx.pacing tx.udp-gso",
+    "cc.cubic-min-losses cc.hystart cc.max-frame-loss cc.reorder-ratio sec.glitches-threshold " +
+      "tx.pacing",
   ],
   [
     "tune.quic.fe.",
     "QUIC towards clients.",
-    "cc.cubic-min-losses cc.hystart cc.max-frame-loss cc.max-win-size cc.reorder-ratio " +
-      "max-idle-timeout sec.glitches-threshold sec.retry-threshold sock-per-conn " +
-      "stream.data-ratio stream.max-concurrent stream.max-total stream.rxbuf " +
-      "tx.pacing tx.udp-gso",
+    "cc.cubic-min-losses cc.hystart cc.max-frame-loss cc.reorder-ratio sec.glitches-threshold " +
+      "sock-per-conn stream.max-total tx.pacing",
   ],
   [
     "tune.quic.",
     "QUIC.",
-    "cc-hystart cc.cubic.min-losses disable-tx-pacing disable-udp-gso " +
-      "frontend.conn-tx-buffers.limit " +
-      "frontend.default-max-window-size frontend.glitches-threshold frontend.max-data-size " +
-      "frontend.max-idle-timeout frontend.max-streams-bidi frontend.max-tx-mem " +
-      "frontend.stream-data-ratio backend.max-idle-timeout listen max-frame-loss " +
-      "mem.tx-max reorder-ratio retry-threshold socket-owner zero-copy-fwd-send",
+    "cc-hystart cc.cubic.min-losses disable-tx-pacing frontend.conn-tx-buffers.limit " +
+      "frontend.glitches-threshold frontend.max-tx-mem max-frame-loss mem.tx-max reorder-ratio " +
+      "socket-owner zero-copy-fwd-send",
   ],
   [
     "tune.ssl.",

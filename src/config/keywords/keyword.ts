@@ -13,8 +13,18 @@
  */
 export type KeywordState = "done" | "inert" | "coming";
 
-/** One keyword. `P` is the type of its parse function, present exactly when it is `done`. */
-export type Keyword<P> = {
+/** What a bind or server option does on QUIC addresses, where that differs. `refused`: and why. */
+export type QuicSide<P> =
+  | { state: "done"; parse: P }
+  | { state: "inert" }
+  | { state: "coming" }
+  | { state: "refused"; why: string };
+
+/**
+ * One keyword. `P` is the type of its parse function, present exactly when it is `done`; `Q` that of
+ * the one for QUIC addresses.
+ */
+export type Keyword<P, Q = P> = {
   /** Words as written, e.g. `option tcplog`. */
   name: string;
   /** Sections in which it may stand. */
@@ -35,14 +45,21 @@ export type Keyword<P> = {
   /** For server options: `add server` refuses it, as HAProxy does. */
   notDynamic?: boolean;
   parse?: P;
+  /** For bind and server options: on QUIC addresses; `state` and `parse` are then about TCP. */
+  quic?: QuicSide<Q>;
 };
 
-/** Rows found by their words, longest first. */
-export class KeywordIndex<P> {
-  readonly #rows = new Map<string, { row: Keyword<P>; parts: readonly string[] }[]>();
-  readonly rows: readonly Keyword<P>[];
+/** What counts in lists of words: done where it is for one of both. */
+export function stateOf({ state, quic }: Pick<Keyword<unknown>, "state" | "quic">): KeywordState {
+  return quic?.state === "done" ? "done" : state;
+}
 
-  constructor(rows: readonly Keyword<P>[]) {
+/** Rows found by their words, longest first. */
+export class KeywordIndex<P, Q = P> {
+  readonly #rows = new Map<string, { row: Keyword<P, Q>; parts: readonly string[] }[]>();
+  readonly rows: readonly Keyword<P, Q>[];
+
+  constructor(rows: readonly Keyword<P, Q>[]) {
     this.rows = rows;
     for (const row of rows) {
       const first = firstWord(row.name);
@@ -56,7 +73,7 @@ export class KeywordIndex<P> {
   }
 
   /** The row whose words begin `words`, and how many words it has. */
-  find(words: readonly string[]): { row: Keyword<P>; length: number } | undefined {
+  find(words: readonly string[]): { row: Keyword<P, Q>; length: number } | undefined {
     for (const { row, parts } of this.#candidates(words[0] ?? "")) {
       if (parts.every((part, index) => matchesWord(part, words[index]))) {
         return { row, length: parts.length };
@@ -66,7 +83,7 @@ export class KeywordIndex<P> {
   }
 
   /** Rows whose first word is `word`, or `name()` where it is `name(…)`. */
-  #candidates(word: string): readonly { row: Keyword<P>; parts: readonly string[] }[] {
+  #candidates(word: string): readonly { row: Keyword<P, Q>; parts: readonly string[] }[] {
     const exact = this.#rows.get(word);
     if (exact !== undefined) return exact;
     const paren = word.indexOf("(");

@@ -9,6 +9,8 @@ import type { LoadContext } from "../context.ts";
 import type { InitAddress, ServerSettings } from "../draft.ts";
 import { parseInteger, parseTime } from "../numbers.ts";
 import type { Keyword } from "./keyword.ts";
+import { SERVER_QUIC } from "./server-quic.ts";
+import type { ServerTlsParser } from "./server-quic.ts";
 import { SERVER_REST } from "./server-rest.ts";
 
 /** What a server option may set. */
@@ -367,6 +369,11 @@ const ROWS: readonly Keyword<ServerParser>[] = [
 ];
 
 /** All server options. */
-export const SERVER_KEYWORDS: readonly Keyword<ServerParser>[] = ROWS.map((row) =>
-  NOT_DYNAMIC.has(row.name) ? { ...row, notDynamic: true } : row,
+export const SERVER_KEYWORDS: readonly Keyword<ServerParser, ServerTlsParser>[] = ROWS.map(
+  (row) => {
+    const quic = SERVER_QUIC.get(row.name);
+    const { quic: _none, ...rest } = row;
+    const dynamic = NOT_DYNAMIC.has(row.name) ? { notDynamic: true } : {};
+    return { ...rest, ...dynamic, ...(quic === undefined ? {} : { quic }) };
+  },
 );

@@ -1,4 +1,5 @@
 /** All keyword tables by chapter, indexed for the parser, `-dK` and the documents. */
+import { GLOBAL_QUIC } from "./global-quic.ts";
 import { GLOBAL_REST } from "./global-rest.ts";
 import { GLOBAL_DONE } from "./global.ts";
 import type { GlobalParser } from "./global.ts";
@@ -11,7 +12,11 @@ import { PROXY_REST } from "./proxy-rest.ts";
 import { PROXY_DONE } from "./proxy.ts";
 
 /** Words of `global`. */
-export const GLOBAL_INDEX = new KeywordIndex<GlobalParser>([...GLOBAL_DONE, ...GLOBAL_REST]);
+export const GLOBAL_INDEX = new KeywordIndex<GlobalParser>([
+  ...GLOBAL_DONE,
+  ...GLOBAL_QUIC,
+  ...GLOBAL_REST,
+]);
 
 const RULES = ["acl", "quic-initial", "http-request", "http-response", "http-after-response"];
 
