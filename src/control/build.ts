@@ -5,6 +5,8 @@
 import { createBackend, linkServer } from "../balance/control.ts";
 import type { Lb } from "../balance/lb.ts";
 import { refreshBackend } from "../balance/refresh.ts";
+import { systemClock } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { SluiceError } from "../base/errors.ts";
 import type { Native } from "../conduit/native.ts";
 import {
@@ -40,6 +42,7 @@ import { bindListener, tryBind } from "./listen.ts";
 import type { ProxyObject, ServerObject } from "./model.ts";
 import { Model } from "./model.ts";
 import type { MutationLog } from "./mutation-log.ts";
+import { noteQuicServer } from "./quic-use.ts";
 import { headOf } from "./replay.ts";
 import { RowAllocator } from "./rows.ts";
 import { mergeState } from "./server-state.ts";
@@ -54,6 +57,7 @@ export type Workshop = {
   guids: GuidIndex;
   native: Native | null;
   workers: number;
+  clock: Pick<Clock, "epochMicros">;
   proxyRows: RowAllocator;
   serverRows: RowAllocator;
   listenerRows: RowAllocator;
@@ -83,6 +87,7 @@ export function makeWorkshop(
     guids,
     native,
     workers,
+    clock: systemClock,
     proxyRows: new RowAllocator(proxies.words, proxyRow.PROXY_STRIDE, proxyRow.PROXY_GENERATION),
     serverRows: new RowAllocator(
       servers.words,
@@ -219,6 +224,7 @@ export function addServer(
   };
   shop.model.addServer(server);
   enterGuid(shop, server);
+  noteQuicServer(shop.tables, backend, spec, shop.clock.epochMicros() / 1000);
   const backendRow = backend.row;
   shop.log.append({ kind: "server.link", row, generation, backendRow, server: spec });
   linkServer(shop.lb, backendRow, row);
@@ -263,6 +269,7 @@ export function addListener(
   const listener = { row, generation, version: 1, isDynamic, frontend, spec: bind, fds };
   shop.model.addListener(listener);
   enterGuid(shop, listener);
+  if (bind.quic !== undefined) frontend.hasQuicFront = true;
   shop.log.append({ kind: "listener.add", row, proxyRow: frontend.row, bind, fds });
   // It goes on with the others of its frontend.
   if (isPaused) shop.log.append({ kind: "listener.pause", row });

@@ -7,6 +7,7 @@ import { assert } from "../base/assert.ts";
 import type { GuidIndex } from "../tables/guid-index.ts";
 import type { BindSpec, Plan, ProxySpec, ServerSpec } from "../tables/spec.ts";
 import type { Tables } from "../tables/tables.ts";
+import type { QuicUse } from "./quic-use.ts";
 
 /** What all objects have. */
 type Versioned = {
@@ -41,6 +42,10 @@ export type ProxyObject = Versioned & {
   /** No id of a server below it is free. */
   freeServerId: number;
   readonly listeners: ListenerObject[];
+  /** A QUIC server is or was in it: see quic-use.ts. */
+  quicUse?: QuicUse;
+  /** A QUIC listener is or was in it. */
+  hasQuicFront?: boolean;
 };
 
 /** All objects of the process. */

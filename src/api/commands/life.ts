@@ -23,6 +23,7 @@ import { lookAtBackend, lookAtServer, waitPlain, waitRemovable } from "../../con
 import type { WaitEnd, WaitLook } from "../../control/life/wait.ts";
 import { serverName } from "../../control/model.ts";
 import type { ListenerObject, ProxyObject, ServerObject } from "../../control/model.ts";
+import { describeQuicUse, isQuicUsed, quicConnections } from "../../control/quic-use.ts";
 import { adminAfter, readState, setAdmin } from "../../control/server-state.ts";
 import type { AdminMode } from "../../control/server-state.ts";
 import { anonymName } from "../anonymize.ts";
@@ -400,7 +401,7 @@ const showObjects: Command = {
   usage: "",
   summary: "count objects, the rows they use, references and grace periods under way",
   level: "operator",
-  run({ control }) {
+  run({ control, asker }) {
     const { model, shop, references, grace } = control;
     const tables = [
       ["proxies", model.proxies.length, shop.proxyRows],
@@ -410,14 +411,39 @@ const showObjects: Command = {
     const counts = tables.map(([name, objects, rows]) => ({ name, objects, rows: rows.count }));
     const freed = tables.map(([name, , rows]) => ({ name, freed: rows.freed }));
     const held = { references: references.total, gracePeriods: grace.pending };
+    const kept = quicKept(control, asker);
     const lines = tables.map(
       ([name, objects, rows]) =>
         `${name}: ${objects} objects, ${rows.count} rows of ${rows.rowsMax}, ${rows.freed} freed\n`,
     );
-    const tail = `references: ${held.references}\ngrace periods: ${held.gracePeriods}\n`;
-    return output(lines.join("") + tail, { tables: counts, freed, ...held });
+    const tail =
+      `references: ${held.references}\ngrace periods: ${held.gracePeriods}\n` +
+      kept.map(({ text }) => `kept for QUIC: ${text}\n`).join("");
+    const quic = kept.map(({ data }) => data);
+    return output(lines.join("") + tail, { tables: counts, freed, ...held, quic });
   },
 };
+
+/** Backends that are never removed, since a QUIC server is or was in them. */
+function quicKept(
+  { model, tables }: Control,
+  asker: Asker,
+): { text: string; data: Record<string, Json> }[] {
+  return model.proxies.flatMap((backend) => {
+    if (!isQuicUsed(tables, backend)) return [];
+    const { quicUse, spec, row } = backend;
+    const name = anonymName(asker, spec.name);
+    const isVeiled = asker.anonymKey !== 0;
+    const what = isVeiled ? "" : ` (${describeQuicUse(tables, backend)})`;
+    const data = {
+      backend: name,
+      since: quicUse === undefined ? null : new Date(quicUse.sinceEpochMs).toISOString(),
+      server: quicUse === undefined ? null : anonymName(asker, quicUse.server),
+      connections: quicConnections(tables, row, false),
+    };
+    return [{ text: `${name}${what}`, data }];
+  });
+}
 
 /** Everything of this file. */
 export const LIFE_COMMANDS: readonly Command[] = [

@@ -4,6 +4,7 @@
  */
 import { Refusal } from "../../base/refusals.ts";
 import type { Model, ProxyObject, ServerObject } from "../../control/model.ts";
+import { describeQuicUse, isQuicUsed } from "../../control/quic-use.ts";
 import { serverConnHeader, serverConnLine } from "../../control/stats/server-conn.ts";
 import { SERVER_STATE_HEADER, serverStateLine } from "../../control/stats/server-state-line.ts";
 import type { Naming } from "../../control/stats/server-state-line.ts";
@@ -97,14 +98,20 @@ function showDefaultServers(call: Call): Reply {
   );
 }
 
+/** Names first in their lines; behind `#` what keeps a backend for good. */
 function showBackend(call: Call): Reply | Promise<Reply> {
-  const { model } = call.control;
+  const { model, tables } = call.control;
   const [word = ""] = call.args;
   if (word !== "") return explain(call, backendOf(model, word));
   const { name } = namingOf(call.asker);
   const backends = model.proxies.filter(({ spec }) => spec.hasBack);
   const names = backends.map(({ spec }) => name(spec.name));
-  return output(listOf("# name", names), names);
+  const isVeiled = call.asker.anonymKey !== 0;
+  const lines = backends.map((backend, index) => {
+    if (!isQuicUsed(tables, backend)) return names[index]!;
+    return `${names[index]!} # ${isVeiled ? "QUIC" : describeQuicUse(tables, backend)}`;
+  });
+  return output(listOf("# name", lines), names);
 }
 
 /** @throws Refusal when the backend named is none */

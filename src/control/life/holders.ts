@@ -5,11 +5,7 @@
  */
 import type { Holder, RefusalCode } from "../../base/refusals.ts";
 import { BACK_COUNT_CURRENT, BACK_COUNT_STRIDE } from "../../tables/generated/back-count.ts";
-import {
-  PROXY_FLAG_PUBLISHED,
-  PROXY_FLAG_QUIC_USED,
-  SERVER_STATE_MAINT,
-} from "../../tables/generated/enums.ts";
+import { PROXY_FLAG_PUBLISHED, SERVER_STATE_MAINT } from "../../tables/generated/enums.ts";
 import { FRONT_COUNT_CURRENT, FRONT_COUNT_STRIDE } from "../../tables/generated/front-count.ts";
 import { PROXY_FLAGS, PROXY_STRIDE } from "../../tables/generated/proxy.ts";
 import { SERVER_QUEUE_LENGTH, SERVER_STATE, SERVER_STRIDE } from "../../tables/generated/server.ts";
@@ -17,6 +13,7 @@ import { SHARE_SERVED, SHARE_STRIDE } from "../../tables/generated/share.ts";
 import type { LifeControl } from "../control.ts";
 import { serverName } from "../model.ts";
 import type { Model, ProxyObject, ServerObject } from "../model.ts";
+import { describeQuicUse, isQuicUsed, quicConnections } from "../quic-use.ts";
 import { expressionNames } from "./names.ts";
 
 /** The tables, objects and references that holders are read from. */
@@ -133,9 +130,9 @@ export function backendHolders(sources: HolderSources, proxy: ProxyObject): Hold
   if (proxy.spec.hasFront) {
     holders.push({ kind: "configuration", text: "it is the backend of a listen section" });
   }
-  if ((flags & PROXY_FLAG_QUIC_USED) !== 0) {
-    const text = "a QUIC server is or was in it, and its connections count on it when they end";
-    holders.push({ kind: "quic", text });
+  if (isQuicUsed(tables, proxy)) {
+    const count = quicConnections(tables, proxy.row, false);
+    holders.push({ kind: "quic", text: describeQuicUse(tables, proxy), count });
   }
   if ((flags & PROXY_FLAG_PUBLISHED) !== 0) {
     const clear = `unpublish backend ${name}`;

@@ -25,6 +25,7 @@ import {
   PROXY_STRIDE,
   PROXY_WATCHED,
 } from "../../tables/generated/proxy.ts";
+import { QUIC_COUNT_STRIDE, QUIC_COUNT_USED } from "../../tables/generated/quic-count.ts";
 import type { ProxySpec } from "../../tables/spec.ts";
 import { addProxy } from "../build.ts";
 import type { LifeControl } from "../control.ts";
@@ -32,6 +33,7 @@ import { madeProxy } from "../draft.ts";
 import type { Change, Draft, DraftProxy } from "../draft.ts";
 import { claimGuid, enterGuid, removeGuid } from "../guids.ts";
 import type { ProxyObject } from "../model.ts";
+import { quicConnections } from "../quic-use.ts";
 import { headOf } from "../replay.ts";
 import { withStreamAges } from "./explain.ts";
 import { BACKEND_REASONS, backendHolders, frontendHolders, holderClause } from "./holders.ts";
@@ -158,6 +160,10 @@ function draftHolders(entry: DraftProxy): Holder[] {
   const holders: Holder[] = [];
   if (entry.isPublished) holders.push({ kind: "state", text: "the backend is published" });
   for (const { spec, isDeleted, object } of entry.servers.values()) {
+    // Also one that was deleted before: once it is made, the backend is marked for good.
+    if (spec.quic !== undefined) {
+      holders.push({ kind: "quic", text: `QUIC server ${spec.name}, linked before` });
+    }
     if (isDeleted || object !== undefined) continue;
     holders.push({ kind: "server", text: `server ${spec.name}, added before` });
   }
@@ -236,21 +242,28 @@ function putBack(
   events.changed(spec.hasFront ? "frontend-added" : "backend-added", proxy, `${spec.name} is back`);
 }
 
-/** Frees the row if no stream is on it. @returns whether it is freed */
+/** Frees the row if no stream and no QUIC connection is on it. @returns whether it is freed */
 function purgeProxy(control: LifeControl, proxy: ProxyObject): boolean {
   const { shop, tables, events } = control;
   const { row, spec } = proxy;
   const { words } = tables.proxies;
   const isUsed =
     Atomics.load(words, row + PROXY_BACK_CURRENT) !== 0 ||
-    Atomics.load(words, row + PROXY_FRONT_CURRENT) !== 0;
+    Atomics.load(words, row + PROXY_FRONT_CURRENT) !== 0 ||
+    quicConnections(tables, row, true) !== 0 ||
+    quicConnections(tables, row, false) !== 0;
   if (isUsed) return false;
   assert(words[row + PROXY_REFERENCES] === 0, "purgeProxy: nobody refers to it");
   if (spec.hasBack) removeBackend(shop.lb, row);
   const index = row / PROXY_STRIDE;
-  for (const { proxyBack, proxyFront } of tables.perWorker) {
+  for (const { proxyBack, proxyFront, quicFront, quicBack } of tables.perWorker) {
     proxyBack.words.fill(0, index * BACK_COUNT_STRIDE, (index + 1) * BACK_COUNT_STRIDE);
     proxyFront.words.fill(0, index * FRONT_COUNT_STRIDE, (index + 1) * FRONT_COUNT_STRIDE);
+    // Most proxies never count QUIC: what was never touched is not touched here either.
+    for (const { words: counts, floats } of [quicFront, quicBack]) {
+      const at = index * QUIC_COUNT_STRIDE;
+      if (floats[(at + QUIC_COUNT_USED) >> 1] !== 0) counts.fill(0, at, at + QUIC_COUNT_STRIDE);
+    }
   }
   shop.proxyRows.give(row);
   const kind = spec.hasBack ? "backend-purged" : "frontend-purged";

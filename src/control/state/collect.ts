@@ -153,7 +153,7 @@ function changedPair<K extends string, T>(name: K, was: T, now: T): { [P in K]?:
 
 function proxyRecord(control: CollectedControl, proxy: ProxyObject): SavedProxy | undefined {
   const { tables, keeper } = control;
-  const { row, spec, isDynamic } = proxy;
+  const { row, spec, isDynamic, quicUse } = proxy;
   const words = tables.proxies.words;
   const initial = spec.disabled ? PROXY_STATE_DISABLED : PROXY_STATE_READY;
   const isPublished = (words[row + PROXY_FLAGS]! & PROXY_FLAG_PUBLISHED) !== 0;
@@ -169,6 +169,7 @@ function proxyRecord(control: CollectedControl, proxy: ProxyObject): SavedProxy 
     ),
     ...changedPair("state", initial, words[row + PROXY_STATE]!),
     ...changedPair("isPublished", spec.hasBack && !isDynamic, isPublished),
+    ...(quicUse === undefined ? {} : { quicUse }),
     ...(age === undefined ? {} : { age }),
   };
   if (Object.keys(changes).length === 0) return undefined;

@@ -128,8 +128,12 @@ function isAge(value: unknown): boolean {
   return [sinceMs, downtimeMs, downs].every((one) => Number.isFinite(one) && Number(one) >= 0);
 }
 
+function isQuicUse(value: unknown): boolean {
+  return isFields(value) && Number.isFinite(value["sinceEpochMs"]) && isText(value["server"]);
+}
+
 function isProxy(item: Fields): item is SavedProxy {
-  const { name, side, guid, made, frontMaxconn, state, isPublished, age } = item;
+  const { name, side, guid, made, frontMaxconn, state, isPublished, quicUse, age } = item;
   const isMade = (value: unknown): boolean =>
     isFields(value) && isNamed(value["spec"]) && isText(value["from"]);
   return (
@@ -140,6 +144,7 @@ function isProxy(item: Fields): item is SavedProxy {
     isPair(frontMaxconn, isWord) &&
     isPair(state, isWord) &&
     isPair(isPublished, isBoolean) &&
+    optional(quicUse, isQuicUse) &&
     optional(age, isAge)
   );
 }

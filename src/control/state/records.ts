@@ -5,6 +5,7 @@
  * the names of their fields, so that records of other releases can be read.
  */
 import type { BindSpec, ProxySpec, ServerSpec } from "../../tables/spec.ts";
+import type { QuicUse } from "../quic-use.ts";
 import type { CounterKind } from "./counters.ts";
 
 /** What was configured, and what is. */
@@ -44,6 +45,8 @@ export type SavedProxy = {
   /** PROXY_STATE_*. */
   state?: Pair;
   isPublished?: Pair<boolean>;
+  /** A QUIC server is or was in it: it is never removed. */
+  quicUse?: QuicUse;
   age?: SavedAge;
 };
 

@@ -23,6 +23,7 @@ import { addListener, addProxy, addServer } from "../build.ts";
 import type { Workshop } from "../build.ts";
 import { preloadByGuid } from "../guids.ts";
 import type { ProxyObject, ServerObject } from "../model.ts";
+import { markQuicUsed, noteQuicServer } from "../quic-use.ts";
 import { mergeState } from "../server-state.ts";
 import { configuredAdmin, OWN_ADMIN } from "./collect.ts";
 import type { Pair, SavedProxy, SavedServer, SavedState, Side } from "./records.ts";
@@ -193,6 +194,7 @@ function restoreProxy(work: Work, saved: SavedProxy): string | undefined {
   const isPublished = stands(saved.isPublished, wasPublished, "published", overruled);
   if (isPublished === true) words[row + PROXY_FLAGS]! |= PROXY_FLAG_PUBLISHED;
   if (isPublished === false) words[row + PROXY_FLAGS]! &= ~PROXY_FLAG_PUBLISHED;
+  if (saved.quicUse !== undefined) markQuicUsed(tables, proxy, saved.quicUse);
   const state = stands(saved.state, words[row + PROXY_STATE]!, "disabled", overruled);
   // One that was shut down has no listener left: they are left out of the plan. A paused one is
   // paused once there are workers to tell.
@@ -268,6 +270,7 @@ function remakeServer(
 }
 
 function changeSpec(shop: Workshop, server: ServerObject, spec: ServerObject["spec"]): void {
+  noteQuicServer(shop.tables, server.backend, spec, shop.clock.epochMicros() / 1000);
   server.spec = spec;
   shop.log.append({ kind: "server.change", row: server.row, server: spec });
 }
