@@ -1,9 +1,14 @@
 /**
- * Builds dist/sluice, one self-contained executable, and dist/native/sluice.so, which is in it.
+ * Builds dist/sluice, one self-contained executable, and what is in it: dist/native/sluice.so and
+ * dist/native/sluice-quic.so (scripts/quic.ts).
  *
- * The C part is optional: without a compiler an empty library takes its place, and the program
- * works without what needs it (`sluice -vv` says which parts are active). Both results are written
+ * The C parts are optional: without a compiler an empty library takes their place, and the program
+ * works without what needs it (`sluice -vv` says which parts are active). All results are written
  * beside their names and moved there, so that a running program or test never sees half a file.
+ *
+ *   --if-stale   only when a source is newer than dist/sluice
+ *   --native     the C parts only
+ *   --install    installs a missing compiler and xz where that is allowed: as root on Debian
  */
 import {
   existsSync,
@@ -16,13 +21,25 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 
+import { installTools } from "./quic-packages.ts";
+import { BuildError, buildQuic, findCompiler } from "./quic.ts";
+
 const ROOT = join(import.meta.dir, "..");
 const BINARY = join(ROOT, "dist/sluice");
 const LIBRARY = join(ROOT, "dist/native/sluice.so");
 const ENTRY_POINTS = ["src/main.ts", "src/worker.ts"];
 const COMPILER_FLAGS = ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"];
 /** What decides whether a build is stale. */
-const SOURCES = ["src", "native", "scripts/build.ts", "package-lock.json", "tsconfig.json"];
+const SOURCES = [
+  "src",
+  "native",
+  "scripts/build.ts",
+  "scripts/quic.ts",
+  "scripts/quic-packages.ts",
+  "package-lock.json",
+  "tsconfig.json",
+];
+const ARGUMENTS = ["--if-stale", "--native", "--install"];
 
 /** Newest modification below `path`, in ms since the epoch; 0 if it does not exist. */
 function newestMs(path: string): number {
@@ -38,15 +55,6 @@ function isStale(result: string, sources: readonly string[]): boolean {
   const builtMs = statSync(result).mtimeMs;
   return sources.some((source) => newestMs(join(ROOT, source)) > builtMs);
 }
-
-/** A C compiler, or undefined. `SLUICE_NO_NATIVE=1` builds as if there were none. */
-function findCompiler(): string | undefined {
-  if (process.env["SLUICE_NO_NATIVE"] === "1") return undefined;
-  const candidates = [process.env["CC"], "cc", "gcc", "clang"];
-  return candidates.find((name) => name !== undefined && name !== "" && Bun.which(name) !== null);
-}
-
-class BuildError extends Error {}
 
 function run(command: string[]): void {
   const done = Bun.spawnSync(command, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
@@ -92,15 +100,19 @@ function buildBinary(): void {
   }
 }
 
-function main(): void {
-  const unknown = process.argv.slice(2).filter((arg) => !["--if-stale", "--native"].includes(arg));
+async function main(): Promise<void> {
+  const unknown = process.argv.slice(2).filter((arg) => !ARGUMENTS.includes(arg));
   if (unknown.length > 0) {
-    console.error(`scripts/build: unknown argument '${unknown[0]}' (known: --if-stale, --native)`);
+    console.error(
+      `scripts/build: unknown argument '${unknown[0]}' (known: ${ARGUMENTS.join(", ")})`,
+    );
     process.exit(1);
   }
   if (process.argv.includes("--if-stale") && !isStale(BINARY, SOURCES)) return;
   try {
+    if (process.argv.includes("--install")) await installTools();
     buildNative();
+    await buildQuic();
     if (!process.argv.includes("--native")) buildBinary();
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;
@@ -109,4 +121,4 @@ function main(): void {
   }
 }
 
-if (import.meta.main) main();
+if (import.meta.main) await main();

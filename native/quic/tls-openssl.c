@@ -307,7 +307,8 @@ static void set_up(struct sq_tls_context *context)
 	SSL_CTX_set_ciphersuites(ssl, CIPHERS);
 	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_clear_options(ssl, SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
-	SSL_CTX_set_options(ssl, SSL_OP_NO_ANTI_REPLAY);
+	SSL_CTX_set_options(ssl, SSL_OP_NO_ANTI_REPLAY | SSL_OP_NO_TX_CERTIFICATE_COMPRESSION |
+	                                 SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);
 	SSL_CTX_set_info_callback(ssl, note_alert);
 	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), X509_V_FLAG_PARTIAL_CHAIN);
 	if (!context->is_server) {
