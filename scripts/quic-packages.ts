@@ -244,7 +244,10 @@ const NGTCP2: Wanted = {
   async unpack(files, folder) {
     const archive = files.find((file) => /\.orig\.tar\.\w+$/.test(file));
     if (archive === undefined) throw new Unavailable("the source of ngtcp2 has no archive");
-    await extract(["tar", "xf", archive, "-C", folder, "--strip-components=1"], "ngtcp2");
+    await extract(
+      ["tar", "xf", archive, "-C", folder, "--strip-components=1", "--no-same-owner"],
+      "ngtcp2",
+    );
   },
 };
 
