@@ -48,7 +48,7 @@ function parseAddresses(line: Line, where: string): BindDraft[] | undefined {
         return undefined;
       }
       context.coming(origin, `'bind ${written}' (${result.message.split(" addr")[0]})`, "it");
-    } else if (isQuic(result.value) && context.quicProblem !== undefined) {
+    } else if (isQuic(result.value) && context.quicProblem() !== undefined) {
       context.withoutQuic(origin, `'bind ${written}'`, "it");
     } else {
       binds.push(newBind(line, written, result.value));

@@ -29,8 +29,8 @@ export class LoadContext {
   /** Pattern files for ACLs. */
   readonly aclSources: AclSources;
   readonly pem: PemStore;
-  /** Why QUIC is not to be had; undefined = it is. */
-  readonly quicProblem: string | undefined;
+  /** Why QUIC is not to be had; undefined = it is. Asked when somebody wants it. */
+  readonly quicProblem: () => string | undefined;
   readonly proxies: ProxyDraft[] = [];
   readonly #proxiesByName = new Map<string, ProxyDraft[]>();
   readonly defaults: ProxyDraft[] = [];
@@ -47,7 +47,7 @@ export class LoadContext {
     accounts: Accounts;
     aclSources: AclSources;
     pem: PemStore;
-    quicProblem: string | undefined;
+    quicProblem: () => string | undefined;
   }) {
     this.report = options.report;
     this.environment = options.environment;
@@ -105,7 +105,7 @@ export class LoadContext {
    * asked for.
    */
   withoutQuic(origin: Origin, what: string, skipped: string): void {
-    const reason = `QUIC is not to be had: ${this.quicProblem ?? "unknown"}`;
+    const reason = `QUIC is not to be had: ${this.quicProblem() ?? "unknown"}`;
     if (this.skipComing) {
       this.report.warnAt(origin, `${what} : ${reason}; going on without ${skipped}.`);
       return;

@@ -19,6 +19,9 @@ export type SluiceFlags = {
   config?: string;
   bind?: string[];
   servers?: FlagServer[];
+  tlsCert?: string;
+  tlsAuthorities?: string;
+  alpn?: string;
   balance?: string;
   /** 0 = one per usable core. */
   workers?: number;
@@ -87,6 +90,9 @@ function parseList(text: string): Parsed<string[]> {
   return parts.some((part) => part === "") ? refused("an entry is empty") : parsed(parts);
 }
 
+const SERVER_OPTION =
+  /^(?:weight=\d+|maxconn=\d+|check|backup|verify=(?:none|required)|sni=[A-Za-z0-9_.-]+)$/u;
+
 /** `[name=]address[;option…]`, separated by commas. */
 function parseServers(text: string): Parsed<FlagServer[]> {
   const list = parseList(text);
@@ -96,11 +102,9 @@ function parseServers(text: string): Parsed<FlagServer[]> {
     const [head = "", ...options] = entry.split(";").map((part) => part.trim());
     const match = /^(?:([A-Za-z0-9_:.-]+)=)?(.+)$/u.exec(head);
     if (match === null) return refused(`'${entry}' has no address`);
-    const bad = options.find(
-      (option) => !/^(?:weight=\d+|maxconn=\d+|check|backup)$/u.test(option),
-    );
+    const bad = options.find((option) => !SERVER_OPTION.test(option));
     if (bad !== undefined) {
-      const known = "weight=N, maxconn=N, check and backup";
+      const known = "weight=N, maxconn=N, check, backup, verify=none|required and sni=NAME";
       return refused(`'${bad}' is no server option; known are ${known}`);
     }
     servers.push({ name: match[1] ?? `s${index + 1}`, address: match[2] ?? "", options });
@@ -135,16 +139,46 @@ export const FLAGS: readonly Flag[] = [
     doc:
       "Listens on these addresses. Together with `SLUICE_SERVERS` this makes " +
       "a frontend and a backend, both named `sluice`, without any file or beside " +
-      "those of the file. Prefixes are those of `bind`; `quic4@` and `quic6@` " +
-      "are refused by name in this release.",
+      "those of the file. Prefixes are those of `bind`; `quic4@` and `quic6@` listen for QUIC, " +
+      "with the certificates of `SLUICE_TLS_CERT`.",
     read: (text, flags) => take(parseList(text), (value) => (flags.bind = value)),
   },
   {
     name: "SLUICE_SERVERS",
-    type: "[name=]address:port[;weight=N][;maxconn=N][;check][;backup][,…]",
+    type:
+      "[name=]address:port[;weight=N][;maxconn=N][;check][;backup]" +
+      "[;verify=none|required][;sni=NAME][,…]",
     default: "none",
-    doc: "Servers of the backend `sluice`. Without a name a server is called `s1`, `s2` and so on.",
+    doc:
+      "Servers of the backend `sluice`. Without a name a server is called `s1`, `s2` and so on. " +
+      "`quic4@` and `quic6@` before an address reach it by QUIC: `verify` (by default `required`) " +
+      "and `sni` are for those.",
     read: (text, flags) => take(parseServers(text), (value) => (flags.servers = value)),
+  },
+  {
+    name: "SLUICE_TLS_CERT",
+    type: "file or folder",
+    default: "none",
+    doc:
+      "Certificates, with their keys, of the QUIC listeners of `SLUICE_BIND`, as after `crt`: of a " +
+      "folder, all its files.",
+    read: (text, flags) => take(notEmpty(text), (value) => (flags.tlsCert = value)),
+  },
+  {
+    name: "SLUICE_TLS_CA",
+    type: "file, folder or `@system-ca`",
+    default: "`@system-ca`",
+    doc: "Authorities that certificates of the QUIC servers of `SLUICE_SERVERS` must come from.",
+    read: (text, flags) => take(notEmpty(text), (value) => (flags.tlsAuthorities = value)),
+  },
+  {
+    name: "SLUICE_ALPN",
+    type: "protocol[,…]",
+    default: "`h3` towards clients, none towards servers",
+    doc:
+      "Protocols that are agreed upon with QUIC clients of `SLUICE_BIND` and QUIC servers of " +
+      "`SLUICE_SERVERS`, the preferred one first.",
+    read: (text, flags) => take(notEmpty(text), (value) => (flags.alpn = value)),
   },
   {
     name: "SLUICE_BALANCE",
@@ -239,7 +273,7 @@ export const FLAGS: readonly Flag[] = [
     name: "SLUICE_ACCEPT_PROXY",
     type: "0 or 1",
     default: "what the file says, else 0",
-    doc: "Expects a PROXY protocol header from every client, on every listener.",
+    doc: "Expects a PROXY protocol header from every client, on every listener but those of QUIC.",
     read: (text, flags) => take(parseSwitch(text), (value) => (flags.acceptProxy = value)),
   },
   {

@@ -5,7 +5,7 @@
 import type { SluiceSpec } from "../tables/spec.ts";
 import { parseBalance } from "./balance-line.ts";
 import type { LoadContext } from "./context.ts";
-import { hasBack, hasFront } from "./draft.ts";
+import { hasBack, hasFront, isQuic } from "./draft.ts";
 import type { FlagServer, SluiceFlags } from "./flags.ts";
 import { SectionReader } from "./sections.ts";
 
@@ -51,14 +51,18 @@ export function addFlagSections(context: LoadContext, flags: SluiceFlags): void 
     say(["frontend", FLAG_PROXY]);
     say(["mode", "tcp"]);
     say(["timeout", "client", "50s"]);
-    for (const address of flags.bind) say(["bind", address]);
+    for (const address of flags.bind) {
+      if (!isQuicWord(address)) say(["bind", address]);
+      else if (flags.tlsCert !== undefined) say(["bind", address, ...bindWords(flags)]);
+      else context.report.alertAt({ file: FLAG_ORIGIN, line }, needsCertificate(address));
+    }
     say(["default_backend", FLAG_PROXY]);
     say(["backend", FLAG_PROXY]);
     say(["mode", "tcp"]);
     say(["timeout", "connect", "5s"]);
     say(["timeout", "server", "50s"]);
     say(["option", "redispatch"]);
-    for (const server of flags.servers) say(serverWords(server));
+    for (const server of flags.servers) say(serverWords(server, flags));
   }
   if (flags.statsSocket !== undefined) {
     const level = flags.statsLevel ?? "admin";
@@ -68,9 +72,31 @@ export function addFlagSections(context: LoadContext, flags: SluiceFlags): void 
   reader.end();
 }
 
-function serverWords(server: FlagServer): string[] {
-  const options = server.options.flatMap((option) => option.split("="));
-  return ["server", server.name, server.address, ...options];
+/** Does the address ask for QUIC? Whether it is a good one is for the parser to say. */
+function isQuicWord(address: string): boolean {
+  return /^quic[46+]/u.test(address);
+}
+
+function needsCertificate(address: string): string {
+  return `'SLUICE_BIND' : '${address}' needs a certificate: set 'SLUICE_TLS_CERT'.`;
+}
+
+function bindWords({ tlsCert = "", alpn }: SluiceFlags): string[] {
+  return ["ssl", "crt", tlsCert, ...(alpn === undefined ? [] : ["alpn", alpn])];
+}
+
+function serverWords(server: FlagServer, { alpn, tlsAuthorities }: SluiceFlags): string[] {
+  const options = server.options.flatMap((option) => {
+    const [word = "", value] = option.split("=");
+    if (value === undefined) return [word];
+    return [word, word === "sni" ? `str(${value})` : value];
+  });
+  const words = ["server", server.name, server.address, ...options];
+  if (!isQuicWord(server.address)) return words;
+  words.push("ssl");
+  if (alpn !== undefined) words.push("alpn", alpn);
+  if (tlsAuthorities !== undefined) words.push("ca-file", tlsAuthorities);
+  return words;
 }
 
 /** Settings of flags that win over those of the files. */
@@ -85,7 +111,9 @@ export function applyFlags(context: LoadContext, flags: SluiceFlags): void {
     if (hasFront(proxy.section)) {
       if (flags.timeoutClient !== undefined) timeouts.client = flags.timeoutClient;
       if (flags.acceptProxy !== undefined) {
-        for (const bind of proxy.binds) bind.acceptProxy = flags.acceptProxy;
+        for (const bind of proxy.binds) {
+          if (!isQuic(bind.configAddress)) bind.acceptProxy = flags.acceptProxy;
+        }
       }
     }
     if (!hasBack(proxy.section)) continue;

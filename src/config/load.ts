@@ -50,8 +50,8 @@ export type LoadSystem = {
   /** This machine's name. */
   hostName: string;
   lookup: LookupAddress;
-  /** Why QUIC is not to be had; undefined = it is. */
-  quicProblem?: string | undefined;
+  /** Why QUIC is not to be had; undefined = it is. Left out: it is. */
+  quicProblem?: () => string | undefined;
   /** A promise that resolves when all look-ups of the start have had their time. */
   lookupDeadline: () => Promise<void>;
 };
@@ -78,7 +78,7 @@ export async function loadConfiguration(input: LoadInput): Promise<LoadResult> {
       },
     },
     pem: new PemStore(system.files),
-    quicProblem: system.quicProblem,
+    quicProblem: system.quicProblem ?? (() => undefined),
   });
   const texts = [...readFiles(input.files, system.files, report), ...(input.texts ?? [])];
   readAll(context, texts, input.overrides.diagnostics === true);

@@ -97,7 +97,7 @@ class LoadedRuntime implements RuntimeConfig {
   readonly #skipComing: boolean;
   readonly #global: Pick<GlobalDraft, "quic" | "tls" | "unixBind">;
   readonly #pem: PemStore;
-  readonly #quicProblem: string | undefined;
+  readonly #quicProblem: () => string | undefined;
   readonly #plan: Plan;
 
   constructor({ context, resolved, plan }: RuntimeInput) {

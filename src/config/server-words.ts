@@ -97,7 +97,7 @@ function readServerAddress(place: ServerPlace, where: string): ConfigAddress | u
     variables: line.context.environment.lookup,
   };
   const result = parseAddress(where, rules);
-  if (result.ok && isQuic(result.value) && line.context.quicProblem !== undefined) {
+  if (result.ok && isQuic(result.value) && line.context.quicProblem() !== undefined) {
     line.context.withoutQuic(line.origin, subject, "this server");
     return undefined;
   }

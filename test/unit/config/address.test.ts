@@ -10,7 +10,7 @@ const BIND: AddressRules = {
   port: "mandatory",
   range: true,
   offset: false,
-  transports: ["stream"],
+  transports: ["stream", "quic"],
   variables,
 };
 const SERVER: AddressRules = { ...BIND, port: "optional", range: false, offset: true };
@@ -87,8 +87,14 @@ describe("bind", () => {
     ["nope@1.2.3.4:80", "refused: unknown address prefix 'nope@' in 'nope@1.2.3.4:80'"],
     ["udp@:80", "refused: dgram-type address not acceptable in 'udp@:80'"],
     ["dgram+ipv4@:80", "refused: dgram-type address not acceptable in 'dgram+ipv4@:80'"],
-    ["quic4@:443", "coming: QUIC addresses are not built yet: 'quic4@:443'"],
-    ["quic+fd@3", "coming: QUIC addresses are not built yet: 'quic+fd@3'"],
+    ["quic4@:443", "4 0.0.0.0 fixed 443-443+0"],
+    ["quic6@[::1]:443-445", "6 ::1 fixed 443-445+0"],
+    ["quic+ipv4@1.2.3.4:443", "4 1.2.3.4 fixed 443-443+0"],
+    ["quic+ip@1.2.3.4:443", "4 1.2.3.4 fixed 443-443+0"],
+    ["quic4@[::1]:443", "refused: invalid address: '[::1]' in 'quic4@[::1]:443'"],
+    ["quic+fd@3", "refused: QUIC needs an IP address: 'quic+fd@3'"],
+    ["quic+unix@/x", "refused: QUIC needs an IP address: 'quic+unix@/x'"],
+    ["quic+tcp4@1.2.3.4:443", "refused: QUIC needs an IP address: 'quic+tcp4@1.2.3.4:443'"],
     ["mptcp@:80", "coming: MPTCP addresses are not built yet: 'mptcp@:80'"],
     [`/${"x".repeat(120)}`, `refused: socket path '/${"x".repeat(120)}' too long (max 107)`],
   ];
@@ -127,4 +133,15 @@ test("logs take datagrams and streams", () => {
     },
   );
   expect(transports).toEqual(["datagram", "datagram", "stream", "datagram"]);
+});
+
+test("QUIC is for listeners and servers, and its prefix is kept", () => {
+  for (const text of ["quic4@1.1.1.1:443", "quic+ip@1.1.1.1:443"]) {
+    const taken = parseAddress(text, SERVER);
+    expect(taken.ok && taken.value.transport).toBe("quic");
+    const refused = parseAddress(text, LOG);
+    expect(refused.ok || refused.message).toBe(
+      `QUIC addresses are for 'bind' and 'server' lines only: '${text}'`,
+    );
+  }
 });

@@ -324,13 +324,6 @@ describe("words that are not built yet", () => {
     expect(proxyOf(planOf(result), "l").useBackends).toEqual([]);
     expect(result.messages.length).toBe(2);
   });
-  test("QUIC addresses are refused by name", async () => {
-    const result = await loadListen(" bind quic4@:443\n server a quic4@1.1.1.1:443");
-    expect(linesOf(result)).toEqual([
-      `ALERT parsing [t.cfg:7] : 'bind quic4@:443' (QUIC) ${COMING} it ${SKIP}`,
-      `ALERT parsing [t.cfg:8] : 'server l/a' ${COMING} this server ${SKIP}`,
-    ]);
-  });
   test("in defaults they count where a tcp section takes them over", async () => {
     const defaults = `${TIMEOUTS} mode http\n option httpchk\n`;
     const page = "listen stats\n bind :2\n stats enable\n";
@@ -357,14 +350,14 @@ describe("words that are not built yet", () => {
 describe("words without effect", () => {
   test("one warning a file names them all", async () => {
     const text =
-      "global\n tune.ssl.default-dh-param 2048\n ca-base /x\n no numa-cpu-mapping\n" +
+      "global\n tune.ssl.default-dh-param 2048\n key-base /x\n no numa-cpu-mapping\n" +
       "defaults\n option forwardfor\n timeout http-request 5s\n timeout client 1s\n" +
       " timeout connect 1s\n timeout server 1s\nlisten l\n bind :1\n option forwardfor\n" +
       " server a 1.1.1.1:1 cookie a\n";
     const result = await loadText(text);
     expect(linesOf(result)).toEqual([
       "WARNING [t.cfg] : without effect in this program: 'tune.ssl.default-dh-param' " +
-        "(line 2), 'ca-base' (line 3), 'numa-cpu-mapping' (line 4), 'option forwardfor' " +
+        "(line 2), 'key-base' (line 3), 'numa-cpu-mapping' (line 4), 'option forwardfor' " +
         "(line 6), 'timeout http-request' (line 7), 'server … cookie' (line 14).",
     ]);
     expect(result.messages[0]?.harmless).toBe(true);

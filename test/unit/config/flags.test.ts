@@ -23,6 +23,9 @@ function problemsOf(environment: Record<string, string>): string[] {
 describe("values", () => {
   const cases: [name: string, text: string, flags: SluiceFlags][] = [
     ["SLUICE_CONFIG", "/etc/sluice", { config: "/etc/sluice" }],
+    ["SLUICE_TLS_CERT", "/etc/ssl/site.pem", { tlsCert: "/etc/ssl/site.pem" }],
+    ["SLUICE_TLS_CA", "@system-ca", { tlsAuthorities: "@system-ca" }],
+    ["SLUICE_ALPN", "doq,h3", { alpn: "doq,h3" }],
     ["SLUICE_BALANCE", "leastconn", { balance: "leastconn" }],
     ["SLUICE_WORKERS", "auto", { workers: 0 }],
     ["SLUICE_WORKERS", "4", { workers: 4 }],
@@ -149,8 +152,8 @@ describe("plans", () => {
     const result = await loadText("", { flags });
     expect(result.plan).toBeNull();
     const lines = linesOf(result).filter((line) => line.startsWith("ALERT"));
-    expect(lines[0]).toContain("'bind' : missing port specification in '5432'");
-    expect(lines[1]).toContain("'bind quic4@:443' (QUIC) is not built yet");
+    expect(lines[0]).toContain("'quic4@:443' needs a certificate: set 'SLUICE_TLS_CERT'");
+    expect(lines[1]).toContain("'bind' : missing port specification in '5432'");
     expect(lines[2]).toContain("'server sluice/s1' : invalid port '99999'");
     expect(lines.at(-1)).toContain("balance only supports");
     for (const line of lines) expect(line).toContain("[environment:");

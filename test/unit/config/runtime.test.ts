@@ -150,7 +150,7 @@ describe("add server", () => {
     ["127.0.0.1:80 init-addr none", "'init-addr' option is not accepted for dynamic server"],
     ["127.0.0.1:80 slowstart 5s", "'slowstart' is not built yet."],
     ["127.0.0.1:80 ssl", "'ssl' is not built yet."],
-    ["quic4@127.0.0.1:80", "QUIC addresses are not built yet: 'quic4@127.0.0.1:80'"],
+    ["quic4@127.0.0.1:80", "QUIC cannot do without TLS: add 'ssl'."],
     ["fd@5", "a descriptor cannot be connected to: 'fd@5'"],
     ["127.0.0.1:80 guid a/b", "'guid' : invalid character '/' in 'a/b'."],
     ["127.0.0.1:80 addr nowhere", "'addr' : invalid address: could not resolve 'nowhere'."],
@@ -196,7 +196,8 @@ describe("add server", () => {
     expect(names).toContain("track");
     expect(names).toContain("from");
     expect(names).not.toContain("init-addr");
-    expect(names).not.toContain("ssl");
+    expect(names).toContain("ssl");
+    expect(names).not.toContain("resolvers");
     expect(names).toEqual(names.toSorted());
     expect(keywords.find(({ name }) => name === "weight")?.args).toBe("<0..256>");
   });
@@ -326,7 +327,10 @@ describe("add frontend, add bind", () => {
     ["127.0.0.1", "'bind' : missing port specification in '127.0.0.1'"],
     ["localhost:80", "'bind' : 'localhost:80' is not an IP address: names are not looked up here."],
     ["fd@3", "'bind' : a descriptor cannot be listened on at run time: 'fd@3'."],
-    ["quic4@:443", "'bind quic4@:443' (QUIC) is not built yet."],
+    [
+      "quic4@:443",
+      "'bind quic4@:443' in section 'frontend' : QUIC cannot do without TLS: add 'ssl crt <file>'.",
+    ],
     [":80 ssl crt x", "'bind :80 … ssl' is not built yet."],
     [":80 xyz", "'bind :80' in section 'frontend': unknown keyword 'xyz'"],
     [":80 guid-prefix a/b", "'guid' : invalid character '/' in 'a/b'."],
