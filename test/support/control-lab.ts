@@ -81,6 +81,12 @@ export async function makeControlLab(text: string, start: LabStart = {}): Promis
     (run) => run(),
   );
   const shop = makeWorkshop(plan, tables, new Lb(tables, 0, () => 0), log, null, 1);
+  // Whether the machine has the module or not: there are no workers that would use it.
+  shop.quic = {
+    settings: () => ({ addresses: {}, secret: "00", chunksMax: 1 }),
+    problemOfBind: () => "",
+    problemOfServer: () => "",
+  };
   buildPlan(shop);
   if (loaded.runtime !== null) start.built?.(shop, loaded.runtime);
   log.flush();

@@ -120,7 +120,20 @@ export function fillServer(statistics: Statistics, server: ServerObject, row: St
   row[AT.mode] = "tcp";
   row[AT.used_conn_cur] = served;
   row[AT.need_conn_est] = served;
+  if (spec.quic !== undefined) fillConnections(words, server, row);
   row[AT.srid] = server.generation;
+}
+
+/** Connections of a QUIC server, which carry many streams each and are kept. */
+function fillConnections(words: Int32Array, { row: at, spec }: ServerObject, row: StatRow): void {
+  const open = words[at + serverRow.SERVER_QUIC_OPEN]!;
+  const idle = words[at + serverRow.SERVER_QUIC_IDLE]!;
+  const limit = spec.quic!.poolMaxConn;
+  row[AT.srv_icur] = idle;
+  row[AT.src_ilim] = limit < 0 ? undefined : limit;
+  row[AT.safe_conn_cur] = idle;
+  row[AT.used_conn_cur] = Math.max(0, open - idle);
+  row[AT.need_conn_est] = Math.max(0, open - idle);
 }
 
 /** Status, checks, and since when. */

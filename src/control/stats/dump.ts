@@ -11,6 +11,7 @@ import { fillBackend, fillServer, isServerServing } from "./back-row.ts";
 import { AT, makeStatRow, STAT_FIELDS, STAT_KINDS } from "./fields.ts";
 import type { StatField, StatKind, StatRow } from "./fields.ts";
 import { fillFrontend, fillListener } from "./front-row.ts";
+import { QUIC_STAT_FIELDS } from "./quic-fields.ts";
 import type { Statistics } from "./statistics.ts";
 import { csvText } from "./words.ts";
 
@@ -45,39 +46,50 @@ export type StatFormat = "csv" | "typed" | "json" | "record";
 /** Characters after which a piece goes out. */
 const PIECE_CHARACTERS = 24 * 1024;
 
-/** First line of the CSV. A column `-` ends those that stay in place. */
-export const STAT_CSV_HEADER = `# ${STAT_FIELDS.map(({ name }) => name).join(",")},-,\n`;
+const quicNames = QUIC_STAT_FIELDS.map(({ name }) => `${name},`).join("");
 
-/** Calls `visit` with each row of a filter; the row is filled again for the next. */
-export function* statRows(
-  statistics: Statistics,
-  filter: StatFilter,
-): Generator<{ kind: StatKind; row: StatRow }> {
-  const item: { kind: StatKind; row: StatRow } = { kind: "frontend", row: makeStatRow() };
+/** First line of the CSV. A column `-` ends those that stay in place. */
+export const STAT_CSV_HEADER = `# ${STAT_FIELDS.map(({ name }) => name).join(",")},-,${quicNames}\n`;
+
+/** End of a line of the CSV without QUIC. */
+const NO_QUIC = ",".repeat(QUIC_STAT_FIELDS.length);
+
+/** A row and what it is of. */
+export type StatItem = {
+  kind: StatKind;
+  row: StatRow;
+  /** Values of QUIC_STAT_FIELDS; null = what the row is of speaks no QUIC. */
+  quic: StatRow | null;
+};
+
+/** All rows of a filter; each is filled again for the next. */
+export function* statRows(statistics: Statistics, filter: StatFilter): Generator<StatItem> {
+  const item: StatItem = { kind: "frontend", row: makeStatRow(), quic: null };
+  const quic: StatRow = QUIC_STAT_FIELDS.map(() => undefined);
   const { model } = statistics.parts;
   for (const proxy of [...model.proxies]) {
     if (filter.iid !== -1 && proxy.spec.id !== filter.iid) continue;
     if (filter.iids !== undefined && !filter.iids.has(proxy.spec.id)) continue;
-    yield* proxyRows(statistics, proxy, filter, item);
+    yield* proxyRows(statistics, proxy, filter, item, quic);
   }
 }
-
-/** A row and what it is of. */
-type Item = { kind: StatKind; row: StatRow };
 
 function* proxyRows(
   statistics: Statistics,
   proxy: ProxyObject,
   filter: StatFilter,
-  item: Item,
-): Generator<Item> {
+  item: StatItem,
+  quic: StatRow,
+): Generator<StatItem> {
   const { model } = statistics.parts;
   if (!isThere(model, proxy)) return;
   const { hasFront, hasBack, options } = proxy.spec;
   if (hasFront && wants(filter, "frontend")) {
     item.kind = "frontend";
     fillFrontend(statistics, proxy, item.row);
+    item.quic = statistics.fillQuic(proxy, true, quic) ? quic : null;
     yield item;
+    item.quic = null;
   }
   if (options.socketStats && wants(filter, "listener")) {
     item.kind = "listener";
@@ -102,11 +114,13 @@ function* proxyRows(
   if (!hasBack || !wants(filter, "backend") || !isThere(model, proxy)) return;
   item.kind = "backend";
   fillBackend(statistics, proxy, item.row);
+  item.quic = statistics.fillQuic(proxy, false, quic) ? quic : null;
   if (filter.isUpOnly || filter.isWithoutMaint) {
     for (const server of proxy.servers) if (isServerServing(statistics, server)) serving++;
     item.row[AT.status] = `${item.row[AT.status]} (${serving}/${proxy.servers.length})`;
   }
   yield item;
+  item.quic = null;
 }
 
 /** How it is told, besides the format. */
@@ -127,11 +141,11 @@ export function* dumpStats(
   statistics.begin();
   let text = format === "csv" ? STAT_CSV_HEADER : format === "typed" ? "" : "[";
   let isFirst = true;
-  for (const { kind, row } of statRows(statistics, filter)) {
+  for (const item of statRows(statistics, filter)) {
     if (!isFirst && (format === "json" || format === "record")) text += ",";
     isFirst = false;
-    veil?.(row);
-    text += WRITERS[format](kind, row, isDescribed);
+    veil?.(item.row);
+    text += WRITERS[format](item, isDescribed);
     if (text.length < PIECE_CHARACTERS) continue;
     yield text;
     text = "";
@@ -142,59 +156,72 @@ export function* dumpStats(
   if (text !== "") yield text;
 }
 
-const WRITERS: Record<StatFormat, (kind: StatKind, row: StatRow, isDescribed: boolean) => string> =
-  { csv: writeCsv, typed: writeTyped, json: writeJson, record: writeRecord };
+const WRITERS: Record<StatFormat, (item: StatItem, isDescribed: boolean) => string> = {
+  csv: writeCsv,
+  typed: writeTyped,
+  json: writeJson,
+  record: writeRecord,
+};
 
-function writeCsv(_kind: StatKind, row: StatRow): string {
+function writeCsv({ row, quic }: StatItem): string {
   const said = row[AT.last_chk];
   // The one column with words from outside.
   if (typeof said === "string") row[AT.last_chk] = csvText(said);
-  return `${row.join(",")},-,\n`;
+  return `${row.join(",")},-,${quic === null ? NO_QUIC : `${quic.join(",")},`}\n`;
 }
 
-function writeTyped(kind: StatKind, row: StatRow, isDescribed: boolean): string {
-  const head = `${STAT_KINDS[kind].letter}.${row[AT.iid]}.${row[AT.sid]}`;
-  let text = "";
+/** Calls `visit` with each value that there is, and its column. */
+function eachValue(
+  { row, quic }: StatItem,
+  visit: (at: number, field: StatField, value: string | number) => void,
+): void {
   for (let at = 0; at < STAT_FIELDS.length; at++) {
     const value = row[at];
-    if (value === undefined) continue;
-    const { name, type, about } = STAT_FIELDS[at]!;
-    text += `${head}.${at}.${name}.1:${tagsOf(at, kind)}:${type}:${value}`;
-    text += isDescribed ? `:"${about}"\n` : "\n";
+    if (value !== undefined) visit(at, STAT_FIELDS[at]!, value);
   }
+  if (quic === null) return;
+  for (let at = 0; at < QUIC_STAT_FIELDS.length; at++) {
+    const value = quic[at];
+    // Places go on behind the others: `-` is a mark in the CSV, and no column.
+    if (value !== undefined) visit(STAT_FIELDS.length + at, QUIC_STAT_FIELDS[at]!, value);
+  }
+}
+
+function writeTyped(item: StatItem, isDescribed: boolean): string {
+  const { kind, row } = item;
+  const head = `${STAT_KINDS[kind].letter}.${row[AT.iid]}.${row[AT.sid]}`;
+  let text = "";
+  eachValue(item, (at, field, value) => {
+    text += `${head}.${at}.${field.name}.1:${tagsOf(field, kind)}:${field.type}:${value}`;
+    text += isDescribed ? `:"${field.about}"\n` : "\n";
+  });
   return text;
 }
 
-function writeJson(kind: StatKind, row: StatRow): string {
+function writeJson(item: StatItem): string {
+  const { kind, row } = item;
   const head =
     `{"objType":"${STAT_KINDS[kind].json}","proxyId":${row[AT.iid]},"id":${row[AT.sid]},` +
     `"field":{"pos":`;
   const items: string[] = [];
-  for (let at = 0; at < STAT_FIELDS.length; at++) {
-    const value = row[at];
-    if (value === undefined) continue;
-    const { name, type } = STAT_FIELDS[at]!;
+  eachValue(item, (at, field, value) => {
     items.push(
-      `${head}${at},"name":"${name}"},"processNum":1,"tags":${tagsJson(tagsOf(at, kind))},` +
-        `"value":{"type":"${type}","value":${JSON.stringify(value)}}}`,
+      `${head}${at},"name":"${field.name}"},"processNum":1,` +
+        `"tags":${tagsJson(tagsOf(field, kind))},` +
+        `"value":{"type":"${field.type}","value":${JSON.stringify(value)}}}`,
     );
-  }
+  });
   return `[${items.join(",")}]`;
 }
 
-function writeRecord(_kind: StatKind, row: StatRow): string {
+function writeRecord(item: StatItem): string {
   const items: string[] = [];
-  for (let at = 0; at < STAT_FIELDS.length; at++) {
-    const value = row[at];
-    if (value !== undefined) items.push(`"${STAT_FIELDS[at]!.name}":${JSON.stringify(value)}`);
-  }
+  eachValue(item, (_at, { name }, value) => items.push(`"${name}":${JSON.stringify(value)}`));
   return `{${items.join(",")}}`;
 }
 
-function tagsOf(at: number, kind: StatKind): string {
-  const field: StatField = STAT_FIELDS[at]!;
-  return kind === "server" ? (field.serverTags ?? field.tags) : field.tags;
-}
+const tagsOf = (field: StatField, kind: StatKind): string =>
+  kind === "server" ? (field.serverTags ?? field.tags) : field.tags;
 
 const ORIGINS: Record<string, string> = {
   M: "Metric",

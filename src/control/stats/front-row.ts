@@ -99,7 +99,7 @@ export function fillListener(statistics: Statistics, listener: ListenerObject, r
   row[AT.type] = STAT_KINDS.listener.number;
   row[AT.addr] = addressText(spec.address);
   row[AT.mode] = "tcp";
-  row[AT.proto] = protocolName(spec.address);
+  row[AT.proto] = protocolName(spec);
 }
 
 /** Its name, or one made of its number, as HAProxy does. */

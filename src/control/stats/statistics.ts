@@ -21,7 +21,11 @@ import type { Tables } from "../../tables/tables.ts";
 import type { Checker } from "../checks/checker.ts";
 import type { Control } from "../control.ts";
 import type { Model, ProxyObject, ServerObject } from "../model.ts";
+import { isQuicUsed, quicConnections } from "../quic-use.ts";
 import type { StateKeeper } from "../server-state.ts";
+import type { StatRow } from "./fields.ts";
+import { fillQuicRow } from "./quic-fields.ts";
+import { QuicShards } from "./quic-shards.ts";
 import { clearRateMax } from "./rates.ts";
 import { Shards } from "./shards.ts";
 
@@ -38,6 +42,7 @@ export class Statistics {
   readonly parts: StatisticsParts;
   readonly tables: Tables;
   readonly shards: Shards;
+  readonly quic: QuicShards;
   /** Time of the reading under way: see `begin`. */
   nowMs = 0;
   epochSeconds = 0;
@@ -47,6 +52,7 @@ export class Statistics {
     this.parts = parts;
     this.tables = parts.model.tables;
     this.shards = new Shards(this.tables);
+    this.quic = new QuicShards(this.tables);
     this.begin();
   }
 
@@ -54,6 +60,20 @@ export class Statistics {
   begin(): void {
     this.nowMs = this.parts.clock.nowMs();
     this.epochSeconds = this.parts.clock.epochMicros() / 1e6;
+  }
+
+  /**
+   * Fills the columns of QUIC (quic-fields.ts) of one side of a proxy.
+   * @returns false where it has and had no QUIC: then the row is as it was
+   */
+  fillQuic(proxy: ProxyObject, isFront: boolean, row: StatRow): boolean {
+    const { tables, quic } = this;
+    if (isFront ? proxy.hasQuicFront !== true : !isQuicUsed(tables, proxy)) return false;
+    quic.read(proxy, isFront);
+    const { cells, codes, halfOpen } = quic;
+    const current = quicConnections(tables, proxy.row, isFront);
+    fillQuicRow({ cells, codes, halfOpen, current }, row);
+    return true;
   }
 
   /** `fullconn` of a backend, also where the configuration leaves it to the process. */
@@ -87,6 +107,7 @@ export class Statistics {
     for (const proxy of this.parts.model.proxies) {
       this.shards.clearFrontend(proxy);
       this.shards.clearBackend(proxy);
+      if (proxy.hasQuicFront === true || isQuicUsed(this.tables, proxy)) this.quic.clear(proxy);
       this.#clearDowns(proxy);
       for (const server of proxy.servers) this.#clearServerCounters(server);
       for (const listener of proxy.listeners) this.shards.clearListener(listener);
@@ -108,6 +129,9 @@ export class Statistics {
     clearRateMax(words, row + proxyRow.PROXY_RATE_SECOND);
     clearRateMax(words, row + proxyRow.PROXY_BACK_RATE_SECOND);
     this.shards.clearMaxima(proxy);
+    if (proxy.hasQuicFront === true || isQuicUsed(this.tables, proxy)) {
+      this.quic.clearExtremes(proxy);
+    }
   }
 
   #clearServerMaxima(server: ServerObject): void {

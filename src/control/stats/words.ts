@@ -9,7 +9,7 @@ import {
   SERVER_FLAG_STOPPING,
   SERVER_STATE_DOWN,
 } from "../../tables/generated/enums.ts";
-import type { Address, BalanceSpec, CheckSpec } from "../../tables/spec.ts";
+import type { Address, BalanceSpec, BindSpec, CheckSpec } from "../../tables/spec.ts";
 import type { CheckCode } from "../checks/result.ts";
 import { CHECK_REASONS } from "../checks/result.ts";
 import { ADMIN_DRAIN, isInMaintenance } from "../state-notices.ts";
@@ -74,7 +74,8 @@ export function addressText(address: Address | undefined): string | undefined {
 }
 
 /** `proto` of a listener. */
-export function protocolName(address: Address): string {
+export function protocolName({ address, quic }: Pick<BindSpec, "address" | "quic">): string {
+  if (quic !== undefined) return address.family === "ipv6" ? "quic6" : "quic4";
   switch (address.family) {
     case "ipv4":
       return "tcpv4";
