@@ -3,7 +3,14 @@
  * and binds begin with, and the same keyword tables that read the files. Nothing here touches
  * running objects: it turns words into specs, or into one sentence that says what is wrong.
  */
-import type { BindSpec, LogTarget, Plan, ProxySpec, ServerSpec } from "../tables/spec.ts";
+import type {
+  BindSpec,
+  LogTarget,
+  Plan,
+  ProxySpec,
+  QuicServerSpec,
+  ServerSpec,
+} from "../tables/spec.ts";
 import type { Accounts } from "./accounts.ts";
 import { Assembler } from "./assembler.ts";
 import { parseBindLine } from "./bind-line.ts";
@@ -12,16 +19,25 @@ import { LoadContext } from "./context.ts";
 import type { Line } from "./context.ts";
 import { newGlobalDraft } from "./draft-global.ts";
 import type { GlobalDraft } from "./draft-global.ts";
-import { hasBack, isQuic, newProxyDraft, newProxySettings, newServerSettings } from "./draft.ts";
+import {
+  cloneServerSettings,
+  hasBack,
+  isQuic,
+  newProxyDraft,
+  newProxySettings,
+  newServerSettings,
+} from "./draft.ts";
 import type { ProxyDraft, ProxySettings, ServerDraft, ServerSettings } from "./draft.ts";
 import type { ConfigEnvironment } from "./environment.ts";
 import { stateOf } from "./keywords/keyword.ts";
 import { SERVER_KEYWORDS } from "./keywords/server.ts";
 import { Report } from "./message.ts";
 import type { PemStore } from "./quic/pem.ts";
+import { quicServerOf } from "./quic/server-tls.ts";
 import type { Resolved } from "./resolve.ts";
 import { readProxyWords } from "./runtime-words.ts";
 import { settingsOfServer } from "./server-settings.ts";
+import { settleWords } from "./server-tls-words.ts";
 import { readServer, wrongServerName } from "./server-words.ts";
 import { CHECKS_AND_TRACKING } from "./tracking.ts";
 
@@ -46,6 +62,12 @@ export type RuntimeConfig = {
     words: readonly string[],
     find?: FindServer,
   ): Made<ServerSpec>;
+  /**
+   * TLS and pool of a server that `set server … addr quic4@…` moves to QUIC: what the
+   * `default-server` of its backend says; `ssl` is understood. A server that has spoken QUIC before
+   * keeps what it had: that is for the caller.
+   */
+  quicSettings(backend: string): Made<QuicServerSpec>;
   /** `add backend NAME from DEFAULTS [mode tcp] [guid …]`; id 0. Words behind DEFAULTS. */
   makeBackend(name: string, defaults: string, words: readonly string[]): Made<ProxySpec>;
   /**
@@ -152,6 +174,20 @@ class LoadedRuntime implements RuntimeConfig {
       line.context,
       this.#assembler(line.context).server(backend, draft, draft.id ?? 0),
     );
+  }
+
+  quicSettings(backend: string): Made<QuicServerSpec> {
+    const line = this.#line("server", []);
+    const settings = cloneServerSettings(
+      this.#backends.get(backend)?.defaultServer ?? newServerSettings(),
+    );
+    settings.words = [...settings.words, { name: "ssl", value: "", origin: ORIGIN }];
+    const origins = { usual: () => undefined, named: () => undefined };
+    const subject = `'default-server' of backend '${backend}'`;
+    const place = { line, subject, usual: settings, origins, isDynamic: true };
+    const tls = settleWords(place, settings, true)?.tls;
+    if (tls === undefined) return refused(line.context);
+    return finish(line.context, quicServerOf(tls, this.#global.quic));
   }
 
   makeBackend(name: string, defaults: string, words: readonly string[]): Made<ProxySpec> {

@@ -1,11 +1,11 @@
 /** Words of the runtime API to specs, by the settings and keyword tables of the files. */
 import { describe, expect, test } from "bun:test";
 
-import type { LoadInput } from "../../../src/config/load.ts";
 import type { Made, RuntimeConfig } from "../../../src/config/runtime.ts";
 import { TIME_UNSET } from "../../../src/tables/spec.ts";
 import type { ServerSpec } from "../../../src/tables/spec.ts";
 import { linesOf, loadText } from "./load-text.ts";
+import { MACHINE } from "./quic-texts.ts";
 
 const FILE = `
 global
@@ -40,7 +40,10 @@ backend b from tcp
 backend plain from silent
 `;
 
-async function runtimeOf(text = FILE, options: Partial<LoadInput> = {}): Promise<RuntimeConfig> {
+async function runtimeOf(
+  text = FILE,
+  options: Parameters<typeof loadText>[1] = {},
+): Promise<RuntimeConfig> {
   const result = await loadText(text, options);
   if (result.runtime === null) throw new Error(linesOf(result).join("\n"));
   return result.runtime;
@@ -348,4 +351,53 @@ test("specs survive a structured clone, as mutations need it", async () => {
   expect(structuredClone(backend)).toEqual(backend);
   const made = specOf(runtime.makeServer("b", "n", wordsOf("127.0.0.1:80 check")));
   expect(structuredClone(made)).toEqual(made);
+});
+
+describe("QUIC at run time", () => {
+  const TEXT =
+    "global\n tune.quic.be.max-idle-timeout 7s\ndefaults tcp\n mode tcp\n timeout connect 1s\n" +
+    " timeout server 1s\nbackend b from tcp\n default-server verify none alpn doq\n" +
+    " server q quic4@1.1.1.1:853 ssl ca-file /tls/a.pem verify required max-reuse 3 allow-0rtt\n";
+  const load = (): Promise<RuntimeConfig> => runtimeOf(TEXT, { machine: MACHINE });
+
+  test("a server takes the words of files, and the settings of global", async () => {
+    const made = specOf(
+      (await load()).makeServer(
+        "b",
+        "n",
+        wordsOf("quic4@1.2.3.4:853 ssl verify none alpn x max-reuse 9"),
+      ),
+    );
+    expect(made.quic).toMatchObject({ alpn: ["x"], verify: "none", maxReuse: 9 });
+    expect(made.quic?.transport.idleTimeoutMs).toBe(7000);
+  });
+  test("'from' a QUIC server copies TLS and pool, words behind it win", async () => {
+    const words = wordsOf("quic4@1.2.3.4:1 from srv:q allow-0rtt max-reuse 4");
+    const made = specOf((await load()).makeServer("b", "n", words));
+    const first = specOf(
+      (await load()).makeServer("b", "n", wordsOf("quic4@1.2.3.4:1 from srv:q")),
+    );
+    expect(first.quic).toMatchObject({ verify: "required", alpn: ["doq"], maxReuse: 3 });
+    expect(made.quic).toEqual({ ...first.quic!, maxReuse: 4 });
+    expect(made.quic?.transport.early).toBe(true);
+  });
+  test("'from' a QUIC server at a TCP address does not drop TLS in silence", async () => {
+    const made = (await load()).makeServer("b", "n", wordsOf("1.2.3.4:1 from srv:q"));
+    expect(messageOf(made)).toBe("'ssl' is not built yet.");
+    const plain = (await load()).makeServer("b", "n", wordsOf("1.2.3.4:1 from srv:q no-ssl"));
+    expect(specOf(plain)).not.toHaveProperty("quic");
+  });
+  test("a server that moves to QUIC gets what default-server says", async () => {
+    const runtime = await load();
+    expect(specOf(runtime.quicSettings("b"))).toMatchObject({ verify: "none", alpn: ["doq"] });
+    expect(specOf(runtime.quicSettings("none"))).toMatchObject({ verify: "required", alpn: [] });
+  });
+  test("listeners", async () => {
+    const words = wordsOf("quic4@127.0.0.1:853 ssl crt /tls/a.pem alpn doq");
+    const [made] = specOf((await load()).makeBinds("f", words));
+    expect(made).toMatchObject({ id: 0, text: "quic4@127.0.0.1:853" });
+    expect(made?.quic).toMatchObject({ alpn: ["doq"], map: "stream" });
+    const refused = (await load()).makeBinds("f", wordsOf("quic4@127.0.0.1:853 ssl crt /no"));
+    expect(messageOf(refused)).toContain("'crt' : unable to load '/no'");
+  });
 });
