@@ -5,10 +5,11 @@
 import type { Control } from "../control/control.ts";
 import type { ProxyObject, ServerObject } from "../control/model.ts";
 import { fillBackend, fillServer } from "../control/stats/back-row.ts";
-import { AT, makeStatRow } from "../control/stats/fields.ts";
+import { AT, makeStatRow, STAT_COUNT } from "../control/stats/fields.ts";
 import type { StatRow } from "../control/stats/fields.ts";
 import { fillFrontend, fillListener, listenerName } from "../control/stats/front-row.ts";
 import { observersOf } from "../control/stats/observers.ts";
+import { AT_QUIC, QUIC_STAT_FIELDS } from "../control/stats/quic-fields.ts";
 import { readRate } from "../control/stats/rates.ts";
 import { statisticsOf } from "../control/stats/statistics.ts";
 import { addressText, algorithmName } from "../control/stats/words.ts";
@@ -31,8 +32,11 @@ import type { CellValue, ProcessFacts, ProxyHead } from "./shared/fields.ts";
 import { ROW_FIELDS } from "./shared/fields.ts";
 import type { PageSource, RowSink } from "./source.ts";
 
-/** Where each field of a page's row is in a row of `show stat`. */
-const PLACES = ROW_FIELDS.map((name) => AT[name]);
+/** Where each field of a page's row is in a row of `show stat`, or behind its end, among QUIC's. */
+const PLACES = ROW_FIELDS.map((name) => {
+  const places: Readonly<Record<string, number | undefined>> = AT;
+  return places[name] ?? STAT_COUNT + AT_QUIC[name]!;
+});
 
 /** Events after which the list of sections or servers is another. */
 const LIST_EVENTS = /^(?:server|backend|frontend)-(?:added|removed)$/;
@@ -41,6 +45,7 @@ const LIST_EVENTS = /^(?:server|backend|frontend)-(?:added|removed)$/;
 export class ControlSource implements PageSource {
   readonly #control: Control;
   readonly #row: StatRow = makeStatRow();
+  readonly #quic: StatRow = QUIC_STAT_FIELDS.map(() => undefined);
   readonly #values: CellValue[] = PLACES.map(() => null);
   #version = 1;
   readonly #leave: () => void;
@@ -78,7 +83,8 @@ export class ControlSource implements PageSource {
     statistics.begin();
     if (proxy.spec.hasFront && from === 0) {
       fillFrontend(statistics, proxy, row);
-      sink("frontend", 0, "FRONTEND", this.#cut(row));
+      const hasQuic = statistics.fillQuic(proxy, true, this.#quic);
+      sink("frontend", 0, "FRONTEND", this.#cut(row, hasQuic));
       for (const listener of listenersOf(proxy)) {
         fillListener(statistics, listener, row);
         sink("listener", listener.spec.id, listenerName(listener), this.#cut(row));
@@ -91,7 +97,8 @@ export class ControlSource implements PageSource {
     // It costs a look at all servers: not once a slice.
     if (!proxy.spec.hasBack || from > 0) return;
     fillBackend(statistics, proxy, row);
-    sink("backend", 0, "BACKEND", this.#cut(row));
+    const hasQuic = statistics.fillQuic(proxy, false, this.#quic);
+    sink("backend", 0, "BACKEND", this.#cut(row, hasQuic));
   }
 
   match(find: string, show: string): number[] {
@@ -172,8 +179,12 @@ export class ControlSource implements PageSource {
     return { serversUp, serversDown, serversOut, serversUnchecked };
   }
 
-  #cut(row: StatRow): CellValue[] {
-    for (let at = 0; at < PLACES.length; at++) this.#values[at] = row[PLACES[at]!] ?? null;
+  #cut(row: StatRow, hasQuic = false): CellValue[] {
+    for (let at = 0; at < PLACES.length; at++) {
+      const place = PLACES[at]!;
+      if (place < STAT_COUNT) this.#values[at] = row[place] ?? null;
+      else this.#values[at] = hasQuic ? (this.#quic[place - STAT_COUNT] ?? null) : null;
+    }
     return this.#values;
   }
 }
@@ -183,7 +194,7 @@ function listenersOf({ spec, listeners }: ProxyObject): ProxyObject["listeners"]
   return spec.options.socketStats ? listeners : [];
 }
 
-function headOf({ spec, servers }: ProxyObject): ProxyHead {
+function headOf({ spec, servers, quicUse, hasQuicFront }: ProxyObject): ProxyHead {
   return {
     id: spec.id,
     name: spec.name,
@@ -193,6 +204,7 @@ function headOf({ spec, servers }: ProxyObject): ProxyHead {
     algorithm: spec.hasBack ? algorithmName(spec.balance) : "",
     description: spec.description ?? "",
     serverCount: servers.length,
+    ...(quicUse !== undefined || hasQuicFront === true ? { isQuic: true } : {}),
   };
 }
 

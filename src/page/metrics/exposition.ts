@@ -16,6 +16,7 @@ import type { Family, MetricScope } from "./families.ts";
 import { CHECK_LABELS, FAMILIES, PROCESS_FAMILIES, SCOPES, STATUS_LABELS } from "./families.ts";
 import { ownMetrics } from "./own.ts";
 import type { MetricsQuery } from "./query.ts";
+import { QuicSnapshot, quicText } from "./quic.ts";
 import { escapeLabel, headText, numberText } from "./text.ts";
 
 /** Rows after which other work may go on. */
@@ -65,11 +66,13 @@ export function* metricsText(control: Control, query: MetricsQuery): Generator<s
   for (const scope of SCOPES) if (query.scopes.has(scope)) shots.set(scope, new Snapshot(scope));
   if (shots.size === 0) return;
   const sums: Sums[] = [];
-  yield* readAll(control, query, shots, sums);
+  const quic = new QuicSnapshot();
+  yield* readAll(control, query, shots, sums, quic);
   for (const [scope, shot] of shots) {
     yield* scopeText(scope, shot, query);
     if (scope === "backend") yield* sumsText(shot, sums, query);
   }
+  yield* quicText(quic, query);
 }
 
 function* readAll(
@@ -77,13 +80,14 @@ function* readAll(
   query: MetricsQuery,
   shots: ReadonlyMap<MetricScope, Snapshot>,
   sums: Sums[],
+  quicShot: QuicSnapshot,
 ): Generator<string> {
   const statistics = statisticsOf(control);
   const filter = { ...ALL_STATS, isWithoutMaint: query.noMaint };
   statistics.begin();
   let count = 0;
   let ofBackend = newSums();
-  for (const { kind, row } of statRows(statistics, filter)) {
+  for (const { kind, row, quic } of statRows(statistics, filter)) {
     if (++count % SLICE === 0) {
       yield "";
       statistics.begin();
@@ -98,7 +102,10 @@ function* readAll(
       ofBackend = newSums();
     }
     const shot = shots.get(kind);
-    if (shot !== undefined) shot.add(labelsOf(control, query, kind, row), row, stateOf(kind, row));
+    if (shot === undefined) continue;
+    const labels = labelsOf(control, query, kind, row);
+    shot.add(labels, row, stateOf(kind, row));
+    if (quic !== null) quicShot.add(kind, labels, quic);
   }
 }
 

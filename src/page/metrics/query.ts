@@ -13,6 +13,8 @@ export type MetricsQuery = {
   readonly noMaint: boolean;
   /** Descriptions of sections become labels. */
   readonly withDescriptions: boolean;
+  /** With the metrics of HAProxy's modules, of which QUIC is one. */
+  readonly withExtra: boolean;
   /** Whether a metric is wanted. */
   wants(name: string): boolean;
 };
@@ -27,6 +29,7 @@ export function parseMetricsQuery(query: string): MetricsQuery | undefined {
   const excluded = new Set<string>();
   let noMaint = false;
   let withDescriptions = false;
+  let withExtra = false;
   for (const part of query.split("&")) {
     const equals = part.indexOf("=");
     const key = equals < 0 ? part : part.slice(0, equals);
@@ -44,10 +47,11 @@ export function parseMetricsQuery(query: string): MetricsQuery | undefined {
       }
     } else if (key === "no-maint") noMaint = true;
     else if (key === "desc-labels") withDescriptions = true;
+    else if (key === "extra-counters") withExtra = true;
   }
   const wants = (name: string): boolean =>
     !excluded.has(name) && (included.size === 0 || included.has(name));
-  return { scopes, noMaint, withDescriptions, wants };
+  return { scopes, noMaint, withDescriptions, withExtra, wants };
 }
 
 /** Scopes of one parameter; those of what sluice does not have are known, and empty. */

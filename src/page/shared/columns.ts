@@ -256,6 +256,11 @@ function timesTip(row: Row): string {
     ["Connect time, longest", row, "ctime_max", formatMs],
     ["Session time, average", row, "ttime", formatMs],
     ["Session time, longest", row, "ttime_max", formatMs],
+    ["QUIC connections now", row, "quic_conn_cur", formatCount],
+    ["QUIC connections so far", row, "quic_conn_open", formatCount],
+    ["QUIC handshakes that failed", row, "quic_hdshk_fail", formatCount],
+    ["QUIC packets sent", row, "quic_sent_pkt", formatCount],
+    ["QUIC packets lost", row, "quic_lost_pkt", formatCount],
   ]);
 }
 

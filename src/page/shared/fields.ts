@@ -64,6 +64,11 @@ export const ROW_FIELDS = [
   "tracked",
   "addr",
   "algo",
+  "quic_conn_cur",
+  "quic_conn_open",
+  "quic_hdshk_fail",
+  "quic_sent_pkt",
+  "quic_lost_pkt",
 ] as const;
 
 /** Name of one of them. */
@@ -118,6 +123,8 @@ export type ProxyHead = {
   readonly description: string;
   /** Servers it has now. */
   readonly serverCount: number;
+  /** It speaks QUIC, or did, on one of its sides. */
+  readonly isQuic?: boolean;
 };
 
 /** What the page says of the process: raw, formatted by whoever shows it. */

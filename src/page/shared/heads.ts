@@ -9,6 +9,7 @@ export function describeHead(head: ProxyHead): string[] {
   const tags = [side];
   if (head.algorithm !== "") tags.push(head.algorithm);
   if (head.hasBack) tags.push(head.serverCount === 1 ? "1 server" : `${head.serverCount} servers`);
+  if (head.isQuic === true) tags.push("QUIC");
   if (head.description !== "") tags.push(head.description);
   return tags;
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 
 import { STAT_FIELDS } from "../../../../src/control/stats/fields.ts";
+import { QUIC_STAT_FIELDS } from "../../../../src/control/stats/quic-fields.ts";
 import { columnGroups, COLUMNS } from "../../../../src/page/shared/columns.ts";
 import type { CellValue, Row, RowField, RowKind } from "../../../../src/page/shared/fields.ts";
 import { ROW_AT, ROW_FIELDS } from "../../../../src/page/shared/fields.ts";
@@ -16,7 +17,7 @@ const text = (key: string, row: Row): string =>
   (COLUMNS.find((column) => column.key === key)?.text(row) ?? "?").replaceAll("\u202f", " ");
 
 test("every field is one of show stat", () => {
-  const names = new Set<string>(STAT_FIELDS.map(({ name }) => name));
+  const names = new Set<string>([...STAT_FIELDS, ...QUIC_STAT_FIELDS].map(({ name }) => name));
   expect(ROW_FIELDS.filter((name) => !names.has(name))).toEqual([]);
 });
 
@@ -58,6 +59,14 @@ test("states by their status", () => {
   }
   expect(isUp("going-down")).toBe(true);
   expect(isUp("drain")).toBe(false);
+});
+
+test("QUIC is told where sessions are, for what speaks it", () => {
+  const tip = (row: Row): string => COLUMNS.find(({ key }) => key === "stot")!.tip(row);
+  expect(tip(rowOf("frontend", { quic_conn_cur: 2, quic_lost_pkt: 7 }))).toBe(
+    "QUIC connections now: 2\nQUIC packets lost: 7",
+  );
+  expect(tip(rowOf("frontend", {}))).toBe("");
 });
 
 test("cells say what there is, and what there is not", () => {
