@@ -36,7 +36,15 @@ const NOTICE = join(ROOT, "dist/NOTICE");
 const GNUTLS_OLDEST = "3.7.2";
 const APACHE_LICENSE = "/usr/share/common-licenses/Apache-2.0";
 
-const OWN_FLAGS = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fPIC", "-fvisibility=hidden"];
+/** For C of ours. */
+export const OWN_FLAGS = [
+  "-std=gnu11",
+  "-Wall",
+  "-Wextra",
+  "-Werror",
+  "-fPIC",
+  "-fvisibility=hidden",
+];
 const LINK_FLAGS = [
   "-shared",
   "-s",
@@ -59,6 +67,7 @@ const NGTCP2_FLAGS = [
   ...["DECL_BE64TOH=1", "DECL_BSWAP_64=1"],
 ].map((flag) => (flag.startsWith("-") ? flag : `-DHAVE_${flag}`));
 const SECTIONS = ["-ffunction-sections", "-fdata-sections"];
+/** How the module and ngtcp2 are compiled for use. */
 export const RELEASE_FLAGS = ["-O2", "-DNDEBUG", ...SECTIONS];
 
 export type TlsLibrary = "openssl" | "gnutls";
@@ -198,7 +207,8 @@ async function inParallel<T>(items: T[], task: (item: T) => Promise<void>): Prom
   await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, lane));
 }
 
-async function compileAll(
+/** Compiles C files, several at a time, into `folder`; returns the objects. @throws BuildError */
+export async function compileObjects(
   compiler: string,
   flags: string[],
   sources: string[],
@@ -234,7 +244,7 @@ async function compileNgtcp2(
   const includes = folders.map((name) => `-I${inSource(name)}`);
   const work = `${archive}.${process.pid}`;
   try {
-    const objects = await compileAll(
+    const objects = await compileObjects(
       compiler,
       [...all, ...includes, ...tls.includes],
       sources,
@@ -365,7 +375,7 @@ async function linkModule(compiler: string, tools: Toolchain, out: string): Prom
   const work = `${out}.objects`;
   const flags = [...OWN_FLAGS, ...RELEASE_FLAGS, ...tools.compileFlags];
   try {
-    const objects = await compileAll(compiler, flags, tools.sources, work);
+    const objects = await compileObjects(compiler, flags, tools.sources, work);
     return await attempt([compiler, ...LINK_FLAGS, "-o", out, ...objects, ...tools.linkFlags]);
   } finally {
     rmSync(work, { recursive: true, force: true });
@@ -398,6 +408,8 @@ function writeEmpty(reason: string): void {
  */
 export async function buildQuic(): Promise<void> {
   mkdirSync(join(ROOT, "dist/native"), { recursive: true });
+  // Whatever happens below: what embeds the file finds one.
+  if (!existsSync(LIBRARY)) writeFileSync(LIBRARY, "");
   const compiler = findCompiler();
   if (process.env["SLUICE_NO_QUIC"] === "1") return writeEmpty("SLUICE_NO_QUIC=1");
   if (compiler === undefined) return writeEmpty("no C compiler (gcc, libc6-dev)");

@@ -122,7 +122,8 @@ const uint8_t *sq_alpn_choose(const uint8_t *ours, int our_bytes, const uint8_t 
 		return theirs;
 	for (i = 0; i < our_bytes; i += 1 + ours[i])
 		for (j = 0; j < their_bytes; j += 1 + theirs[j])
-			if (memcmp(ours + i, theirs + j, (size_t)ours[i] + 1) == 0)
+			if (ours[i] == theirs[j] &&
+			    memcmp(ours + i + 1, theirs + j + 1, ours[i]) == 0)
 				return theirs + j;
 	return NULL;
 }

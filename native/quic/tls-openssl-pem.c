@@ -2,6 +2,7 @@
  * Certificates, keys and authorities from PEM, with errors that people can act on. Part of TLS over
  * OpenSSL.
  */
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,14 @@ static STACK_OF(X509) *read_certificates(const char *pem, int bytes)
 	return NULL;
 }
 
+/* 1: a text that begins with one of PEM's names of keys is in there. */
+static int has_key(const char *pem, int bytes)
+{
+	static const char mark[] = "PRIVATE KEY-----";
+
+	return memmem(pem, (size_t)bytes, mark, sizeof(mark) - 1) != NULL;
+}
+
 static EVP_PKEY *read_key(const char *pem, int bytes)
 {
 	BIO *bio = BIO_new_mem_buf(pem, bytes);
@@ -88,13 +97,17 @@ static EVP_PKEY *read_key(const char *pem, int bytes)
 		ERR_clear_error();
 		return key;
 	}
-	error = ERR_peek_error();
-	if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_BAD_PASSWORD_READ)
-		sq_openssl_fail("the key is protected by a pass phrase");
-	else if (is_end_of_pem() || !error)
+	error = ERR_peek_last_error();
+	if (!has_key(pem, bytes)) {
+		ERR_clear_error();
 		sq_openssl_fail("no private key in PEM");
-	else
+	} else if (ERR_GET_LIB(error) == ERR_LIB_PEM &&
+	           ERR_GET_REASON(error) == PEM_R_BAD_PASSWORD_READ) {
+		ERR_clear_error();
+		sq_openssl_fail("the key is protected by a pass phrase");
+	} else {
 		sq_openssl_fail("the private key in PEM is broken");
+	}
 	return NULL;
 }
 

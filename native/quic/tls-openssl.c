@@ -90,6 +90,20 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_b
 	return SSL_TLSEXT_ERR_OK;
 }
 
+/* Without a protocol there is no QUIC (RFC 9001, 8.1); OpenSSL would let it pass. */
+static int demand_alpn(SSL *ssl, int *alert, void *arg)
+{
+	const unsigned char *extension;
+	size_t bytes;
+
+	(void)arg;
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation,
+	                              &extension, &bytes))
+		return SSL_CLIENT_HELLO_SUCCESS;
+	*alert = SSL_AD_NO_APPLICATION_PROTOCOL;
+	return SSL_CLIENT_HELLO_ERROR;
+}
+
 static int check_name(SSL *ssl, int *alert, void *arg)
 {
 	struct sq_tls_context *context = arg;
@@ -259,6 +273,7 @@ static void set_up(struct sq_tls_context *context)
 	}
 	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(ssl, 1);
+	SSL_CTX_set_client_hello_cb(ssl, demand_alpn, NULL);
 	SSL_CTX_set_alpn_select_cb(ssl, select_alpn, context);
 	SSL_CTX_set_tlsext_servername_callback(ssl, check_name);
 	SSL_CTX_set_tlsext_servername_arg(ssl, context);

@@ -1,5 +1,5 @@
 /*
- * Inside of TLS over OpenSSL, for its files only: tls-openssl.c (contexts and what a server decides),
+ * Inside of TLS over OpenSSL, for its files only: tls-openssl.c (contexts, what a server decides),
  * tls-openssl-pem.c (certificates, keys, authorities), tls-openssl-session.c (sessions and facts).
  */
 #ifndef SLUICE_QUIC_TLS_OPENSSL_H
