@@ -15,7 +15,7 @@ import * as process from "../../src/tables/generated/process.ts";
 import * as proxyRow from "../../src/tables/generated/proxy.ts";
 import * as serverRow from "../../src/tables/generated/server.ts";
 import { makeControlLab } from "./control-lab.ts";
-import type { ControlLab } from "./control-lab.ts";
+import type { ControlLab, LabStart } from "./control-lab.ts";
 
 /** A lab whose removals are noted, as the saver does. */
 export type StateLab = ControlLab & {
@@ -26,7 +26,11 @@ export type StateLab = ControlLab & {
 };
 
 /** A process that begins with a file; undefined = without one. */
-export async function begin(text: string, file?: Uint8Array): Promise<StateLab> {
+export async function begin(
+  text: string,
+  file?: Uint8Array,
+  start: LabStart = {},
+): Promise<StateLab> {
   const read = file === undefined ? undefined : readState(file);
   if (read !== undefined && !read.ok) throw new Error(`the file is refused: ${read.reason}`);
   const state = read?.state;
@@ -34,7 +38,10 @@ export async function begin(text: string, file?: Uint8Array): Promise<StateLab> 
   let graves: SavedGrave[] = [];
   let overruled: string[] = [];
   const lab = await makeControlLab(text, {
-    planned: (plan) => ({ graves, overruled } = leaveOut(plan, state?.graves ?? [])),
+    planned: (plan) => {
+      start.planned?.(plan);
+      ({ graves, overruled } = leaveOut(plan, state?.graves ?? []));
+    },
     built: (shop, runtime) => {
       // The checks of a process do so as they start.
       for (const { row, spec } of shop.model.serverByRow.values()) {

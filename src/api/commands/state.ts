@@ -14,8 +14,9 @@ const dumpStats: PlainCommand = {
   level: "operator",
   run({ control, args }) {
     if (args.length > 0) throw new Refusal("BAD_ARGUMENT", "'dump stats-file' takes no argument.");
-    const { shards } = statisticsOf(control);
-    return pieces(dumpStatsFile(control.model, shards, () => control.clock.epochMicros() / 1e6));
+    const { shards, quic } = statisticsOf(control);
+    const epochSeconds = (): number => control.clock.epochMicros() / 1e6;
+    return pieces(dumpStatsFile(control.model, shards, epochSeconds, quic));
   },
 };
 

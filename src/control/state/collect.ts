@@ -28,9 +28,11 @@ import type { Control } from "../control.ts";
 import { initialHealth } from "../health/health.ts";
 import type { ListenerObject, Model, ProxyObject, ServerObject } from "../model.ts";
 import type { StateRecord } from "../server-state.ts";
+import { QuicShards } from "../stats/quic-shards.ts";
 import type { Shards } from "../stats/shards.ts";
 import { countedOf, fieldsOf, groupsOf, hasItsRow, readCounters } from "./counters.ts";
 import type { Counted, CountedGroup } from "./counters.ts";
+import { collectQuic, countsQuic } from "./quic-counters.ts";
 import type {
   Pair,
   SavedAge,
@@ -271,8 +273,9 @@ export function* batchesOf(made: Cut, model: Model, shards: Shards): Generator<B
   yield* batched("proxy", made.proxies, (proxy) => proxy);
   yield* batched("listener", made.listeners, (listener) => listener);
   yield* batched("server", made.servers, serverRecord);
+  const quic = new QuicShards(model.tables);
   yield* batched("counters", countedOf(made.counted), (counted) =>
-    hasItsRow(model, counted) ? countersRecord(shards, counted) : undefined,
+    hasItsRow(model, counted) ? countersRecord(model, shards, quic, counted) : undefined,
   );
 }
 
@@ -295,7 +298,12 @@ function* batched<T>(
 }
 
 /** Undefined: nothing was counted. */
-function countersRecord(shards: Shards, counted: Counted): SavedCounters | undefined {
+function countersRecord(
+  { tables }: Model,
+  shards: Shards,
+  quic: QuicShards,
+  counted: Counted,
+): SavedCounters | undefined {
   const { kind, object } = counted;
   const sums = readCounters(shards, counted);
   const fields: string[] = [];
@@ -305,6 +313,11 @@ function countersRecord(shards: Shards, counted: Counted): SavedCounters | undef
     if (value === 0) continue;
     fields.push(name);
     values.push(value);
+  }
+  if (counted.kind === "frontend" || counted.kind === "backend") {
+    const isFront = counted.kind === "frontend";
+    const proxy = counted.object;
+    if (countsQuic(tables, proxy, isFront)) collectQuic(quic, proxy, isFront, fields, values);
   }
   if (values.length === 0) return undefined;
   const owner =

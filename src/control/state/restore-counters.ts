@@ -4,6 +4,7 @@ import { preloadByGuid } from "../guids.ts";
 import { listenerKey } from "./collect.ts";
 import { fieldsOf, presetCounter } from "./counters.ts";
 import type { Counted } from "./counters.ts";
+import { isQuicField, presetQuic, settleQuic } from "./quic-counters.ts";
 import type { SavedCounters } from "./records.ts";
 
 /** Puts the counters of all objects that still exist into the tables. O(counters). */
@@ -17,6 +18,7 @@ export function restoreCounters(shop: Workshop, counters: readonly SavedCounters
     const counted = byGuid(shop, saved) ?? byName(shop, saved, listeners);
     if (counted === undefined) continue;
     const offsets = new Map(fieldsOf(saved.kind));
+    restoreQuic(shop, counted, saved);
     for (const [index, field] of saved.fields.entries()) {
       const offset = offsets.get(field);
       // A field of another release.
@@ -24,6 +26,19 @@ export function restoreCounters(shop: Workshop, counters: readonly SavedCounters
       presetCounter(shop.tables, counted, offset, saved.values[index]!);
     }
   }
+}
+
+/** QUIC counters of a frontend or a backend. */
+function restoreQuic({ tables }: Workshop, counted: Counted, saved: SavedCounters): void {
+  if (counted.kind !== "frontend" && counted.kind !== "backend") return;
+  const isFront = counted.kind === "frontend";
+  let hasQuic = false;
+  for (const [index, field] of saved.fields.entries()) {
+    if (!isQuicField(field)) continue;
+    hasQuic = true;
+    presetQuic(tables, counted.object, isFront, field, saved.values[index]!);
+  }
+  if (hasQuic) settleQuic(tables, counted.object, isFront);
 }
 
 function byGuid(shop: Workshop, { guid, kind }: SavedCounters): Counted | undefined {

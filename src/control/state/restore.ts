@@ -23,6 +23,7 @@ import { addListener, addProxy, addServer } from "../build.ts";
 import type { Workshop } from "../build.ts";
 import { preloadByGuid } from "../guids.ts";
 import type { ProxyObject, ServerObject } from "../model.ts";
+import { beginQuicServer } from "../quic-start.ts";
 import { markQuicUsed, noteQuicServer } from "../quic-use.ts";
 import { mergeState } from "../server-state.ts";
 import { configuredAdmin, OWN_ADMIN } from "./collect.ts";
@@ -270,6 +271,7 @@ function remakeServer(
 }
 
 function changeSpec(shop: Workshop, server: ServerObject, spec: ServerObject["spec"]): void {
+  beginQuicServer(shop, spec);
   noteQuicServer(shop.tables, server.backend, spec, shop.clock.epochMicros() / 1000);
   server.spec = spec;
   shop.log.append({ kind: "server.change", row: server.row, server: spec });

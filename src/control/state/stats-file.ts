@@ -6,6 +6,9 @@
  *
  *     #fe guid,stot,bin,bout,ereq,conn_tot,
  *     my-frontend,1024,9000,80000,0,1030,
+ *
+ * Where a frontend or backend with a GUID speaks QUIC, its counters follow in columns of their own
+ * (quic-counters.ts); codes of applications become one number.
  */
 import * as back from "../../tables/generated/back-count.ts";
 import * as front from "../../tables/generated/front-count.ts";
@@ -13,10 +16,12 @@ import { guidProblem } from "../../tables/guid-index.ts";
 import type { Workshop } from "../build.ts";
 import { preloadByGuid } from "../guids.ts";
 import type { GuidBearer } from "../guids.ts";
-import type { Model } from "../model.ts";
+import type { Model, ProxyObject } from "../model.ts";
+import { QuicShards } from "../stats/quic-shards.ts";
 import type { Shards } from "../stats/shards.ts";
 import { countedOf, groupsOf, hasItsRow, presetCounter, readCounters } from "./counters.ts";
-import type { Counted, CounterField } from "./counters.ts";
+import type { Counted, CountedGroup, CounterField } from "./counters.ts";
+import { countsQuic, presetQuic, QUIC_FIELDS, settleQuic } from "./quic-counters.ts";
 
 /** Columns of a section by HAProxy's names, in HAProxy's order. */
 const FRONT_COLUMNS: readonly CounterField[] = [
@@ -48,6 +53,10 @@ const AGE_COLUMN = "lastsess";
 type Section = "fe" | "be";
 const COLUMNS: Record<Section, readonly CounterField[]> = { fe: FRONT_COLUMNS, be: BACK_COLUMNS };
 
+/** The column of QUIC_FIELDS that takes all codes of applications together. */
+const CODES_COLUMN = "quic.codesOther";
+const QUIC_NAMES: ReadonlySet<string> = new Set(QUIC_FIELDS.map(([name]) => name));
+
 /** Characters after which a piece goes out. */
 const PIECE_CHARACTERS = 16_384;
 /** Columns of a header; the rest is passed over. */
@@ -64,21 +73,47 @@ export function* dumpStatsFile(
   model: Model,
   shards: Shards,
   epochSeconds: () => number,
+  quic: QuicShards = new QuicShards(model.tables),
 ): Generator<string> {
   const groups = groupsOf(model.proxies);
   for (const section of ["fe", "be"] as const) {
-    let text = `${section === "fe" ? "" : "\n"}#${section} guid,${headerOf(section)}\n`;
+    const hasQuic = groups.some((group) => tellsQuic(model, group, section));
+    const more = hasQuic ? QUIC_FIELDS.map(([name]) => `${name},`).join("") : "";
+    let text = `${section === "fe" ? "" : "\n"}#${section} guid,${headerOf(section)}${more}\n`;
     for (const counted of countedOf(groups)) {
       const { guid } = counted.object.spec;
       if (guid === undefined || sectionOf(counted) !== section) continue;
       if (!hasItsRow(model, counted)) continue;
-      text += `${guid},${valuesOf(shards, counted, section, epochSeconds())}\n`;
+      const values = valuesOf(shards, counted, section, epochSeconds());
+      const quicValues = hasQuic ? quicValuesOf(model, quic, counted) : "";
+      text += `${guid},${values}${quicValues}\n`;
       if (text.length < PIECE_CHARACTERS) continue;
       yield text;
       text = "";
     }
     yield text;
   }
+}
+
+/** Has the proxy of a group a line with QUIC in a section? */
+function tellsQuic({ tables }: Model, { object }: CountedGroup, section: Section): boolean {
+  return object.spec.guid !== undefined && countsQuic(tables, object, section === "fe");
+}
+
+const NO_QUIC = ",".repeat(QUIC_FIELDS.length);
+
+function quicValuesOf({ tables }: Model, quic: QuicShards, counted: Counted): string {
+  if (counted.kind !== "frontend" && counted.kind !== "backend") return NO_QUIC;
+  const isFront = counted.kind === "frontend";
+  if (!countsQuic(tables, counted.object, isFront)) return NO_QUIC;
+  quic.read(counted.object, isFront);
+  let text = "";
+  for (const [name, offset] of QUIC_FIELDS) {
+    let value = quic.cells[offset >> 1]!;
+    if (name === CODES_COLUMN) for (const count of quic.codes.values()) value += count;
+    text += `${Math.round(value)},`;
+  }
+  return text;
 }
 
 const headerOf = (section: Section): string =>
@@ -105,7 +140,21 @@ function valuesOf(
 }
 
 /** One value for one object, found in a file. */
-type Preset = { counted: Counted; offset: number; value: number };
+type Preset = { counted: Counted; name: string; offset: number; value: number };
+
+/** Puts the values of a line into the tables. */
+function setPresets({ tables }: Workshop, presets: readonly Preset[]): void {
+  let quicOf: { object: ProxyObject; isFront: boolean } | undefined;
+  for (const { counted, name, offset, value } of presets) {
+    if (!QUIC_NAMES.has(name)) {
+      presetCounter(tables, counted, offset, value);
+    } else if (counted.kind === "frontend" || counted.kind === "backend") {
+      quicOf = { object: counted.object, isFront: counted.kind === "frontend" };
+      presetQuic(tables, quicOf.object, quicOf.isFront, name, value);
+    }
+  }
+  if (quicOf !== undefined) settleQuic(tables, quicOf.object, quicOf.isFront);
+}
 
 /** What reading knows of the section it is in. */
 type Place = { section: Section | undefined; columns: (CounterField | undefined)[] };
@@ -166,7 +215,7 @@ function readHeader(line: string, place: Place): string | undefined {
   // A section of another program's: its lines are passed over.
   if (word !== "fe" && word !== "be") return undefined;
   if (first !== "guid") return "its first column is not 'guid'";
-  const known = new Map(COLUMNS[word].map((column) => [column[0], column]));
+  const known = new Map([...COLUMNS[word], ...QUIC_FIELDS].map((column) => [column[0], column]));
   place.section = word;
   place.columns = rest.slice(0, COLUMNS_MAX).map((column) => known.get(column.trim()));
   return undefined;
@@ -195,9 +244,9 @@ function readLine(
     const value = /^\d{1,16}$/u.test(text) ? Number(text) : Number.NaN;
     if (!Number.isSafeInteger(value)) return `'${name}' is not a number: '${text.slice(0, 40)}'`;
     const isAge = name === AGE_COLUMN;
-    presets.push({ counted, offset, value: isAge ? epochSeconds - value : value });
+    presets.push({ counted, name, offset, value: isAge ? epochSeconds - value : value });
   }
-  for (const { offset, value } of presets) presetCounter(shop.tables, counted, offset, value);
+  setPresets(shop, presets);
   return undefined;
 }
 
