@@ -349,7 +349,9 @@ SQ_EXPORT double sq_conn_tag(struct sq_engine *engine, uint32_t connection);
 
 /* ---- streams ---- */
 
-/* Opens a stream. Returns a handle as a double (> 0), SQ_NO_CREDIT, SQ_GONE. */
+/* Opens a stream. If nothing has been written to it by the next flush, an empty STREAM frame goes out,
+ * so that the peer knows of it: where the server speaks first it would wait for ever otherwise.
+ * Returns a handle as a double (> 0), SQ_NO_CREDIT, SQ_GONE. */
 SQ_EXPORT double sq_stream_open(struct sq_engine *engine, uint32_t connection, int is_uni);
 /* QUIC's identifier of the stream. */
 SQ_EXPORT double sq_stream_id(struct sq_engine *engine, uint32_t stream);

@@ -39,6 +39,8 @@ export type ConduitCase = {
   accept(owner: ConduitOwner): Promise<SuiteConnection>;
   /** A connection to a peer that accepts, as BACK; `onOpen` has not been told. */
   dial(owner: ConduitOwner): Promise<{ conduit: Conduit; peer(): Promise<SuitePeer> }>;
+  /** CLOSE_* of a dialled connection that the peer resets before anything was written to it. */
+  resetUnsent?: number;
   /** A connection to nobody: a conduit, or the code of a failure at once. */
   dialNobody(owner: ConduitOwner): Conduit | number;
   /** Lets everything happen until the condition holds; fails if it never does. */
@@ -429,7 +431,7 @@ function describeDialling(subject: ConduitCase): void {
     const far = await peer();
     far.reset();
     await subject.until(() => owner.closeCode >= 0);
-    expect(owner.closeCode).toBe(CLOSE_RESET);
+    expect(owner.closeCode).toBe(subject.resetUnsent ?? CLOSE_RESET);
     expect(owner.log).toEqual(["open", "close"]);
   });
 }

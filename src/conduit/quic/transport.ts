@@ -239,7 +239,11 @@ export interface Transport {
   /** The newest session ticket, if one came; null = none. */
   connectionTicket(connection: number): Uint8Array | null;
 
-  /** @returns stream (> 0), TRANSPORT_NO_CREDIT or TRANSPORT_GONE */
+  /**
+   * Opens a stream. The peer is told of it at the end of the turn even if nothing is written by
+   * then: where the server speaks first it would wait for ever otherwise.
+   * @returns stream (> 0), TRANSPORT_NO_CREDIT or TRANSPORT_GONE
+   */
   openStream(connection: number, isUni: boolean): number;
   ownStream(stream: number, owner: StreamOwner | null): void;
   streamId(stream: number): number;

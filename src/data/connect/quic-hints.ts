@@ -11,8 +11,10 @@ export function quicHints(stream: Stream): DialHints {
   const server = stream.server!;
   const sample = server.spec.quic?.sni;
   if (sample !== undefined) server.sni ??= makeSni(sample);
-  const sni = server.sni === null ? "" : server.sni(stream);
-  return { sni, session: front.isSession === true ? front : null };
+  const session = front.isSession === true ? front : null;
+  if (server.sni !== null) return { sni: server.sni(stream), session };
+  // A session is the client's own connection: it asks for what the client asked for.
+  return { sni: session?.facts?.()?.sni ?? "", session };
 }
 
 /** `sni <sample>` (manual 5.2): from a stream to the name, "" where the sample has no value. */

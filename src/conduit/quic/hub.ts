@@ -1,0 +1,192 @@
+/**
+ * QUIC of one worker: its transport, what listens, the pools of its servers, and the work that is
+ * due from time to time. The engine reaches all of it as `dial`, `listen` and `forget`.
+ */
+import type { Clock, Ticker } from "../../base/clock.ts";
+import type { QuicBindSpec } from "../../tables/spec.ts";
+import type { Tables } from "../../tables/tables.ts";
+import type { Conduit, ConduitOwner, DialHints } from "../conduit.ts";
+import type { DialTarget } from "../tcp/dial.ts";
+import { QuicAcceptor } from "./acceptor.ts";
+import { SessionPool } from "./bridge.ts";
+import { ServerPool } from "./pool.ts";
+import type { QuicConduit, TurnTaker } from "./quic-conduit.ts";
+import { SessionConduit } from "./session-conduit.ts";
+import { QUIC_COUNTS, QUIC_MOMENTS } from "./transport.ts";
+import type { Transport } from "./transport.ts";
+
+/** Between two looks at pools and counters, ms. */
+const TICK_MS = 500;
+
+/** Between two looks at a connection that is to be closed when all is delivered, ms. */
+const LINGER_TICK_MS = 20;
+/** A peer that never acknowledges keeps its connection no longer than this, ms. */
+const LINGER_MS = 5000;
+const STREAMS_NOW = QUIC_COUNTS + QUIC_MOMENTS.indexOf("streamsNow");
+
+/** A connection that nobody uses any more; what was written last may still be under way. */
+type Lingering = { connection: number; code: bigint; untilMs: number };
+
+/** What the hub needs of its worker. */
+export type HubOptions = {
+  transport: Transport;
+  tables: Tables;
+  worker: number;
+  clock: Clock;
+  startTimer(delayMs: number, run: () => void): Ticker;
+  /** Runs `run` when the events of this turn of the loop have been handled. */
+  nextTurn(run: () => void): void;
+};
+
+export class QuicHub implements TurnTaker {
+  readonly transport: Transport;
+  readonly tables: Tables;
+  readonly worker: number;
+  readonly clock: Clock;
+  readonly nextTurn: (run: () => void) => void;
+  /** What sessions share. */
+  readonly sessions: SessionPool;
+  /** The worker stops: nothing is kept for later. */
+  isStopping = false;
+  private readonly startTimer: HubOptions["startTimer"];
+  private readonly pools = new Set<ServerPool>();
+  private readonly acceptors = new Set<QuicAcceptor>();
+  private again: QuicConduit[] = [];
+  private againSpare: QuicConduit[] = [];
+  private ticker: Ticker | null = null;
+  private lingering: Lingering[] = [];
+  private readonly numbers = new Float64Array(QUIC_COUNTS + QUIC_MOMENTS.length);
+  private readonly onTurn: () => void;
+  private readonly onTick: () => void;
+
+  constructor(options: HubOptions) {
+    this.transport = options.transport;
+    this.tables = options.tables;
+    this.worker = options.worker;
+    this.clock = options.clock;
+    this.startTimer = options.startTimer;
+    this.nextTurn = options.nextTurn;
+    this.sessions = new SessionPool(options.transport, options.nextTurn);
+    this.onTurn = () => this.readAgain();
+    this.onTick = () => this.tick();
+  }
+
+  /** Begins a stream, or a session of its own: a conduit, or CLOSE_* when it failed at once. */
+  dial(target: DialTarget, owner: ConduitOwner, hints: DialHints): Conduit | number {
+    const quic = target.quic!;
+    if (hints.session !== null) {
+      this.keepTime();
+      return SessionConduit.dialled(this, target, owner, hints);
+    }
+    quic.pool ??= this.makePool(target);
+    return (quic.pool as ServerPool).dial(owner, hints.sni);
+  }
+
+  private makePool(target: DialTarget): ServerPool {
+    const pool = new ServerPool(this, target.quic!, target);
+    this.pools.add(pool);
+    return pool;
+  }
+
+  /** No stream dials the target again. */
+  forget(target: DialTarget): void {
+    const pool = target.quic!.pool as ServerPool | null;
+    if (pool === null) return;
+    pool.retire();
+    if (pool.isEmpty) this.pools.delete(pool);
+  }
+
+  /** A pool that nobody needs has lost its last connection. */
+  poolLeft(pool: ServerPool): void {
+    this.pools.delete(pool);
+  }
+
+  /** A listener; it serves from its `start` on. */
+  listen(
+    spec: QuicBindSpec,
+    fd: number,
+    proxyRow: number,
+    onAccept: (conduit: Conduit) => void,
+  ): QuicAcceptor {
+    const acceptor = new QuicAcceptor(this, spec, fd, proxyRow, onAccept);
+    this.acceptors.add(acceptor);
+    this.keepTime();
+    return acceptor;
+  }
+
+  /** An acceptor takes nothing new any more. */
+  acceptorClosed(acceptor: QuicAcceptor): void {
+    this.acceptors.delete(acceptor);
+  }
+
+  /** The worker has no stream and takes none: all connections are closed in order. */
+  stop(): void {
+    this.isStopping = true;
+    for (const acceptor of [...this.acceptors]) acceptor.close();
+    for (const pool of [...this.pools]) pool.retire();
+  }
+
+  /** Everything that is to be closed has been. */
+  get isQuiet(): boolean {
+    return this.lingering.length === 0;
+  }
+
+  /**
+   * Closes a connection whose streams have been let go of, as soon as what was written to them has
+   * arrived: a close would overtake it.
+   */
+  closeGently(connection: number, code: bigint): void {
+    const untilMs = this.clock.nowMs() + LINGER_MS;
+    if (this.closeDelivered({ connection, code, untilMs })) return;
+    this.lingering.push({ connection, code, untilMs });
+    if (this.lingering.length === 1) this.linger();
+  }
+
+  private linger(): void {
+    this.startTimer(LINGER_TICK_MS, () => {
+      this.lingering = this.lingering.filter((one) => !this.closeDelivered(one));
+      if (this.lingering.length > 0) this.linger();
+    });
+  }
+
+  /** @returns true when there is nothing left to wait for */
+  private closeDelivered({ connection, code, untilMs }: Lingering): boolean {
+    const { transport, numbers } = this;
+    if (!transport.connectionNow(connection, numbers)) return true;
+    if (numbers[STREAMS_NOW]! > 0 && this.clock.nowMs() < untilMs) return false;
+    transport.closeConnection(connection, true, code, "");
+    return true;
+  }
+
+  readLater(conduit: QuicConduit): void {
+    if (conduit.isWaitingTurn) return;
+    conduit.isWaitingTurn = true;
+    if (this.again.length === 0) this.nextTurn(this.onTurn);
+    this.again.push(conduit);
+  }
+
+  private readAgain(): void {
+    const batch = this.again;
+    this.again = this.againSpare;
+    for (let i = 0; i < batch.length; i++) {
+      const conduit = batch[i]!;
+      conduit.isWaitingTurn = false;
+      conduit.pump();
+    }
+    batch.length = 0;
+    this.againSpare = batch;
+  }
+
+  /** From now on there is something to look at from time to time. */
+  keepTime(): void {
+    this.ticker ??= this.startTimer(TICK_MS, this.onTick);
+  }
+
+  private tick(): void {
+    this.ticker = null;
+    const now = this.clock.nowMs();
+    this.transport.countLive();
+    for (const pool of [...this.pools]) pool.tick(now);
+    this.keepTime();
+  }
+}

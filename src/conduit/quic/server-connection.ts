@@ -1,0 +1,211 @@
+/**
+ * One connection to a QUIC server, and the streams on it.
+ *
+ * ```
+ *   CONNECTING ─(handshake)→ OPEN ─(max-reuse, replaced)→ RETIRING ─(last stream left)→ CLOSED
+ *       └──── lost: its streams are told; who waited goes elsewhere, or is told why ────┘
+ * ```
+ */
+import { assert } from "../../base/assert.ts";
+import { cleanCodeFor } from "./codes.ts";
+import type { ServerPool } from "./pool.ts";
+import { countServerIdle, countServerOpen } from "./presence.ts";
+import { failureCode } from "./quic-conduit.ts";
+import type { ConduitHome, QuicConduit } from "./quic-conduit.ts";
+import type { ConnectionOwner } from "./transport.ts";
+
+export const CONNECTION_CONNECTING = 0;
+export const CONNECTION_OPEN = 1;
+/** Takes no more streams; closed when the last has left. */
+export const CONNECTION_RETIRING = 2;
+export const CONNECTION_CLOSED = 3;
+
+export class ServerConnection implements ConnectionOwner, ConduitHome {
+  handle = 0;
+  state = CONNECTION_CONNECTING;
+  /** Name that it asked for; "" = none. */
+  readonly sni: string;
+  /** No stream, and kept for the next one. */
+  isIdle = false;
+  idleSinceMs = 0;
+  private readonly pool: ServerPool;
+  /** The server allows no more streams at the moment. */
+  private isFull = false;
+  /** Streams that were ever opened. */
+  private opened = 0;
+  /** Open streams, in no order; each knows its place. */
+  private readonly streams: QuicConduit[] = [];
+  /** Streams that wait for the handshake, or for room: oldest first. */
+  private waiting: QuicConduit[] = [];
+
+  constructor(pool: ServerPool, sni: string) {
+    this.pool = pool;
+    this.sni = sni;
+  }
+
+  get streamCount(): number {
+    return this.streams.length;
+  }
+
+  get waitingCount(): number {
+    return this.waiting.length;
+  }
+
+  /** The transport has begun it. */
+  begin(handle: number): void {
+    this.handle = handle;
+    const { hub, target } = this.pool;
+    countServerOpen(hub.tables, hub.worker, target.serverRow, 1);
+  }
+
+  /** A conduit waits for the handshake, or for room. */
+  wait(conduit: QuicConduit): void {
+    conduit.home = this;
+    this.waiting.push(conduit);
+  }
+
+  /** Opens a stream for a conduit. @returns false when there is no room now */
+  tryOpen(conduit: QuicConduit): boolean {
+    if (this.isFull || this.state !== CONNECTION_OPEN) return false;
+    const { hub, target } = this.pool;
+    const stream = hub.transport.openStream(this.handle, false);
+    if (stream < 0) {
+      this.isFull = true;
+      if (this.streams.length > 0) this.pool.limitSeen = this.streams.length;
+      return false;
+    }
+    if (this.isIdle) this.setIdle(false, 0);
+    conduit.home = this;
+    conduit.place = this.streams.length;
+    this.streams.push(conduit);
+    conduit.open(this.handle, stream);
+    this.opened++;
+    // The first use of a connection is no reuse of it.
+    const { maxReuse } = target.spec;
+    if (maxReuse >= 0 && this.opened > maxReuse) this.state = CONNECTION_RETIRING;
+    return true;
+  }
+
+  onConnected(): void {
+    if (this.state !== CONNECTION_CONNECTING) return;
+    this.state = CONNECTION_OPEN;
+    this.serveWaiting();
+    if (this.state === CONNECTION_OPEN && this.isEmpty()) this.pool.becameIdle(this);
+  }
+
+  onCredit(_connection: number, bidi: boolean): void {
+    if (!bidi) return;
+    this.isFull = false;
+    this.serveWaiting();
+  }
+
+  /** A server that opens streams speaks a protocol that is more than one stream at a time. */
+  onStream(_connection: number, stream: number, _id: number, isUni: boolean): void {
+    const { transport } = this.pool.hub;
+    const code = this.cleanCode();
+    transport.stop(stream, code);
+    if (!isUni) transport.reset(stream, code);
+    transport.release(stream);
+  }
+
+  onDatagram(): void {
+    const { transport } = this.pool.hub;
+    while (transport.peekDatagram(this.handle) >= 0) transport.dropDatagram(this.handle);
+  }
+
+  onClosed(_connection: number, cause: number, code: bigint, wasEstablished: boolean): void {
+    if (this.state === CONNECTION_CLOSED) return;
+    this.leave();
+    const streams = this.streams.splice(0);
+    const waiting = this.waiting.splice(0);
+    // Each of them may dial again at once: what is here is over by now.
+    for (const conduit of streams) {
+      conduit.place = -1;
+      conduit.connectionClosed(cause, code);
+    }
+    const failure = failureCode(cause, code);
+    for (const conduit of waiting) {
+      if (wasEstablished && !conduit.isOver) this.pool.placeAgain(conduit, this.sni);
+      else conduit.fail(failure);
+    }
+  }
+
+  /** Streams for those that wait, as many as there is room for; the rest looks elsewhere. */
+  private serveWaiting(): void {
+    const waiting = this.waiting;
+    this.waiting = [];
+    let at = 0;
+    while (at < waiting.length && this.tryOpen(waiting[at]!)) at++;
+    const isBarren = this.state === CONNECTION_OPEN && this.streams.length === 0;
+    // A server that allows nothing at all is waited for, until the owners lose patience.
+    if (isBarren) for (; at < waiting.length; at++) this.wait(waiting[at]!);
+    const opened = isBarren ? 0 : at;
+    for (let i = 0; i < opened; i++) waiting[i]!.tellOpen();
+    if (isBarren) return;
+    for (let i = at; i < waiting.length; i++) {
+      if (!waiting[i]!.isOver) this.pool.placeAgain(waiting[i]!, this.sni);
+    }
+  }
+
+  conduitLeft(conduit: QuicConduit): void {
+    if (this.state === CONNECTION_CLOSED) return;
+    if (conduit.place < 0) {
+      const at = this.waiting.indexOf(conduit);
+      if (at >= 0) this.waiting.splice(at, 1);
+      if (!this.isEmpty() || this.isIdle) return;
+      // Nobody wants it any more: a handshake that hangs must not be kept.
+      if (this.state === CONNECTION_CONNECTING) this.close();
+      else this.pool.becameIdle(this);
+      return;
+    }
+    const last = this.streams.pop()!;
+    if (last !== conduit) {
+      this.streams[conduit.place] = last;
+      last.place = conduit.place;
+    }
+    conduit.place = -1;
+    if (this.isEmpty()) this.pool.becameIdle(this);
+  }
+
+  /** Kept without a stream from `nowMs` on, or in use again. */
+  setIdle(isIdle: boolean, nowMs: number): void {
+    assert(this.isIdle !== isIdle, "ServerConnection.setIdle: it changes");
+    const { hub, target } = this.pool;
+    this.isIdle = isIdle;
+    this.idleSinceMs = nowMs;
+    this.pool.countIdle(isIdle ? 1 : -1);
+    countServerIdle(hub.tables, hub.worker, target.serverRow, isIdle ? 1 : -1);
+  }
+
+  /** Takes no more streams. */
+  retire(): void {
+    if (this.state === CONNECTION_CLOSED) return;
+    if (this.isEmpty()) this.close();
+    else this.state = CONNECTION_RETIRING;
+  }
+
+  /** Closes it in order; it has no stream. */
+  close(): void {
+    if (this.state === CONNECTION_CLOSED) return;
+    const code = this.cleanCode();
+    const { handle } = this;
+    this.leave();
+    this.pool.hub.closeGently(handle, code);
+  }
+
+  private isEmpty(): boolean {
+    return this.streams.length === 0 && this.waiting.length === 0;
+  }
+
+  private leave(): void {
+    const { hub, target } = this.pool;
+    if (this.isIdle) this.setIdle(false, 0);
+    countServerOpen(hub.tables, hub.worker, target.serverRow, -1);
+    this.state = CONNECTION_CLOSED;
+    this.pool.left(this);
+  }
+
+  private cleanCode(): bigint {
+    return cleanCodeFor(this.pool.hub.transport.connectionText(this.handle, "alpn"));
+  }
+}

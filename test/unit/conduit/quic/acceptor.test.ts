@@ -1,0 +1,88 @@
+/** A listening QUIC endpoint: what is accepted, what is refused, and how it closes. */
+import { expect, test } from "bun:test";
+
+import { FRONT } from "../../../../src/conduit/conduit.ts";
+import type { Conduit } from "../../../../src/conduit/conduit.ts";
+import type { QuicAcceptor } from "../../../../src/conduit/quic/acceptor.ts";
+import { bindSpec, PROXY_ROW, QuicLab } from "../../../support/quic-lab.ts";
+
+const PORT = 443;
+
+type Listening = { lab: QuicLab; accepted: Conduit[]; acceptor: QuicAcceptor };
+
+function listen(): Listening {
+  const lab = new QuicLab();
+  const accepted: Conduit[] = [];
+  const acceptor = lab.hub.listen(bindSpec(), PORT, PROXY_ROW, (conduit) => {
+    conduit.setOwner(null, FRONT);
+    accepted.push(conduit);
+  });
+  expect(acceptor.start()).toBe(0);
+  return { lab, accepted, acceptor };
+}
+
+test("each bidirectional stream of a client is a conduit", () => {
+  const { lab, accepted } = listen();
+  const client = lab.connect(PORT);
+  lab.until(() => client.isConnected);
+  for (let i = 0; i < 3; i++) client.openStream();
+  lab.until(() => accepted.length === 3);
+});
+
+test("a stream for one direction is refused, and its peer told", () => {
+  const { lab, accepted } = listen();
+  const client = lab.connect(PORT);
+  lab.until(() => client.isConnected);
+  const stream = client.openStream(true);
+  stream.send(new Uint8Array(100));
+  lab.until(() => stream.log.length > 0);
+  expect(stream.log).toEqual(["stop 0"]);
+  expect(accepted).toHaveLength(0);
+});
+
+test("while it pauses handshakes are not answered, and come again", () => {
+  const { lab, acceptor } = listen();
+  acceptor.pause();
+  const client = lab.connect(PORT);
+  lab.pass(1000);
+  expect(client.isConnected).toBe(false);
+  expect(client.closed).toBeNull();
+  acceptor.start();
+  lab.until(() => client.isConnected);
+});
+
+test("closing ends idle connections, lets streams end, and takes no new ones", () => {
+  const { lab, acceptor, accepted } = listen();
+  const idle = lab.connect(PORT);
+  const busy = lab.connect(PORT);
+  lab.until(() => idle.isConnected && busy.isConnected);
+  const stream = busy.openStream();
+  lab.until(() => accepted.length === 1);
+  acceptor.close();
+  lab.until(() => idle.closed !== null);
+  expect(busy.closed).toBeNull();
+  const late = busy.openStream();
+  lab.until(() => late.log.length === 2);
+  expect(accepted).toHaveLength(1);
+  stream.send(new Uint8Array(10));
+  lab.settle();
+  expect(accepted[0]!.write(new Uint8Array(5), 0, 5)).toBe(5);
+  accepted[0]!.close();
+  lab.until(() => busy.closed !== null);
+  expect(stream.receivedBytes()).toBe(5);
+  lab.pass(10_000);
+  expect(lab.nearAccount.live).toBe(0);
+});
+
+test("a client that leaves ends all its streams", () => {
+  const { lab, accepted } = listen();
+  const client = lab.connect(PORT);
+  lab.until(() => client.isConnected);
+  for (let i = 0; i < 3; i++) client.openStream();
+  lab.until(() => accepted.length === 3);
+  lab.far.closeConnection(client.handle, true, 0n, "");
+  lab.settle();
+  for (const conduit of accepted) conduit.abort();
+  lab.pass(10_000);
+  expect([lab.near.streamCount, lab.near.connectionCount, lab.nearAccount.live]).toEqual([0, 0, 0]);
+});
