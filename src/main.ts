@@ -9,7 +9,9 @@ import { runCtl } from "./api/ctl/run.ts";
 import { runtimeApi } from "./api/start.ts";
 import { describeError } from "./base/assert.ts";
 import { BUFSIZE_DEFAULT, WORKERS_MAX } from "./base/limits.ts";
+import { setQuicFeature } from "./base/version.ts";
 import { nativeReason } from "./conduit/native.ts";
+import { quicLibraries, quicReason } from "./conduit/quic/native-quic.ts";
 import { checkCondition } from "./config/condition.ts";
 import { ConfigEnvironment } from "./config/environment.ts";
 import { FLAGS } from "./config/flags.ts";
@@ -63,12 +65,15 @@ function runtimeFacts(): Parameters<typeof longVersionText>[0] {
     bunVersion: Bun.version,
     system: systemName(),
     nativeReason: nativeReason(),
+    quicReason: quicReason(),
+    quicLibraries: quicLibraries(),
     usableCpus: usableCpuCount(),
     workersMax: WORKERS_MAX,
     bufsize: BUFSIZE_DEFAULT,
   };
 }
 
+setQuicFeature(() => quicReason() === "");
 const output = new Output(process.pid);
 run(process.argv.slice(2), output).then(
   (code) => process.exit(code),

@@ -22,7 +22,7 @@ import { Tables } from "./tables/tables.ts";
 import { makeBunSockets } from "./worker/bun-sockets.ts";
 import { makeOwnLoop } from "./worker/own-loop.ts";
 
-const { worker, blocks, log, native, bell, clockOriginMs } = workerData as WorkerStart;
+const { worker, blocks, log, native, bell, clockOriginMs, quicMemory } = workerData as WorkerStart;
 alignClock(clockOriginMs);
 useNativeAddresses(native);
 const tables = new Tables(blocks);
@@ -38,9 +38,10 @@ function fault(where: string, text: string): void {
 const module = nativeModule();
 const isOwnLoop = module !== null && process.env["SLUICE_LOOP"] !== "bun";
 if (module !== null) setDescriptorRinger((fd) => module.ring(fd));
-const sockets = isOwnLoop
-  ? makeOwnLoop(module, worker, bell, tables, fault)
-  : makeBunSockets(fault);
+const notice = (text: string): void => tell({ type: "notice", text });
+const ringControl = (): void => void ringBell(tables, CONTROL_THREAD);
+const parts = { worker, bell, tables, quicMemory, fault, notice, ringControl };
+const sockets = isOwnLoop ? makeOwnLoop({ native: module, ...parts }) : makeBunSockets(fault);
 
 function threadCpuMicros(): number {
   const { user, system } = process.threadCpuUsage();
@@ -53,9 +54,9 @@ const environment: Environment = {
   clock: systemClock,
   random32,
   cpuMicros: threadCpuMicros,
-  ringControl: () => ringBell(tables, CONTROL_THREAD),
-  notice: (text) => tell({ type: "notice", text }),
-  stopped: () => tell({ type: "stopped" }),
+  ringControl,
+  notice,
+  stopped: () => sockets.stop(() => tell({ type: "stopped" })),
 };
 
 const NO_GLOBALS: WorkerGlobals = {
@@ -90,6 +91,7 @@ parentPort!.on("message", (message: ToWorker) => {
       });
       return;
     case "exit":
+      sockets.cut();
       process.exit(0);
   }
 });

@@ -106,6 +106,13 @@ export const BUFSIZE_DEFAULT = 262_144;
 export const BIND_ATTEMPTS_MAX = 200;
 
 /**
+ * Memory of a worker for bytes of QUIC streams and datagrams that are on their way, in pieces of 32
+ * KiB: beyond, peers get no more credit, and writers wait.
+ * @unit pieces
+ */
+export const QUIC_CHUNKS_MAX = 32_768;
+
+/**
  * A PROXY header with all its fields; a longer one is refused.
  * @unit bytes
  */

@@ -25,8 +25,11 @@ export const TLS_LIBRARY_NAME = "BoringSSL";
 /** The OpenSSL version whose programming interface that library claims. */
 export const TLS_LIBRARY_OPENSSL_VERSION = "1.1.1";
 
-/** One word of the feature list of `-vv`; `present` decides `feature(NAME)`. */
-export type Feature = { name: string; present: boolean };
+/**
+ * One word of the feature list of `-vv`; `present` decides `feature(NAME)`. "quic": as the build
+ * had its libraries, see `setQuicFeature`.
+ */
+export type Feature = { name: string; present: boolean | "quic" };
 
 /** The feature list, in the order in which `-vv` prints it. */
 export const FEATURES: readonly Feature[] = [
@@ -61,7 +64,7 @@ export const FEATURES: readonly Feature[] = [
   { name: "POLL", present: true },
   { name: "PRCTL", present: true },
   { name: "PROMEX", present: true },
-  { name: "QUIC", present: false },
+  { name: "QUIC", present: "quic" },
   { name: "RT", present: true },
   { name: "SLZ", present: false },
   { name: "SSL", present: true },
@@ -74,7 +77,19 @@ export const FEATURES: readonly Feature[] = [
   { name: "ZLIB", present: false },
 ];
 
+let hasQuic: () => boolean = () => false;
+
+/** Says how to find out whether QUIC is there. Once, at the start of the program. */
+export function setQuicFeature(ask: () => boolean): void {
+  hasQuic = ask;
+}
+
+/** Is a feature of the list there? */
+export function isPresent({ present }: Feature): boolean {
+  return present === "quic" ? hasQuic() : present;
+}
+
 /** True when `name` is listed as present (`feature(NAME)`). */
 export function hasFeature(name: string): boolean {
-  return FEATURES.some((feature) => feature.present && feature.name === name);
+  return FEATURES.some((feature) => feature.name === name && isPresent(feature));
 }

@@ -42,6 +42,8 @@ import { bindListener, tryBind } from "./listen.ts";
 import type { ProxyObject, ServerObject } from "./model.ts";
 import { Model } from "./model.ts";
 import type { MutationLog } from "./mutation-log.ts";
+import { beginQuicListener, beginQuicServer, moduleQuic } from "./quic-start.ts";
+import type { QuicSource } from "./quic-start.ts";
 import { noteQuicServer } from "./quic-use.ts";
 import { headOf } from "./replay.ts";
 import { RowAllocator } from "./rows.ts";
@@ -57,6 +59,8 @@ export type Workshop = {
   guids: GuidIndex;
   native: Native | null;
   workers: number;
+  /** Where QUIC comes from. */
+  quic: QuicSource;
   clock: Pick<Clock, "epochMicros">;
   proxyRows: RowAllocator;
   serverRows: RowAllocator;
@@ -87,6 +91,7 @@ export function makeWorkshop(
     guids,
     native,
     workers,
+    quic: moduleQuic(plan.global.clusterSecret),
     clock: systemClock,
     proxyRows: new RowAllocator(proxies.words, proxyRow.PROXY_STRIDE, proxyRow.PROXY_GENERATION),
     serverRows: new RowAllocator(
@@ -187,6 +192,7 @@ export function addServer(
   isDynamic = false,
 ): ServerObject {
   refuseTakenGuid(shop, spec.guid);
+  beginQuicServer(shop, spec);
   const row = shop.serverRows.take();
   if (row === 0) throw tableFull("server", shop.serverRows);
   if (isDynamic) ensureFullconn(shop.tables, shop.model, backend, spec);
@@ -242,6 +248,7 @@ export function addListener(
   isDynamic = false,
 ): number {
   refuseTakenGuid(shop, bind.guid);
+  beginQuicListener(shop, bind);
   let fds: number[] = [];
   if (shop.native !== null) {
     const { global } = shop.model.plan;

@@ -1,8 +1,17 @@
 /**
  * What a dead worker held besides server slots: connections of process, frontends, listeners and
- * backends. Its shards say how many; they are taken off the totals and the shards are zeroed.
+ * backends, and its QUIC engine. Its shards say how many; they are taken off the totals and the
+ * shards are zeroed. What its QUIC connections had not counted yet is counted first.
  */
+import type { Pointer } from "bun:ffi";
+
 import { giveLock, takeLock } from "../base/lock.ts";
+import { QuicAccount } from "../conduit/quic/account.ts";
+import { EngineMemory, isFrontOf, proxyRowOf } from "../conduit/quic/engine-memory.ts";
+import { quicModule } from "../conduit/quic/native-quic.ts";
+import type { Quic } from "../conduit/quic/native-quic.ts";
+import { buryServerPresence } from "../conduit/quic/presence.ts";
+import { CAUSE_INTERNAL, QUIC_COUNTS, QUIC_MOMENTS } from "../conduit/quic/transport.ts";
 import { BACK_COUNT_CURRENT, BACK_COUNT_STRIDE } from "../tables/generated/back-count.ts";
 import { FRONT_COUNT_CURRENT, FRONT_COUNT_STRIDE } from "../tables/generated/front-count.ts";
 import { LISTENER_CURRENT, LISTENER_FULL, LISTENER_STRIDE } from "../tables/generated/listener.ts";
@@ -18,6 +27,7 @@ import {
   WORKER_BYTES_OUT,
   WORKER_GENERATION,
   WORKER_INBOX_LOCK,
+  WORKER_QUIC_ENGINE,
   WORKER_STATE,
   WORKER_STRIDE,
 } from "../tables/generated/worker.ts";
@@ -27,10 +37,22 @@ import { isThreadDead } from "../tables/tables.ts";
 import type { Tables } from "../tables/tables.ts";
 
 /** Which rows there are to look at, as offsets into the tables. */
-export type HeldRows = { proxyRows: Iterable<number>; listenerRows: Iterable<number> };
+export type HeldRows = {
+  proxyRows: Iterable<number>;
+  listenerRows: Iterable<number>;
+  serverRows: Iterable<number>;
+};
+
+/** Connections that are looked at in one call. */
+const PAGE = 256;
+const NO_CODE = 0n;
 
 /** Takes a dead worker's connections off all totals. @returns how many client connections */
-export function returnConnections(tables: Tables, worker: number, rows: HeldRows): number {
+export function returnConnections(
+  tables: Tables,
+  worker: number,
+  rows: Pick<HeldRows, "proxyRows" | "listenerRows">,
+): number {
   const shard = tables.perWorker[worker - 1]!;
   const proxies = tables.proxies.words;
   const listeners = tables.listeners.words;
@@ -63,6 +85,68 @@ function takeOut(floats: Float64Array, word: number): number {
   const value = floats[word >> 1]!;
   floats[word >> 1] = 0;
   return value;
+}
+
+/**
+ * Counts what the QUIC engine of a dead worker has counted since it was asked last, takes its
+ * connections off the proxies and servers that they held, and destroys it: nothing is sent. Its
+ * successor answers packets of theirs with stateless resets.
+ * @param memory what the engine wrote into
+ * @returns how many connections there were
+ */
+export function buryQuic(
+  tables: Tables,
+  worker: number,
+  memory: SharedArrayBuffer,
+  serverRows: Iterable<number>,
+): number {
+  const at = (worker * WORKER_STRIDE + WORKER_QUIC_ENGINE) >> 1;
+  const engine = tables.workers.floats[at]! as Pointer;
+  tables.workers.floats[at] = 0;
+  const quic = quicModule();
+  if ((engine as number) === 0 || quic === null) return 0;
+  // Whoever waits for the proxies looks again when the burial is over.
+  const account = new QuicAccount(tables, worker, () => undefined);
+  const ended = new EngineMemory(memory);
+  // Endpoints first: with the last connection released, nobody holds their proxy any more.
+  const growth = new Float64Array(QUIC_COUNTS);
+  for (const { endpoint, tag } of ended.taggedEndpoints()) {
+    if (quic.endpointDeltas(engine, endpoint, growth) < 0) continue;
+    account.count(proxyRowOf(tag), isFrontOf(tag), growth);
+  }
+  const count = countConnections(quic, engine, ended, account);
+  for (const row of serverRows) buryServerPresence(tables, worker, row);
+  quic.engineDestroy(engine);
+  return count;
+}
+
+function countConnections(
+  quic: Quic,
+  engine: Pointer,
+  memory: EngineMemory,
+  account: QuicAccount,
+): number {
+  const page = new Uint32Array(PAGE);
+  const numbers = new Float64Array(QUIC_COUNTS + QUIC_MOMENTS.length);
+  let total = 0;
+  let from = 0;
+  do {
+    const count = quic.conns(engine, from, page, PAGE);
+    from = memory.io[0]!;
+    for (let i = 0; i < count; i++) {
+      const tag = quic.connTag(engine, page[i]!);
+      // A handshake that the worker had not heard of: it is counted with its endpoint.
+      if (tag === 0) continue;
+      const [proxyRow, isFront] = [proxyRowOf(tag), isFrontOf(tag)];
+      const isKnown = quic.connDeltas(engine, page[i]!, numbers) >= 0;
+      if (isKnown) account.count(proxyRow, isFront, numbers);
+      if (tag > 0) account.closed(proxyRow, isFront, CAUSE_INTERNAL, NO_CODE);
+      account.released(proxyRow, isFront, isKnown ? numbers : undefined);
+      total++;
+    }
+    if (count < PAGE) return total;
+  } while (from > 0);
+  return total;
 }
 
 /**

@@ -2,6 +2,9 @@
  * Listening descriptors: bound by control, before privileges are dropped, one a worker
  * (SO_REUSEPORT) for IP, one for all for unix sockets and inherited descriptors. A worker that is
  * replaced takes over the descriptor of the one before it, so its backlog is served.
+ *
+ * QUIC has one UDP socket a worker; they are bound here in the order of the workers, since the
+ * kernel counts them in that order when it chooses by connection ID.
  */
 import { chmodSync, chownSync, lstatSync, renameSync, rmSync } from "node:fs";
 
@@ -23,6 +26,13 @@ import {
   OPT_USER_TIMEOUT,
   OPT_V6ONLY,
 } from "../conduit/native.ts";
+import {
+  quicModule,
+  UDP_DUAL,
+  UDP_REUSEPORT,
+  UDP_TRANSPARENT,
+  UDP_V6ONLY,
+} from "../conduit/quic/native-quic.ts";
 import { encodeSocketAddress } from "../conduit/sockaddr.ts";
 import type { BindSpec, GlobalSpec, ProxySpec } from "../tables/spec.ts";
 
@@ -32,6 +42,7 @@ const EADDRINUSE = 98;
 const EADDRNOTAVAIL = 99;
 const EACCES = 13;
 const EBADF = 9;
+const EOPNOTSUPP = 95;
 /** Clients that TCP Fast Open may keep waiting. */
 const TFO_QUEUE = 256;
 
@@ -52,6 +63,7 @@ export function bindListener(
   const isWanted = (worker: number): boolean =>
     bind.workers === undefined || bind.workers.some((r) => worker >= r.from && worker <= r.to);
   const wanted = Array.from({ length: workers }, (_, i) => isWanted(i + 1));
+  if (bind.quic !== undefined) return bindUdp(native, global, bind, wanted);
   if (bind.address.family === "fd") return shareDescriptor(native, bind.address.fd, wanted);
   const options = listenOptions(global, frontend, bind);
   const name = bind.interfaceName;
@@ -95,6 +107,46 @@ export function tryBind({ address, v6only }: BindSpec): number {
     if (code === "EADDRINUSE") return EADDRINUSE;
     return code === "EACCES" ? EACCES : EADDRNOTAVAIL;
   }
+}
+
+/** One socket for each worker that is wanted; without port sharing for the first of them alone. */
+function bindUdp(
+  native: Native,
+  global: GlobalSpec,
+  bind: BindSpec,
+  wanted: readonly boolean[],
+): BoundSockets {
+  const quic = quicModule();
+  const { address, interfaceName: name } = bind;
+  const isIp = address.family === "ipv4" || address.family === "ipv6";
+  // An inherited descriptor is one socket, and belongs to no group that could be steered.
+  if (quic === null || !isIp) return { errno: EOPNOTSUPP, step: "bind" };
+  const interfaceName = name === undefined ? null : new TextEncoder().encode(`${name}\0`);
+  const options =
+    (global.noreuseport ? 0 : UDP_REUSEPORT) |
+    (bind.v6only ? UDP_V6ONLY : bind.v4v6 ? UDP_DUAL : 0) |
+    (bind.transparent ? UDP_TRANSPARENT : 0);
+  const { bytes } = encodeSocketAddress(address);
+  const fds = wanted.map(() => -1);
+  const workers: number[] = [];
+  for (const [index, isWanted] of wanted.entries()) {
+    if (!isWanted || (global.noreuseport && workers.length > 0)) continue;
+    const { rcvbufClient, sndbufClient } = global;
+    const length = bytes.length;
+    const fd = quic.udpSocket(bytes, length, options, rcvbufClient, sndbufClient, interfaceName);
+    if (fd < 0) {
+      for (const one of fds) if (one >= 0) native.close(one);
+      return { errno: -fd, step: "bind" };
+    }
+    // Port 0 is one port for all: the one that the first was given.
+    if (workers.length === 0) native.name(fd, 0, bytes, length);
+    fds[index] = fd;
+    workers.push(index + 1);
+  }
+  // Where the kernel cannot, workers hand each other what is not theirs.
+  const steered = Int32Array.from(workers, (worker) => fds[worker - 1]!);
+  if (workers.length > 1) quic.udpSteer(steered, Int32Array.from(workers), workers.length);
+  return { fds };
 }
 
 function shareDescriptor(native: Native, fd: number, wanted: boolean[]): BoundSockets {

@@ -5,6 +5,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { GuidIndex } from "../tables/guid-index.ts";
+import type { QuicSettings } from "../tables/mutations.ts";
 import type { BindSpec, Plan, ProxySpec, ServerSpec } from "../tables/spec.ts";
 import type { Tables } from "../tables/tables.ts";
 import type { QuicUse } from "./quic-use.ts";
@@ -54,6 +55,8 @@ export class Model {
   readonly tables: Tables;
   /** The index of GUIDs, as control sees it; it comes with the workshop. */
   guids: GuidIndex | undefined;
+  /** What workers were told to speak QUIC with; null = nothing yet. */
+  quic: QuicSettings | null = null;
   readonly proxies: ProxyObject[] = [];
   readonly proxyByRow = new Map<number, ProxyObject>();
   readonly serverByRow = new Map<number, ServerObject>();

@@ -22,6 +22,7 @@ export function headOf(spec: ProxySpec): ProxyHead {
  */
 export function replayOf(model: Model, globals: WorkerGlobals, sequence: number): MutationRecord[] {
   const mutations: Mutation[] = [{ kind: "globals", globals }];
+  if (model.quic !== null) mutations.push({ kind: "quic", settings: model.quic });
   for (const { row, generation, spec } of model.proxies) {
     mutations.push({ kind: "proxy.add", row, generation, proxy: headOf(spec) });
   }

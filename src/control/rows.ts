@@ -52,6 +52,11 @@ export class RowAllocator {
     return this.used;
   }
 
+  /** All that were ever taken, also those that are free again. */
+  *rows(): Generator<number> {
+    for (let i = 1; i <= this.used; i++) yield i * this.stride;
+  }
+
   /** Rows in use. */
   get count(): number {
     return this.used - this.free.length;

@@ -115,6 +115,7 @@ export async function startServing(plan: Plan, hooks: ServeHooks): Promise<Servi
     rows: () => ({
       proxyRows: shop.model.proxyByRow.keys(),
       listenerRows: shop.model.listenerByRow.keys(),
+      serverRows: shop.serverRows.rows(),
     }),
     stopped: (worker) => {
       stoppedWorkers.add(worker);

@@ -11,8 +11,9 @@ import { Worker } from "node:worker_threads";
 import { buryWorker } from "../balance/bury.ts";
 import type { Lb } from "../balance/lb.ts";
 import { describeError } from "../base/assert.ts";
-import { clockOriginMs, startTimer, systemClock } from "../base/clock.ts";
+import { clockOriginMs, sleepMs, startTimer, systemClock } from "../base/clock.ts";
 import { nativeAddresses, nativeModule } from "../conduit/native.ts";
+import { ENGINE_MEMORY_BYTES } from "../conduit/quic/engine-memory.ts";
 import {
   WORKER_STATE_DEAD,
   WORKER_STATE_RUNNING,
@@ -23,6 +24,7 @@ import {
   WORKER_BELL_DESCRIPTOR,
   WORKER_GENERATION,
   WORKER_LOOP,
+  WORKER_QUIC_ENGINE,
   WORKER_STATE,
   WORKER_STRIDE,
 } from "../tables/generated/worker.ts";
@@ -40,7 +42,7 @@ import type { Question } from "../tables/questions.ts";
 import type { Tables } from "../tables/tables.ts";
 import { ANSWER_MS, Asks } from "./ask.ts";
 import type { Told } from "./ask.ts";
-import { resetWorkerRow, returnConnections } from "./burial.ts";
+import { buryQuic, resetWorkerRow, returnConnections } from "./burial.ts";
 import type { HeldRows } from "./burial.ts";
 
 /** What the pool tells the serving process. */
@@ -57,6 +59,9 @@ export type PoolEvents = {
 
 /** Deaths of one worker within a minute after which it is not replaced at once, but later. */
 const RESTART_PAUSE_MS = 1000;
+
+/** How long threads may take to send their last QUIC packets at the end, ms. */
+const LEAVE_MS = 250;
 
 type Member = { thread: Worker; ready: boolean; startedAtMs: number; isStopped: boolean };
 type Shutdown = {
@@ -78,6 +83,8 @@ export class WorkerPool {
   private readonly questions = new Map<number, Shutdown>();
   /** Eventfds by worker: each serves all threads that bear the number, one after the other. */
   private readonly bells = new Map<number, number>();
+  /** What their QUIC engines write, by worker: it outlives the thread. */
+  private readonly quicMemory = new Map<number, SharedArrayBuffer>();
   private nextQuestion = 1;
   private readonly asks = new Asks((worker, id, question) =>
     this.post(worker, { type: "ask", id, question }),
@@ -117,6 +124,7 @@ export class WorkerPool {
       native: nativeAddresses(),
       bell: this.bells.get(worker) ?? -1,
       clockOriginMs: clockOriginMs(),
+      quicMemory: this.quicMemoryOf(worker),
     };
     const thread = new Worker(this.url, { workerData: start });
     const member = { thread, ready: false, startedAtMs: systemClock.nowMs(), isStopped: false };
@@ -137,6 +145,12 @@ export class WorkerPool {
         this.lost(worker, member, code);
       });
     });
+  }
+
+  private quicMemoryOf(worker: number): SharedArrayBuffer {
+    const memory = this.quicMemory.get(worker) ?? new SharedArrayBuffer(ENGINE_MEMORY_BYTES);
+    this.quicMemory.set(worker, memory);
+    return memory;
   }
 
   private receive(worker: number, member: Member, message: FromWorker): void {
@@ -245,10 +259,12 @@ export class WorkerPool {
     this.asks.lost(worker);
     if (this.isClosing) return;
     this.losses++;
-    const { streams, slots } = this.bury(worker);
+    const { streams, slots, quic } = this.bury(worker);
     this.wakeAll();
     this.onLost();
-    const text = `Worker ${worker} is gone (exit code ${code}): ${streams} connections lost, `;
+    const text =
+      `Worker ${worker} is gone (exit code ${code}): ${streams} connections lost, ` +
+      (quic === 0 ? "" : `${quic} of QUIC cut off, `);
     if (this.isStopping()) {
       // Its listeners are closed already, and its streams are gone with it.
       this.events.notice("alert", `${text}${slots} server slots given back`);
@@ -282,11 +298,13 @@ export class WorkerPool {
     if (loop !== 0) nativeModule()?.loopDestroy(loop as Pointer);
   }
 
-  private bury(worker: number): { streams: number; slots: number } {
+  private bury(worker: number): { streams: number; slots: number; quic: number } {
+    const rows = this.events.rows();
+    const quic = buryQuic(this.tables, worker, this.quicMemoryOf(worker), rows.serverRows);
     this.closeSockets(worker);
     const slots = buryWorker(this.lb, worker);
-    const streams = returnConnections(this.tables, worker, this.events.rows());
-    return { streams, slots };
+    const streams = returnConnections(this.tables, worker, rows);
+    return { streams, slots, quic };
   }
 
   /** Room was given back under every limit: whoever paused at one looks again. */
@@ -296,14 +314,31 @@ export class WorkerPool {
     }
   }
 
-  /** Ends all threads now. */
+  /** Ends all threads now; those with QUIC connections tell the peers first. */
   async close(): Promise<void> {
     this.isClosing = true;
-    const threads = [...this.members.values()].map(({ thread }) => thread);
+    const members = [...this.members];
     this.members.clear();
-    for (const thread of threads) thread.removeAllListeners();
+    for (const [, { thread }] of members) thread.removeAllListeners();
     this.asks.close();
-    for (let worker = 1; worker <= threads.length; worker++) ringMail(this.tables, worker);
-    await Promise.all(threads.map((thread) => thread.terminate()));
+    const leaving = members.filter(([worker]) => this.hasQuic(worker));
+    await Promise.race([
+      Promise.all(leaving.map(([worker, { thread }]) => this.leave(worker, thread))),
+      sleepMs(leaving.length === 0 ? 0 : LEAVE_MS),
+    ]);
+    for (const [worker] of members) ringMail(this.tables, worker);
+    await Promise.all(members.map(([, { thread }]) => thread.terminate()));
+  }
+
+  private hasQuic(worker: number): boolean {
+    return this.tables.workers.floats[(worker * WORKER_STRIDE + WORKER_QUIC_ENGINE) >> 1] !== 0;
+  }
+
+  /** Resolves when the thread has ended by itself. */
+  private leave(worker: number, thread: Worker): Promise<void> {
+    const message: ToWorker = { type: "exit" };
+    thread.postMessage(message);
+    ringMail(this.tables, worker);
+    return new Promise((resolve) => thread.once("exit", () => resolve()));
   }
 }

@@ -32,6 +32,9 @@ function applyOne(engine: Engine, mutation: Mutation): void {
       engine.globals = mutation.globals;
       engine.environment.configure(mutation.globals);
       return;
+    case "quic":
+      engine.environment.configureQuic(mutation.settings);
+      return;
     case "proxy.add":
       addProxy(engine, mutation);
       return;

@@ -23,7 +23,7 @@ import {
 } from "../tables/generated/worker.ts";
 import { GuidIndex } from "../tables/guid-index.ts";
 import { drainInbox } from "../tables/inbox.ts";
-import type { WorkerGlobals } from "../tables/mutations.ts";
+import type { QuicSettings, WorkerGlobals } from "../tables/mutations.ts";
 import type { BindSpec } from "../tables/spec.ts";
 import type { Tables, WorkerTables } from "../tables/tables.ts";
 import { checkDescriptors } from "./accept/descriptors.ts";
@@ -64,6 +64,8 @@ export type Environment = {
   readonly quic?: QuicDesk | null;
   /** Takes what the configuration says of sockets. */
   configure(globals: WorkerGlobals): void;
+  /** Takes what the worker needs to speak QUIC. */
+  configureQuic(settings: QuicSettings): void;
   /** Tells control of an exception that was survived: a bug. */
   fault(where: string, text: string): void;
   /** Is a descriptor to be had right now? */

@@ -25,11 +25,23 @@ export type WorkerGlobals = {
   hostName: string;
 };
 
+/** What a worker needs to speak QUIC. */
+export type QuicSettings = {
+  /** Addresses of the module's functions by name (`conduit/quic/native-quic.ts`). */
+  addresses: Record<string, number>;
+  /** Key of retry tokens, tickets and stateless resets, the same for all workers: 64 hex digits. */
+  secret: string;
+  /** Chunks of bytes in flight that a worker may have. */
+  chunksMax: number;
+};
+
 /** A proxy without its parts, which have mutations of their own. */
 export type ProxyHead = Omit<ProxySpec, "binds" | "servers">;
 
 export type Mutation =
   | { kind: "globals"; globals: WorkerGlobals }
+  /** Comes before the first object that speaks QUIC. */
+  | { kind: "quic"; settings: QuicSettings }
   | { kind: "proxy.add"; row: number; generation: number; proxy: ProxyHead }
   | { kind: "server.link"; row: number; generation: number; backendRow: number; server: ServerSpec }
   /** `fds[worker - 1]` is that worker's listening descriptor; empty = the worker binds itself. */
@@ -83,8 +95,10 @@ export type WorkerStart = {
   clockOriginMs: number;
   /** Everything so far: the worker begins where the others are. */
   log: MutationBatch;
-  /** Addresses of the native functions by name (`conduit/native.ts`); null = there is no module. */
+  /** Addresses of the native functions (`conduit/native.ts`); null = there is no module. */
   native: Record<string, number> | null;
+  /** What a QUIC engine of the worker writes (`conduit/quic/engine-memory.ts`): control keeps it. */
+  quicMemory: SharedArrayBuffer;
 };
 
 /** Control → worker. */

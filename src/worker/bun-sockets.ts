@@ -39,10 +39,14 @@ export function makeBunSockets(fault: Fault): Sockets {
     hasDescriptor,
     // One read is Bun's to size: up to 512 KiB.
     configure: () => {},
+    // Control refuses QUIC where there is no loop of ours.
+    configureQuic: () => {},
     start(started) {
       engine = started;
       engine.listenToBell();
     },
+    stop: (done) => done(),
+    cut: () => {},
   };
 }
 

@@ -142,6 +142,7 @@ export class SimWorker {
       },
       notice: (text) => world.trace(() => `w${number} notice ${text}`),
       configure: () => {},
+      configureQuic: () => {},
       fault: (where, text) => {
         throw new Error(`${where}: ${text}`);
       },

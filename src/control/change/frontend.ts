@@ -114,10 +114,13 @@ function pause(control: FrontendControl, frontend: ProxyObject): void {
 
 /** All workers have stopped accepting: the kernel may refuse, unless it was resumed since. */
 function refuseClients(control: FrontendControl, listener: ListenerObject, sequence: number): void {
-  const { family } = listener.spec.address;
+  const { address, quic } = listener.spec;
+  const { family } = address;
   const pausedBy = pauses.get(listener);
   if (pausedBy === undefined || pausedBy > sequence) return;
   if (family !== "ipv4" && family !== "ipv6") return;
+  // The same socket carries the connections that go on: new clients are not answered, that is all.
+  if (quic !== undefined) return;
   if (control.shop.native === null) return;
   for (const fd of descriptorsOf(listener)) control.sockets.shutdown(fd, SHUT_RD);
   refusing.add(listener);

@@ -15,6 +15,7 @@ import { madeServer } from "../draft.ts";
 import type { Change, ChangeResult, DraftServer } from "../draft.ts";
 import { serverName } from "../model.ts";
 import type { ServerObject } from "../model.ts";
+import { beginQuicServer } from "../quic-start.ts";
 import { noteQuicServer } from "../quic-use.ts";
 import { readState, restoreState, saveState, setAdmin } from "../server-state.ts";
 import type { SavedState } from "../server-state.ts";
@@ -87,6 +88,7 @@ function moveChange(
 /** Gives a server another spec: workers and checks take it from now on. */
 export function changeSpec(control: ServerControl, server: ServerObject, spec: ServerSpec): void {
   const { shop } = control;
+  beginQuicServer(shop, spec);
   noteQuicServer(shop.tables, server.backend, spec, shop.clock.epochMicros() / 1000);
   server.spec = spec;
   control.shop.log.append({ kind: "server.change", row: server.row, server: spec });

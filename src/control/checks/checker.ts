@@ -23,6 +23,7 @@ import {
 import { DueList } from "./due.ts";
 import type { StartTimer } from "./due.ts";
 import type { Probe, ProbeTarget, StartProbe } from "./probe.ts";
+import { hasPassed } from "./result.ts";
 import type { CheckResult } from "./result.ts";
 
 /** A server as the checker sees it. */
@@ -275,7 +276,7 @@ export class Checker<T> {
   #receive({ entry, round, kind }: Due<T>): void {
     if (round !== entry.round || !this.#entries.has(entry.key)) return;
     if (kind === "start") this.#begin(entry);
-    else this.#finish(entry, { code: "L4TOUT" });
+    else this.#finish(entry, { code: entry.probe?.timeoutCode?.() ?? "L4TOUT" }, true);
   }
 
   #begin(entry: Entry<T>): void {
@@ -295,8 +296,8 @@ export class Checker<T> {
     if (!isOver) entry.probe = probe;
   }
 
-  #finish(entry: Entry<T>, result: CheckResult): void {
-    if (result.code === "L4TOUT") entry.probe?.cancel();
+  #finish(entry: Entry<T>, result: CheckResult, isLate = false): void {
+    if (isLate) entry.probe?.cancel();
     entry.probe = undefined;
     entry.round++;
     const durationMs = Math.floor(this.#options.nowMs() - entry.startedAtMs);
@@ -308,11 +309,11 @@ export class Checker<T> {
   #apply(entry: Entry<T>, result: CheckResult, durationMs: number): void {
     const { check } = entry.spec;
     const before = entry.health;
-    const hasPassed = result.code === "L4OK";
-    entry.health = hasPassed ? healthAfterPass(before, check) : healthAfterFail(before, check);
+    const isGood = hasPassed(result);
+    entry.health = isGood ? healthAfterPass(before, check) : healthAfterFail(before, check);
     const hasMoved = entry.health !== before || result.code !== entry.record.result?.code;
     const hasChanged = isUp(entry.health, check) !== isUp(before, check);
-    if (!hasPassed && before > 0) entry.record.failures++;
+    if (!isGood && before > 0) entry.record.failures++;
     if (hasChanged) this.#countChange(entry.record, isUp(entry.health, check));
     entry.record.result = result;
     entry.record.durationMs = durationMs;

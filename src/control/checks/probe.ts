@@ -6,11 +6,12 @@
 import { IpAddress } from "../../base/address.ts";
 import { nativeModule, OPT_COUNT, OPT_MARK, OPT_QUICKACK, OPT_TOS } from "../../conduit/native.ts";
 import { decodeSocketAddress, encodeSocketAddress, Endpoint } from "../../conduit/sockaddr.ts";
-import type { Address, ServerSpec, SourceSpec } from "../../tables/spec.ts";
+import type { Address, QuicServerSpec, ServerSpec, SourceSpec } from "../../tables/spec.ts";
 import type { ProxyEndpoints } from "../../wire/proxy-header.ts";
 import { encodeProxyV1 } from "../../wire/proxy-v1.ts";
 import { encodeProxyV2 } from "../../wire/proxy-v2.ts";
 import { systemLibc } from "../process/system-libc.ts";
+import { startQuicProbe } from "./quic-probe.ts";
 import { errnoOf, failureOf, refusalOf } from "./result.ts";
 import type { CheckResult } from "./result.ts";
 
@@ -22,10 +23,16 @@ export type ProbeTarget = {
   proxyHeader: 0 | 1 | 2;
   mark: number;
   tos: number;
+  /** QUIC is spoken there: the handshake is what is checked. */
+  quic?: QuicServerSpec;
 };
 
 /** A check under way. */
-export type Probe = { cancel(): void };
+export type Probe = {
+  cancel(): void;
+  /** What no answer in time means; without it L4TOUT. */
+  timeoutCode?(): CheckResult["code"];
+};
 
 /** Starts a check; `done` is called once, later or within the call, unless it is cancelled. */
 export type StartProbe = (target: ProbeTarget, done: (result: CheckResult) => void) => Probe;
@@ -45,6 +52,7 @@ export function probeTargetOf(
     mark: server.mark,
     tos: server.tos,
     ...(source === undefined ? {} : { source }),
+    ...(server.quic === undefined ? {} : { quic: server.quic }),
   };
 }
 
@@ -86,6 +94,8 @@ const HANDLERS: Bun.SocketHandler<ProbeState> = {
 
 /** Production's prober. */
 export const startProbe: StartProbe = (target, done) => {
+  const { quic } = target;
+  if (quic !== undefined) return startQuicProbe({ ...target, quic }, done);
   const state: ProbeState = { target, socket: undefined, done, unsent: undefined };
   const cancel = (): void => {
     state.done = undefined;

@@ -5,9 +5,11 @@
 
 /**
  * `L4OK` passed, `L4CON` refused or unreachable, `L4TOUT` no answer, `SOCKERR` our own fault,
- * `HANA` judged by real traffic.
+ * `HANA` judged by real traffic. Of QUIC, where the handshake is what is checked: `L6OK` passed,
+ * `L6TOUT` begun and not finished in time, `L6RSP` not to be trusted or spoken with.
  */
-export type CheckCode = "L4OK" | "L4CON" | "L4TOUT" | "SOCKERR" | "HANA";
+export type CheckCode =
+  "L4OK" | "L4CON" | "L4TOUT" | "L6OK" | "L6TOUT" | "L6RSP" | "SOCKERR" | "HANA";
 
 /** One result. `info`: what the system said. */
 export type CheckResult = { code: CheckCode; info?: string };
@@ -17,9 +19,17 @@ export const CHECK_REASONS: Record<CheckCode, string> = {
   L4OK: "Layer4 check passed",
   L4CON: "Layer4 connection problem",
   L4TOUT: "Layer4 timeout",
+  L6OK: "Layer6 check passed",
+  L6TOUT: "Layer6 timeout",
+  L6RSP: "Layer6 invalid response",
   SOCKERR: "Socket error",
   HANA: "Health analyze",
 };
+
+/** Is the server well? */
+export function hasPassed({ code }: CheckResult): boolean {
+  return code === "L4OK" || code === "L6OK";
+}
 
 /** Error numbers of Linux by the name that the runtime reports. */
 const ERRNO: Record<string, number> = {
@@ -66,6 +76,6 @@ export function refusalOf(
 
 /** What the log says of a result besides its reason. @param isTcpCheck `option tcp-check` */
 export function infoOf(result: CheckResult, isTcpCheck: boolean): string | undefined {
-  if (!isTcpCheck || result.code === "L4OK" || result.code === "HANA") return result.info;
+  if (!isTcpCheck || hasPassed(result) || result.code === "HANA") return result.info;
   return `${result.info ?? ""} at initial connection step of tcp-check`;
 }

@@ -20,7 +20,7 @@ import type { StateKeeper } from "../server-state.ts";
 import { Checker } from "./checker.ts";
 import type { CheckedServer, CheckEvent } from "./checker.ts";
 import { probeTargetOf, startProbe } from "./probe.ts";
-import { CHECK_REASONS, infoOf } from "./result.ts";
+import { CHECK_REASONS, hasPassed, infoOf } from "./result.ts";
 
 /** Starts all checks. @returns the checker, to report errors to and to stop */
 export function startChecks(
@@ -105,7 +105,7 @@ function applyEvent(keeper: StateKeeper, event: CheckEvent<ServerObject>): void 
   };
   if (options.logHealthChecks && event.hasMoved) {
     const who = { backend: name, server: spec.name, backup: spec.backup };
-    const isGood = result.code === "L4OK";
+    const isGood = hasPassed(result);
     keeper.tell(backend, healthCheck(who, check, isGood, counted, needed, event.isUp));
   }
   // A server that was told to stop goes on when its checks say that it is well.

@@ -12,14 +12,18 @@ import type { LifeControl } from "../control.ts";
 const LISTENS = "00010000";
 
 /** @throws Refusal when somebody listens there already */
-export function refuseTakenAddress(control: LifeControl, { address, text }: BindSpec): void {
+export function refuseTakenAddress(control: LifeControl, bind: BindSpec): void {
   const { model, plan } = control;
+  const { address, text } = bind;
   for (const { spec, frontend } of model.listenerByRow.values()) {
+    // UDP and TCP have ports of their own.
+    if ((spec.quic === undefined) !== (bind.quic === undefined)) continue;
     if (overlaps(spec.address, address)) throw taken(text, `frontend ${frontend.spec.name}`);
   }
+  if (bind.quic !== undefined) return;
   for (const { name, binds } of plan.pages) {
-    for (const bind of binds) {
-      if (overlaps(bind.address, address)) throw taken(text, `the statistics page ${name}`);
+    for (const page of binds) {
+      if (overlaps(page.address, address)) throw taken(text, `the statistics page ${name}`);
     }
   }
   if (address.family !== "unix" || !isListening(address.path)) return;

@@ -3,6 +3,7 @@
  * `-c`, the dumps, and every message that goes with them. Nothing is bound or started here.
  */
 import { sleepMs } from "../../base/clock.ts";
+import { quicReason } from "../../conduit/quic/native-quic.ts";
 import { dumpKeywords } from "../../config/dump.ts";
 import type { ConfigText } from "../../config/files.ts";
 import { readFlags } from "../../config/flags.ts";
@@ -16,6 +17,7 @@ import { RESOLVE_DEADLINE_MS } from "../../config/resolve.ts";
 import type { RuntimeConfig } from "../../config/runtime.ts";
 import { readTextOrNone, systemFiles, thisMachine } from "../../config/system.ts";
 import type { Plan } from "../../tables/spec.ts";
+import { moduleQuic, quicMessages } from "../quic-start.ts";
 import type { RunOptions } from "./arguments.ts";
 import { dumpConfiguration, sharedLibraries } from "./dumps.ts";
 import type { Output } from "./output.ts";
@@ -66,9 +68,14 @@ export async function loadPlan(
     flags,
     overrides: overridesOf(options),
     skipComing: options.skipComing,
-    system: thisMachine(sleepMs, RESOLVE_DEADLINE_MS),
+    system: {
+      ...thisMachine(sleepMs, RESOLVE_DEADLINE_MS),
+      quicProblem: () => quicReason() || undefined,
+    },
   });
-  const messages = [...flagMessages, ...loadMessages];
+  const secret = plan?.global.clusterSecret;
+  const quic = plan === null ? [] : quicMessages(plan, moduleQuic(secret));
+  const messages = [...flagMessages, ...loadMessages, ...quic];
   const lines = formatMessages(messages, process.pid);
   const isBroken = plan === null || messages.some(({ severity }) => severity === "alert");
   const isZeroWarning = options.zeroWarning || plan?.global.zeroWarning === true;

@@ -4,6 +4,7 @@ import {
   COMPATIBLE_DATE,
   COMPATIBLE_VERSION,
   FEATURES,
+  isPresent,
   SLUICE_VERSION,
   TLS_LIBRARY_NAME,
 } from "../../base/version.ts";
@@ -20,6 +21,10 @@ export type RuntimeFacts = {
   system: string;
   /** Why there is no native module; empty when there is one. */
   nativeReason: string;
+  /** Why there is no QUIC; empty when there is. */
+  quicReason: string;
+  /** The libraries that speak it, with their versions. */
+  quicLibraries: string;
   usableCpus: number;
   workersMax: number;
   bufsize: number;
@@ -35,8 +40,10 @@ export function versionText(): string {
 
 /** `-vv`. */
 export function longVersionText(facts: RuntimeFacts): string {
-  const features = FEATURES.map(({ name, present }) => `${present ? "+" : "-"}${name}`).join(" ");
+  const features = FEATURES.map((one) => `${isPresent(one) ? "+" : "-"}${one.name}`).join(" ");
   const native = facts.nativeReason === "" ? "active" : `not active: ${facts.nativeReason}`;
+  const quic =
+    facts.quicReason === "" ? `active, ${facts.quicLibraries}` : `not active: ${facts.quicReason}`;
   return [
     versionText(),
     `Running on: ${facts.system}`,
@@ -55,6 +62,7 @@ export function longVersionText(facts: RuntimeFacts): string {
     "",
     "Parts :",
     `  native sockets (cancelled connects, socket options, shared ports) : ${native}`,
+    `  QUIC (quic4@ and quic6@ addresses) : ${quic}`,
     "",
     "Available polling systems :",
     "      epoll : pref=300,  test result OK",

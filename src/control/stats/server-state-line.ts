@@ -12,6 +12,7 @@ import {
 } from "../../tables/generated/enums.ts";
 import * as row from "../../tables/generated/server.ts";
 import type { Address } from "../../tables/spec.ts";
+import { hasPassed } from "../checks/result.ts";
 import type { ServerObject } from "../model.ts";
 import { isInMaintenance } from "../state-notices.ts";
 import type { Statistics } from "./statistics.ts";
@@ -67,7 +68,7 @@ export function serverStateLine(
     words[at + row.SERVER_CONFIG_WEIGHT]!,
     Math.max(0, Math.floor((nowMs - changedAtMs) / 1000)),
     result === undefined ? 1 : CHECK_NUMBERS[result.code],
-    result === undefined ? RESULT_UNKNOWN : result.code === "L4OK" ? RESULT_PASSED : RESULT_FAILED,
+    result === undefined ? RESULT_UNKNOWN : hasPassed(result) ? RESULT_PASSED : RESULT_FAILED,
     checkHealth(words, server),
     checkState(statistics, server),
     0,

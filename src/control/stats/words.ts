@@ -54,6 +54,9 @@ export const CHECK_NUMBERS: Record<CheckCode, number> = {
   L4OK: 6,
   L4TOUT: 7,
   L4CON: 8,
+  L6OK: 9,
+  L6TOUT: 10,
+  L6RSP: 11,
 };
 
 /** `check_desc` of a result; undefined = there was none yet. */

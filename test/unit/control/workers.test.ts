@@ -36,7 +36,7 @@ function make(): Setup {
   const pool = new WorkerPool(tables, new Lb(tables, 0, () => 0), ENTRY, {
     notice: (severity, text) => notices.push(`${severity}: ${text}`),
     stopped: (worker) => stopped.push(worker),
-    rows: () => ({ proxyRows: [PROXY_STRIDE], listenerRows: [] }),
+    rows: () => ({ proxyRows: [PROXY_STRIDE], listenerRows: [], serverRows: [] }),
     log: () => [],
   });
   pools.push(pool);

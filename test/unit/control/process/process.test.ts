@@ -95,6 +95,8 @@ describe("texts", () => {
     bunVersion: "1",
     system: "Linux",
     nativeReason: "",
+    quicReason: "",
+    quicLibraries: "ngtcp2 1, OpenSSL 3",
     usableCpus: 2,
     workersMax: 128,
     bufsize: 16_384,
@@ -107,6 +109,8 @@ describe("texts", () => {
     expect(longVersionText(facts)).toMatch(/\n {2}TARGET {2}= linux-glibc\n/);
     expect(longVersionText(facts)).toContain("native sockets");
     expect(longVersionText({ ...facts, nativeReason: "no compiler" })).toContain("no compiler");
+    expect(longVersionText(facts)).toMatch(/QUIC .*: active, ngtcp2 1, OpenSSL 3\n/);
+    expect(longVersionText({ ...facts, quicReason: "no headers" })).toContain("no headers");
   });
 
   test("--help names every flag and keeps to 100 columns", () => {
