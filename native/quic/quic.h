@@ -255,6 +255,7 @@ SQ_EXPORT int sq_engine_mail_fd(struct sq_engine *engine);
 /* The arena: segments of sq_segment_bytes, mapped one after the other. Address as a number, 0 =
  * there is no such segment. */
 SQ_EXPORT int sq_segment_bytes(void);
+SQ_EXPORT int sq_chunk_bytes(void);
 SQ_EXPORT double sq_segment(struct sq_engine *engine, int segment);
 /* Chunks in use, for tests and `show`. */
 SQ_EXPORT int sq_chunks_used(struct sq_engine *engine);

@@ -1,0 +1,201 @@
+/*
+ * What a connection sends: one quantum a turn, as pacing allows, packed into trains. Its streams
+ * take turns packet by packet; small leftovers share a packet.
+ */
+#include "internal.h"
+
+/* A stream's next bytes for the packet that is being written. */
+static ngtcp2_ssize write_stream(struct sq_connection *connection, struct sq_stream *stream,
+                                 ngtcp2_path *path, ngtcp2_pkt_info *info, uint8_t *out,
+                                 size_t room, uint64_t now)
+{
+	struct sq_arena *arena = &connection->engine->arena;
+	uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE;
+	ngtcp2_vec pieces[2];
+	int count = sq_outgoing_pieces(arena, &stream->out, pieces);
+	uint64_t offered = 0;
+	ngtcp2_ssize taken = -1, length;
+
+	for (int i = 0; i < count; i++)
+		offered += pieces[i].len;
+	if (offered == 0 && !stream->is_opening && (!stream->is_finishing || stream->is_finished)) {
+		sq_link_remove(&stream->sending);
+		return NGTCP2_ERR_WRITE_MORE;
+	}
+	if (stream->is_finishing && stream->out.sent + offered == stream->out.end)
+		flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
+	length = ngtcp2_conn_writev_stream(connection->conn, path, info, out, room, &taken, flags,
+	                                   stream->id, pieces, (size_t)count, now);
+	if (taken < 0)
+		return length;
+	stream->is_opening = 0;
+	sq_outgoing_sent(arena, &stream->out, (uint64_t)taken);
+	if ((flags & NGTCP2_WRITE_STREAM_FLAG_FIN) && (uint64_t)taken == offered)
+		stream->is_finished = 1;
+	sq_link_remove(&stream->sending);
+	/* The rest waits behind the other streams. */
+	if (stream->out.sent < stream->out.end || (stream->is_finishing && !stream->is_finished))
+		sq_link_append(&connection->sending, &stream->sending);
+	return length;
+}
+
+/* The stream cannot go on: by its own window, by the connection's, or at all. */
+static void hold(struct sq_connection *connection, struct sq_stream *stream, ngtcp2_ssize why)
+{
+	sq_link_remove(&stream->sending);
+	if (why != NGTCP2_ERR_STREAM_DATA_BLOCKED) {
+		stream->is_send_over = 1;
+		return;
+	}
+	if (ngtcp2_conn_get_max_data_left2(connection->conn) == 0) {
+		if (!connection->is_blocked)
+			connection->counts[SQ_N_BLOCKED_CONNECTION]++;
+		connection->is_blocked = 1;
+		sq_link_append(&connection->blocked, &stream->sending);
+		return;
+	}
+	if (!stream->is_blocked)
+		connection->counts[SQ_N_BLOCKED_STREAM]++;
+	stream->is_blocked = 1;
+}
+
+/* One packet, of datagrams and of as many streams as fit: ngtcp2_write_pkt. */
+static ngtcp2_ssize write_packet(ngtcp2_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info *info,
+                                 uint8_t *out, size_t room, ngtcp2_tstamp now, void *user)
+{
+	struct sq_connection *connection = user;
+	ngtcp2_ssize length;
+	int is_done = connection->datagrams_out_count == 0;
+
+	while (!is_done) {
+		length = sq_datagram_write(connection, path, info, out, room, now, &is_done);
+		if (length != NGTCP2_ERR_WRITE_MORE && !(length == 0 && is_done))
+			return length;
+	}
+	while (!sq_link_is_empty(&connection->sending)) {
+		struct sq_stream *stream = sq_container(connection->sending.next, struct sq_stream,
+		                                        sending);
+
+		length = write_stream(connection, stream, path, info, out, room, now);
+		if (length == NGTCP2_ERR_WRITE_MORE)
+			continue;
+		if (length != NGTCP2_ERR_STREAM_DATA_BLOCKED &&
+		    length != NGTCP2_ERR_STREAM_SHUT_WR && length != NGTCP2_ERR_STREAM_NOT_FOUND)
+			return length;
+		hold(connection, stream, length);
+	}
+	return ngtcp2_conn_writev_stream(conn, path, info, out, room, NULL,
+	                                 NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, now);
+}
+
+/* Streams that the connection's window held go on when it has opened. */
+static void unblock(struct sq_connection *connection)
+{
+	if (!connection->is_blocked || ngtcp2_conn_get_max_data_left2(connection->conn) == 0)
+		return;
+	connection->is_blocked = 0;
+	while (!sq_link_is_empty(&connection->blocked)) {
+		struct sq_link *link = connection->blocked.next;
+
+		sq_link_remove(link);
+		sq_link_append(&connection->sending, link);
+	}
+}
+
+/* Packets that may be sent now, by the bound of the profile on what is under way. */
+static size_t packets_allowed(const struct sq_connection *connection, size_t payload)
+{
+	double most = connection->profile->settings[SQ_SET_CWND_MAX];
+	ngtcp2_conn_info info;
+
+	if (connection->profile->settings[SQ_SET_GSO] == 0 || !connection->endpoint->has_gso)
+		return 1;
+	if (most <= 0)
+		return SEGMENTS_MAX;
+	ngtcp2_conn_get_conn_info2(connection->conn, &info);
+	if ((double)info.bytes_in_flight >= most)
+		return 0;
+	most = (most - (double)info.bytes_in_flight) / (double)payload + 1;
+	return most < SEGMENTS_MAX ? (size_t)most : SEGMENTS_MAX;
+}
+
+/* Only acknowledgements and what the library has to say. */
+static ngtcp2_ssize write_bare(ngtcp2_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info *info,
+                               uint8_t *out, size_t room, ngtcp2_tstamp now, void *user)
+{
+	(void)user;
+	return ngtcp2_conn_writev_stream(conn, path, info, out, room, NULL,
+	                                 NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, now);
+}
+
+/* One train: its length, 0 = nothing to send now; negative: the connection failed. */
+static ngtcp2_ssize write_train(struct sq_connection *connection, uint8_t *out, size_t room)
+{
+	struct sq_engine *engine = connection->engine;
+	size_t payload = ngtcp2_conn_get_path_max_tx_udp_payload_size2(connection->conn);
+	size_t packets = packets_allowed(connection, payload);
+	ngtcp2_path_storage path;
+	ngtcp2_pkt_info info;
+	size_t segment = 0;
+	ngtcp2_ssize length;
+
+	ngtcp2_path_storage_zero(&path);
+	if (sq_is_injected(engine, 2))
+		return NGTCP2_ERR_NOMEM;
+	length = ngtcp2_conn_write_aggregate_pkt2(connection->conn, &path.path, &info, out,
+	                                          room > payload ? room : payload, &segment,
+	                                          packets ? write_packet : write_bare,
+	                                          packets ? packets : 1, engine->now);
+	if (length > 0)
+		sq_send_add(engine, connection->endpoint, connection->handle,
+		            path.path.remote.addr, path.path.remote.addrlen, path.path.local.addr,
+		            (size_t)length, segment, info.ecn);
+	return length;
+}
+
+static void set_timer(struct sq_connection *connection)
+{
+	uint64_t expiry = ngtcp2_conn_get_expiry2(connection->conn);
+
+	if (expiry <= connection->engine->now && expiry != NEVER)
+		expiry = connection->engine->now + 1;
+	sq_timer_set(connection->engine, connection, expiry);
+}
+
+int sq_connection_write(struct sq_connection *connection)
+{
+	struct sq_engine *engine = connection->engine;
+	size_t quantum, sent = 0;
+	int has_more = 0;
+
+	if (!sq_connection_is_live(connection))
+		return 0;
+	unblock(connection);
+	quantum = ngtcp2_conn_get_send_quantum2(connection->conn);
+	if (quantum > AGGREGATE_BYTES_MAX)
+		quantum = AGGREGATE_BYTES_MAX;
+	while (sent < quantum) {
+		uint8_t *out = sq_send_room(engine, connection->endpoint);
+		ngtcp2_ssize length;
+
+		/* Sending what was there may have shown that nobody listens. */
+		if (!sq_connection_is_live(connection))
+			return 0;
+		if (!out) {
+			has_more = 1;
+			break;
+		}
+		length = write_train(connection, out, quantum - sent);
+		if (length < 0) {
+			sq_connection_result(connection, (int)length);
+			return 0;
+		}
+		if (length == 0)
+			break;
+		sent += (size_t)length;
+		has_more = sent >= quantum;
+	}
+	ngtcp2_conn_update_pkt_tx_time(connection->conn, engine->now);
+	set_timer(connection);
+	return has_more;
+}
