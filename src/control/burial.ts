@@ -126,6 +126,13 @@ function countConnections(
   memory: EngineMemory,
   account: QuicAccount,
 ): number {
+  const tags = new Map([...memory.taggedEndpoints()].map(({ endpoint, tag }) => [endpoint, tag]));
+  // A client whose handshake was under way: the worker had not heard of it yet.
+  const open = (connection: number): number => {
+    const tag = tags.get(quic.connEndpoint(engine, connection)) ?? 0;
+    if (tag !== 0) account.opened(proxyRowOf(tag), isFrontOf(tag));
+    return tag;
+  };
   const page = new Uint32Array(PAGE);
   const numbers = new Float64Array(QUIC_COUNTS + QUIC_MOMENTS.length);
   let total = 0;
@@ -134,8 +141,7 @@ function countConnections(
     const count = quic.conns(engine, from, page, PAGE);
     from = memory.io[0]!;
     for (let i = 0; i < count; i++) {
-      const tag = quic.connTag(engine, page[i]!);
-      // A handshake that the worker had not heard of: it is counted with its endpoint.
+      const tag = quic.connTag(engine, page[i]!) || open(page[i]!);
       if (tag === 0) continue;
       const [proxyRow, isFront] = [proxyRowOf(tag), isFrontOf(tag)];
       const isKnown = quic.connDeltas(engine, page[i]!, numbers) >= 0;

@@ -241,11 +241,8 @@ export class NativeTransport implements Transport {
       this.endpoints.trouble(a, this.events[at + 6]!);
       return;
     }
-    const connection = this.connectionOf(handle);
-    if (connection === null) {
-      if (type === q.EV_RELEASED) this.quic.connFree(this.engine, handle);
-      return;
-    }
+    const connection = this.connectionOf(handle) ?? this.neverAccepted(type, handle);
+    if (connection === null) return;
     const { owner } = connection;
     if (type === q.EV_CLOSED) this.closed(connection, at);
     else if (type === q.EV_RELEASED) this.released(connection);
@@ -276,6 +273,17 @@ export class NativeTransport implements Transport {
     // It began before the listener closed.
     this.quic.connClose(this.engine, handle, KIND_TRANSPORT, CONNECTION_REFUSED, 0, null, 0);
     this.flushSoon();
+  }
+
+  /** A client whose handshake failed is first heard of when it is over. @cold */
+  private neverAccepted(type: number, handle: number): Connection | null {
+    const endpoint = type === q.EV_CLOSED ? this.endpointOf(handle) : undefined;
+    return endpoint === undefined ? null : this.adopt(handle, endpoint, endpoint.proxyRow, true);
+  }
+
+  /** @cold */
+  private endpointOf(handle: number): NativeEndpoint | undefined {
+    return this.endpoints.at(this.quic.connEndpoint(this.engine, handle));
   }
 
   /** @cold */
@@ -486,11 +494,7 @@ export class NativeTransport implements Transport {
 
   peek(stream: number): number {
     const count = this.quic.streamPeek(this.engine, stream);
-    if (count < 0) {
-      this.isEnd = false;
-      return 0;
-    }
-    this.isEnd = this.io[q.IO_END] === 1;
+    this.isEnd = count >= 0 && this.io[q.IO_END] === 1;
     if (count > 0) this.showBytes();
     return count;
   }
