@@ -5,6 +5,7 @@
  */
 import type {
   BindSpec,
+  CertificateSpec,
   LogTarget,
   Plan,
   ProxySpec,
@@ -82,6 +83,10 @@ export type RuntimeConfig = {
   remakeProxy(section: "backend" | "frontend", name: string, defaults: string): Made<ProxySpec>;
   /** `add bind FRONTEND ADDRESS …`: one spec an address; ids 0 = not said. Names are refused. */
   makeBinds(frontend: string, words: readonly string[]): Made<BindSpec[]>;
+  /** A certificate of a file that a spec named before, with its key, read again. */
+  readCertificate(file: string): Made<CertificateSpec>;
+  /** Authorities of a file or folder, read again. */
+  readAuthorities(file: string): Made<string>;
   /** `show default-server`: names that `from` takes in a backend; "" = the unnamed one. */
   defaultServers(backend: string): readonly string[];
   /** Options that `add server` takes (`add server help`), by name. */
@@ -267,6 +272,19 @@ class LoadedRuntime implements RuntimeConfig {
       line.context,
       draft.binds[0]?.id === undefined ? binds.map((bind) => ({ ...bind, id: 0 })) : binds,
     );
+  }
+
+  readCertificate(file: string): Made<CertificateSpec> {
+    const found = this.#pem.certificates(file, "");
+    if (!found.ok) return refusal(found.message);
+    const [spec, ...more] = found.value.certificates;
+    if (spec === undefined || more.length > 0) return refusal(`'${file}' is not one certificate`);
+    return { ok: true, spec, warnings: found.value.warnings };
+  }
+
+  readAuthorities(file: string): Made<string> {
+    const found = this.#pem.authorities(file, "");
+    return found.ok ? { ok: true, spec: found.value, warnings: [] } : refusal(found.message);
   }
 
   defaultServers(backend: string): readonly string[] {

@@ -181,6 +181,8 @@ export type QuicBindSpec = {
   verify: "none" | "optional" | "required";
   /** PEM of the authorities for client certificates. */
   authorities?: string;
+  /** File or folder that they are from, for snapshots. */
+  authoritiesFile?: string;
   /** `quic-force-retry`. */
   forceRetry: boolean;
   /** Handshakes under way from which Retry is asked of everybody; 0 = never. */
@@ -199,6 +201,8 @@ export type QuicServerSpec = {
   verify: "none" | "required";
   /** PEM; undefined = the system's. */
   authorities?: string;
+  /** File or folder that they are from, for snapshots. */
+  authoritiesFile?: string;
   verifyHost?: string;
   /** Name to ask for. */
   sni?: SampleExpression;
@@ -501,6 +505,11 @@ export type GlobalSpec = {
   /** `setenv` and its kin, already applied to this final environment. */
   environment: Record<string, string>;
   noreuseport: boolean;
+  /**
+   * QUIC is there and `tune.quic.listen` is not off. Whether it is there is looked into only where
+   * something asks: a listener, a server, `quic_enabled`.
+   */
+  isQuicEnabled: boolean;
   /** `cluster-secret`: tokens, tickets and resets of QUIC that outlive the process; else random. */
   clusterSecret?: string;
 };

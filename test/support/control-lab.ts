@@ -27,6 +27,7 @@ import type { Mutation, ShutdownSelector } from "../../src/tables/mutations.ts";
 import type { Plan } from "../../src/tables/spec.ts";
 import { reserveTables, Tables } from "../../src/tables/tables.ts";
 import { loadText, planOf } from "../unit/config/load-text.ts";
+import type { TestMachine } from "../unit/config/load-text.ts";
 import { adminAsker } from "./rig-control.ts";
 
 /** Connections that the process was started for. */
@@ -58,6 +59,8 @@ export type ControlLab = {
 
 /** What a test does at the moments of a start at which a process begins with more than its plan. */
 export type LabStart = {
+  /** Files that there are. */
+  machine?: TestMachine;
   /** The plan is there, nothing of it is made. */
   planned?(plan: Plan): void;
   /** Objects are made; no worker is there. */
@@ -66,7 +69,8 @@ export type LabStart = {
 
 /** Builds a configuration in memory. */
 export async function makeControlLab(text: string, start: LabStart = {}): Promise<ControlLab> {
-  const loaded = await loadText(text);
+  const { machine } = start;
+  const loaded = await loadText(text, machine === undefined ? {} : { machine });
   const plan = planOf(loaded);
   start.planned?.(plan);
   const sizes = { proxies: 32, listeners: 32, servers: 64, queueEntries: 16, arenaWords: 65_536 };

@@ -38,6 +38,7 @@ export async function begin(
   let graves: SavedGrave[] = [];
   let overruled: string[] = [];
   const lab = await makeControlLab(text, {
+    ...start,
     planned: (plan) => {
       start.planned?.(plan);
       ({ graves, overruled } = leaveOut(plan, state?.graves ?? []));

@@ -1,11 +1,11 @@
 /**
- * What options of `bind` do on QUIC addresses, where that differs from TCP (HAProxy manual 5.1): TLS
- * and `quic-…` words work there; what is about TCP alone has no effect, or is refused.
+ * What options of `bind` do on QUIC addresses, where that differs from TCP (HAProxy manual 5.1):
+ * TLS and `quic-…` words work there; what is about TCP alone has no effect, or is refused.
  */
 import type { LoadContext } from "../context.ts";
 import type { BindDraft } from "../draft.ts";
 import type { Parsed } from "../numbers.ts";
-import { SYSTEM_CA } from "../quic/pem.ts";
+import { SYSTEM_CA, within } from "../quic/pem.ts";
 import type { FoundCertificates } from "../quic/pem.ts";
 import { parseAlpn, parseCongestion } from "../quic/words.ts";
 import type { BindParser } from "./bind.ts";
@@ -49,7 +49,7 @@ const parseCaFile: BindParser = ({ tls }, value, { pem, global }: LoadContext) =
   }
   const found = pem.authorities(value, global.tls.caBase);
   if (!found.ok) return `${found.message}.`;
-  tls.authorities = { pem: found.value };
+  tls.authorities = { pem: found.value, file: within(global.tls.caBase, value) };
   return undefined;
 };
 

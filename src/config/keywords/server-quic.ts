@@ -1,12 +1,12 @@
 /**
  * What options of `server` do on QUIC addresses, where that differs from TCP (HAProxy manual 5.2):
- * TLS, the pool of connections and `quic-cc-algo` work there; what is about TCP alone has no effect,
- * or is refused.
+ * TLS, the pool of connections and `quic-cc-algo` work there; what is about TCP alone has no
+ * effect, or is refused.
  */
 import { parseSample, scopeOf } from "../../expr/parse.ts";
 import type { LoadContext } from "../context.ts";
 import { parseInteger, parseTime } from "../numbers.ts";
-import { SYSTEM_CA } from "../quic/pem.ts";
+import { SYSTEM_CA, within } from "../quic/pem.ts";
 import type { ServerTls } from "../quic/server-tls.ts";
 import { parseAlpn, parseCongestion } from "../quic/words.ts";
 import { oneOf, quicSides, tlsVersionSides } from "./build.ts";
@@ -39,10 +39,12 @@ const parseAlpnWord: ServerTlsParser = (tls, value) => {
 
 const parseCaFile: ServerTlsParser = (tls, value, { pem, global }) => {
   tls.authorities = undefined;
+  tls.authoritiesFile = undefined;
   if (value === SYSTEM_CA) return undefined;
   const found = pem.authorities(value, global.tls.caBase);
   if (!found.ok) return `${found.message}.`;
   tls.authorities = found.value;
+  tls.authoritiesFile = within(global.tls.caBase, value);
   return undefined;
 };
 

@@ -16,8 +16,8 @@ export type BindTls = {
   /** Undefined: no word about it. */
   alpn: string[] | undefined;
   verify: QuicBindSpec["verify"];
-  /** Undefined: no `ca-file`. Without `pem`: the system's. */
-  authorities: { pem?: string } | undefined;
+  /** Undefined: no `ca-file`. Without `pem`: the system's. `file`: where it is from. */
+  authorities: { pem?: string; file?: string } | undefined;
   early: boolean;
   forceRetry: boolean;
   congestion: Congestion | undefined;
@@ -68,8 +68,8 @@ export function bindTlsWarnings(tls: BindTls): string[] {
   const warnings = [...tls.warnings];
   if (tls.alpn === undefined && tls.map === "stream") {
     warnings.push(
-      "without 'alpn' only clients of 'h3' are taken, as in HAProxy, and HTTP/3 is not understood " +
-        "here: name the protocol with 'alpn', or pass sessions on whole with 'quic-map session'.",
+      "without 'alpn' only clients of 'h3' are taken, as in HAProxy, and HTTP/3 is not " +
+        "understood here: name the protocol with 'alpn', or pass sessions on whole with 'quic-map session'.",
     );
   }
   return warnings;
@@ -78,7 +78,7 @@ export function bindTlsWarnings(tls: BindTls): string[] {
 /** The spec. @param halfOpenMax handshakes under way at most, of one worker */
 export function quicBindOf(tls: BindTls, tuning: QuicTuning, halfOpenMax: number): QuicBindSpec {
   const { map, certificates, strictSni, verify, forceRetry, early, congestion } = tls;
-  const pem = tls.authorities?.pem;
+  const { pem, file } = tls.authorities ?? {};
   return {
     map,
     certificates,
@@ -86,6 +86,7 @@ export function quicBindOf(tls: BindTls, tuning: QuicTuning, halfOpenMax: number
     alpn: tls.alpn ?? ALPN_DEFAULT,
     verify,
     ...(pem === undefined ? {} : { authorities: pem }),
+    ...(file === undefined ? {} : { authoritiesFile: file }),
     forceRetry,
     retryFrom: tuning.retryThreshold,
     halfOpenMax,

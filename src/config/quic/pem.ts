@@ -164,7 +164,8 @@ export class PemStore {
   }
 }
 
-function within(base: string, path: string): string {
+/** A path below the folder that relative ones begin at; "" = the current one. */
+export function within(base: string, path: string): string {
   return base === "" || path.startsWith("/") ? path : `${base.replace(/\/$/u, "")}/${path}`;
 }
 

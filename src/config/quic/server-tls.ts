@@ -18,6 +18,7 @@ export type ServerTls = {
   verify: QuicServerSpec["verify"];
   /** Undefined: the system's. */
   authorities: string | undefined;
+  authoritiesFile: string | undefined;
   verifyHost: string | undefined;
   sni: SampleExpression | undefined;
   certificate: CertificateSpec | undefined;
@@ -46,6 +47,7 @@ export function newServerTls(
     alpn: base?.alpn ?? [],
     verify: base?.verify ?? verify,
     authorities: base?.authorities,
+    authoritiesFile: base?.authoritiesFile,
     verifyHost: base?.verifyHost,
     sni: base?.sni,
     certificate: base?.certificate,
@@ -60,11 +62,12 @@ export function newServerTls(
 
 /** The spec. Whole sessions may be mapped onto it, so all kinds of streams are taken. */
 export function quicServerOf(tls: ServerTls, tuning: QuicTuning): QuicServerSpec {
-  const { authorities, verifyHost, sni, certificate, early, congestion } = tls;
+  const { authorities, authoritiesFile, verifyHost, sni, certificate, early, congestion } = tls;
   return {
     alpn: tls.alpn,
     verify: tls.verify,
     ...(authorities === undefined ? {} : { authorities }),
+    ...(authoritiesFile === undefined ? {} : { authoritiesFile }),
     ...(verifyHost === undefined ? {} : { verifyHost }),
     ...(sni === undefined ? {} : { sni }),
     ...(certificate === undefined ? {} : { certificate }),

@@ -33,6 +33,7 @@ import type { Shards } from "../stats/shards.ts";
 import { countedOf, fieldsOf, groupsOf, hasItsRow, readCounters } from "./counters.ts";
 import type { Counted, CountedGroup } from "./counters.ts";
 import { collectQuic, countsQuic } from "./quic-counters.ts";
+import { withoutKeys } from "./quic-secrets.ts";
 import type {
   Pair,
   SavedAge,
@@ -97,7 +98,8 @@ export function cut(control: CollectedControl, head: SavedHead, graves: Iterable
     const saved = proxyRecord(control, proxy);
     if (saved !== undefined) proxies.push(saved);
     for (const listener of proxy.listeners) {
-      if (listener.isDynamic) listeners.push({ proxy: proxy.spec.name, made: listener.spec });
+      if (!listener.isDynamic) continue;
+      listeners.push({ proxy: proxy.spec.name, made: withoutKeys(listener.spec) });
     }
     for (const server of proxy.servers) {
       const one = cutServer(control, words, server);
@@ -119,9 +121,10 @@ export function graveOf(
     return { kind: "proxy", side: sideOf(object), spec };
   }
   if ("backend" in object) {
-    return { kind: "server", backend: object.backend.spec.name, spec: object.configured };
+    const { backend, configured } = object;
+    return { kind: "server", backend: backend.spec.name, spec: withoutKeys(configured) };
   }
-  return { kind: "listener", proxy: object.frontend.spec.name, spec: object.spec };
+  return { kind: "listener", proxy: object.frontend.spec.name, spec: withoutKeys(object.spec) };
 }
 
 /** The side by which a proxy is found; a `listen` section is found by both. */
@@ -239,8 +242,10 @@ function serverRecord(made: ServerCut): SavedServer {
     backend: backend.spec.name,
     name: configured.name,
     ...guid,
-    ...(isDynamic ? { made: configured } : {}),
-    ...(spec === configured ? {} : { changes: diffSpec(configured, spec) }),
+    ...(isDynamic ? { made: withoutKeys(configured) } : {}),
+    ...(spec === configured
+      ? {}
+      : { changes: diffSpec(withoutKeys(configured), withoutKeys(spec)) }),
     ...changedPair("weight", configured.weight, weight),
     ...changedPair("maxconn", configured.maxconn, maxconn),
     ...changedPair("minconn", configured.minconn, minconn),

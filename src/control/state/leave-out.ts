@@ -6,6 +6,7 @@
  * start.
  */
 import type { Plan, ProxySpec, ServerSpec } from "../../tables/spec.ts";
+import { withoutKeys } from "./quic-secrets.ts";
 import type { SavedGrave } from "./records.ts";
 import { isSameSettings } from "./specs.ts";
 
@@ -86,7 +87,7 @@ function leaveServer(
   // Its line is gone as well: nothing is left to remember.
   if (server === undefined) return;
   const title = `server ${grave.backend}/${server.name}`;
-  if (!isSameSettings(grave.spec, server)) {
+  if (!isSameSettings(grave.spec, withoutKeys(server))) {
     result.overruled.push(`${title} was deleted, its line has changed since: it is back`);
   } else if (isNamed(named, `${grave.backend}/${server.name}`)) {
     result.overruled.push(`${title} was deleted, the configuration names it now: it is back`);
@@ -131,7 +132,8 @@ function leaveListener(
   result: LeftOut,
 ): void {
   const proxy = fronts.get(grave.proxy);
-  const index = proxy?.binds.findIndex((bind) => isSameSettings(grave.spec, bind)) ?? -1;
+  const index =
+    proxy?.binds.findIndex((bind) => isSameSettings(grave.spec, withoutKeys(bind))) ?? -1;
   if (proxy === undefined || index < 0) return;
   proxy.binds = proxy.binds.toSpliced(index, 1);
   result.graves.push(grave);

@@ -27,12 +27,15 @@ import { beginQuicServer } from "../quic-start.ts";
 import { markQuicUsed, noteQuicServer } from "../quic-use.ts";
 import { mergeState } from "../server-state.ts";
 import { configuredAdmin, OWN_ADMIN } from "./collect.ts";
-import type { Pair, SavedProxy, SavedServer, SavedState, Side } from "./records.ts";
+import { bindQuicOf, serverQuicOf, withoutKeys } from "./quic-secrets.ts";
+import type { QuicReader } from "./quic-secrets.ts";
+import type { Pair, SavedProxy, SavedServer, SavedState, Side, SpecDiff } from "./records.ts";
 import { restoreCounters } from "./restore-counters.ts";
 import { addressKey, applyDiff, completeSpec } from "./specs.ts";
 
 /** What makes specs of this release. */
-export type SpecMaker = Pick<RuntimeConfig, "makeServer" | "makeBinds" | "remakeProxy">;
+export type SpecMaker = Pick<RuntimeConfig, "makeServer" | "makeBinds" | "remakeProxy"> &
+  QuicReader;
 
 /** What restoring came to. */
 export type Restored = {
@@ -123,6 +126,7 @@ export function restoreState(shop: Workshop, specs: SpecMaker, state: SavedState
       if (isTaken) return "the configuration has this address now";
       const [base] = specOf(specs.makeBinds(proxy, ["127.0.0.1:1"]));
       const spec = completeSpec(base!, made);
+      if (made.quic !== undefined) spec.quic = bindQuicOf(specs, proxy, made.quic);
       const id = new Ids(frontend.listeners).take(spec.id);
       const errno = addListener(shop, frontend, { ...spec, id }, true);
       if (errno !== 0) return `it cannot be bound (error ${errno})`;
@@ -228,14 +232,14 @@ function remake(
 }
 
 /** A server of the configuration. */
-function changeServer({ shop, restored }: Work, saved: SavedServer): string | undefined {
+function changeServer({ shop, specs, restored }: Work, saved: SavedServer): string | undefined {
   const bearer = saved.guid === undefined ? undefined : preloadByGuid(shop, saved.guid);
   const borne = bearer !== undefined && "backend" in bearer ? bearer : undefined;
   const server = borne ?? shop.model.backends.get(saved.backend)?.serversByName.get(saved.name);
   if (server === undefined) return undefined;
   restored.changed++;
   restored.servers.set(saved, server);
-  const { spec, overruled } = applyDiff(server.configured, saved.changes ?? {});
+  const { spec, overruled } = changedSpec(specs, server, server.configured, saved.changes ?? {});
   // Its name comes later.
   if (spec !== server.configured) changeSpec(shop, server, { ...spec, name: server.spec.name });
   const settings = new Set(overruled);
@@ -259,15 +263,38 @@ function remakeServer(
   let ids = serverIds.get(backend);
   if (ids === undefined) serverIds.set(backend, (ids = new Ids(backend.servers)));
   const id = ids.take(made.id);
-  const server = addServer(shop, backend, { ...completeSpec(base, made), name: last, id }, true);
+  const spec = completeSpec(base, made);
+  if (made.quic !== undefined) spec.quic = serverQuicOf(specs, backendName, made.quic);
+  const server = addServer(shop, backend, { ...spec, name: last, id }, true);
   // The first workers know it from the beginning.
   shop.tables.servers.words[server.row + serverRow.SERVER_FLAGS]! &= ~SERVER_FLAG_NEW;
   restored.made++;
   restored.servers.set(saved, server);
-  const { spec } = applyDiff(server.configured, rest);
-  if (spec !== server.configured) changeSpec(shop, server, spec);
+  const { spec: changed } = changedSpec(specs, server, server.configured, rest);
+  if (changed !== server.configured) changeSpec(shop, server, changed);
   restoreRow(shop, server, saved, new Set());
   return undefined;
+}
+
+/** `applyDiff` where the file holds no keys. @throws Error that names a file */
+function changedSpec(
+  specs: SpecMaker,
+  { backend }: ServerObject,
+  configured: ServerSpec,
+  diff: SpecDiff,
+): ReturnType<typeof applyDiff> {
+  if (!("quic" in diff)) return applyDiff(configured, diff);
+  const bare = withoutKeys(configured);
+  const { spec, overruled } = applyDiff(bare, diff);
+  if (spec === bare) return { spec: configured, overruled };
+  const { quic: changed, ...rest } = spec;
+  const quic =
+    changed === bare.quic
+      ? configured.quic
+      : changed === undefined
+        ? undefined
+        : serverQuicOf(specs, backend.spec.name, changed);
+  return { spec: { ...rest, ...(quic === undefined ? {} : { quic }) }, overruled };
 }
 
 function changeSpec(shop: Workshop, server: ServerObject, spec: ServerObject["spec"]): void {

@@ -101,6 +101,7 @@ function withField(holder: Fields, field: string, value: unknown): Fields {
 const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
   address: isAddress,
   source: (value) => isFields(value) && isAddress(value["address"]),
+  quic: isFields,
   sendProxy: (value) => isFields(value) && Array.isArray(value["options"]),
   workers: Array.isArray,
   defaultBackend: (value) => isFields(value) && typeof value["name"] === "string",

@@ -1,0 +1,134 @@
+/**
+ * Certificates and keys of QUIC specs in a state file: names of files only. A key never leaves the
+ * file that it is in; whoever begins with the state reads that file again, so that a certificate
+ * that was renewed meanwhile is used. A file that is missing then is named.
+ */
+import type { RuntimeConfig } from "../../config/runtime.ts";
+import type {
+  BindSpec,
+  CertificateSpec,
+  QuicBindSpec,
+  QuicServerSpec,
+  ServerSpec,
+} from "../../tables/spec.ts";
+import { isFields } from "./specs.ts";
+
+/** What reads files again, and knows the settings of this release. */
+export type QuicReader = Pick<
+  RuntimeConfig,
+  "readCertificate" | "readAuthorities" | "quicSettings"
+>;
+
+/** A certificate without what is in its file. */
+const nameOf = ({ file }: CertificateSpec): CertificateSpec => ({ file, chain: "", key: "" });
+
+/** The spec as it is written down; itself where it is not about QUIC. */
+export function withoutKeys<T extends ServerSpec | BindSpec>(spec: T): T {
+  const { quic } = spec;
+  if (quic === undefined) return spec;
+  const { authorities, ...rest } = quic;
+  // Authorities are no secret: without a file they are kept as they are.
+  const kept = quic.authoritiesFile === undefined && authorities !== undefined;
+  const bare = { ...rest, ...(kept ? { authorities } : {}) };
+  if ("certificates" in bare) {
+    return { ...spec, quic: { ...bare, certificates: bare.certificates.map(nameOf) } };
+  }
+  const { certificate } = bare;
+  return {
+    ...spec,
+    quic: { ...bare, ...(certificate === undefined ? {} : { certificate: nameOf(certificate) }) },
+  };
+}
+
+/** Reads what `withoutKeys` left out. @throws Error that names the file which cannot be read */
+export function serverQuicOf(reader: QuicReader, backend: string, saved: unknown): QuicServerSpec {
+  const quic = complete(made(reader.quicSettings(backend)), saved);
+  const { certificate } = quic;
+  if (certificate !== undefined) quic.certificate = made(reader.readCertificate(certificate.file));
+  return readAuthorities(reader, quic);
+}
+
+/** The same of a listener. @throws Error */
+export function bindQuicOf(reader: QuicReader, frontend: string, saved: unknown): QuicBindSpec {
+  const { transport } = made(reader.quicSettings(frontend));
+  const quic = complete<QuicBindSpec>(
+    {
+      map: "stream",
+      certificates: [],
+      strictSni: false,
+      alpn: [],
+      verify: "none",
+      forceRetry: false,
+      retryFrom: 0,
+      halfOpenMax: 0,
+      rejectLowPorts: false,
+      transport,
+    },
+    saved,
+  );
+  quic.certificates = quic.certificates.map(({ file }) => made(reader.readCertificate(file)));
+  return readAuthorities(reader, quic);
+}
+
+function readAuthorities<T extends QuicServerSpec | QuicBindSpec>(reader: QuicReader, quic: T): T {
+  const { authoritiesFile } = quic;
+  if (authoritiesFile !== undefined)
+    quic.authorities = made(reader.readAuthorities(authoritiesFile));
+  return quic;
+}
+
+/** @throws Error with the sentence of a refusal */
+function made<T>(one: { ok: true; spec: T } | { ok: false; message: string }): T {
+  if (!one.ok) throw new Error(one.message);
+  return one.spec;
+}
+
+/** Settings that may be missing, and what they are when they are there. */
+const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
+  authorities: isText,
+  authoritiesFile: isText,
+  verifyHost: isText,
+  sni: isFields,
+  certificate: isCertificate,
+};
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+function isCertificate(value: unknown): boolean {
+  return isFields(value) && isText(value["file"]);
+}
+
+/** Words that a setting may be, where not every text will do. */
+const WORDS: Readonly<Record<string, readonly string[]>> = {
+  map: ["stream", "session"],
+  verify: ["none", "optional", "required"],
+  congestion: ["cubic", "newreno", "bbr"],
+};
+
+/** Settings of this release with the values of a saved one, as far as they are what they must be. */
+function complete<T extends object>(base: T, saved: unknown): T {
+  const result = { ...base } as Record<string, unknown>;
+  if (!isFields(saved)) return base;
+  for (const [key, value] of Object.entries(saved)) {
+    const sample = result[key];
+    const test = OPTIONAL[key];
+    if (test !== undefined) {
+      if (test(value)) result[key] = value;
+    } else if (WORDS[key] !== undefined) {
+      if (WORDS[key].includes(String(value)) && sample !== undefined) result[key] = value;
+    } else if (key === "certificates") {
+      if (Array.isArray(value) && value.every(isCertificate)) result[key] = value;
+    } else if (Array.isArray(sample)) {
+      if (Array.isArray(value) && value.every(isText)) result[key] = value;
+    } else if (isFields(sample)) {
+      if (isFields(value)) result[key] = complete(sample, value);
+    } else if (sample !== undefined && typeof value === typeof sample) {
+      if (typeof value !== "number" || Number.isFinite(value)) result[key] = value;
+    }
+  }
+  // What may be missing was missing.
+  for (const key of Object.keys(OPTIONAL)) if (!(key in saved)) delete result[key];
+  return result as T;
+}
