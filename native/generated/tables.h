@@ -281,7 +281,7 @@
 #define QUIC_COUNT_CWND_MAX 234 /* f64 */
 
 /* One ended (or, with logasap, connected) stream, from a worker to the log writers */
-#define STREAM_LOG_STRIDE 64
+#define STREAM_LOG_STRIDE 96
 #define STREAM_LOG_KIND 0 /* i32 */
 #define STREAM_LOG_FRONT_ROW 1 /* i32 */
 #define STREAM_LOG_FRONT_GENERATION 2 /* i32 */
@@ -320,6 +320,14 @@
 #define STREAM_LOG_SERVER_PORT 47 /* i32 */
 #define STREAM_LOG_SERVER_ADDRESS 48 /* i32 */
 #define STREAM_LOG_WORKER 52 /* i32 */
+#define STREAM_LOG_TLS_FLAGS 53 /* i32 */
+#define STREAM_LOG_TLS_CIPHER 54 /* i32 */
+#define STREAM_LOG_SNI_BYTES 55 /* i32 */
+#define STREAM_LOG_SNI 56 /* i32 */
+#define STREAM_LOG_ALPN_BYTES 72 /* i32 */
+#define STREAM_LOG_ALPN 73 /* i32 */
+#define STREAM_LOG_COMMON_NAME_BYTES 77 /* i32 */
+#define STREAM_LOG_COMMON_NAME 78 /* i32 */
 
 /* The GUID index as a whole, behind the words of its lock (one record) */
 #define GUID_HEAD_STRIDE 8
@@ -424,5 +432,15 @@
 #define LOG_FLAG_REDISPATCHED 1
 #define LOG_FLAG_ASAP 2
 #define LOG_FLAG_ERROR 4
+
+#define LOG_TLS_ON 1
+#define LOG_TLS_RESUMED 2
+#define LOG_TLS_EARLY 4
+#define LOG_TLS_UNFINISHED 8
+#define LOG_TLS_CERTIFICATE 16
+#define LOG_TLS_VERIFIED 32
+#define LOG_TLS_SNI_CUT 64
+#define LOG_TLS_ALPN_CUT 128
+#define LOG_TLS_NAME_CUT 256
 
 #endif

@@ -87,7 +87,10 @@ export type ConnectionFacts = {
   hasCertificate: boolean;
   isVerified: boolean;
   isResumed: boolean;
+  /** Early data were taken. */
   isEarly: boolean;
+  /** The handshake is done: nothing of this changes any more. */
+  isComplete: boolean;
   /** Key and signature of the certificate that we showed, as PROXY v2 writes them: RSA2048. */
   key: string;
   signature: string;
@@ -131,9 +134,9 @@ export interface Conduit {
   /** It is a whole QUIC connection: it moves no bytes itself, `joinSession` does. */
   readonly isSession?: boolean;
   /**
-   * Of a session: joins it to the server's session, which is open. From now on both pass streams and
-   * datagrams to each other and report what they moved (`onMoved`); each still tells its owner of
-   * its close, and is ended by `close` and `abort`.
+   * Of a session: joins it to the server's session, which is open. From now on both pass streams
+   * and datagrams to each other and report what they moved (`onMoved`); each still tells its owner
+   * of its close, and is ended by `close` and `abort`.
    */
   joinSession?(back: Conduit): void;
   /** What is known of the connection below; null = nothing, as of TCP. Cold. */

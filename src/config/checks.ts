@@ -139,6 +139,7 @@ function checkSample(
   sample: SampleExpression,
   origin: Origin,
 ): void {
+  if (sample.fetch.name === "quic_enabled") context.asksForQuic = true;
   for (const reference of listReferences(sample)) {
     const name = reference.proxy === "" ? proxy.name : reference.proxy;
     const side = reference.kind === "frontend" ? hasFront : hasBack;

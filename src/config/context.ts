@@ -29,6 +29,8 @@ export class LoadContext {
   /** Pattern files for ACLs. */
   readonly aclSources: AclSources;
   readonly pem: PemStore;
+  /** A rule or format asks whether QUIC is there (`quic_enabled`). */
+  asksForQuic = false;
   /** Why QUIC is not to be had; undefined = it is. Asked when somebody wants it. */
   readonly quicProblem: () => string | undefined;
   readonly proxies: ProxyDraft[] = [];
@@ -101,8 +103,8 @@ export class LoadContext {
   }
 
   /**
-   * Reports an address of QUIC where the program has none: an error, or a warning where skipping was
-   * asked for.
+   * Reports an address of QUIC where the program has none: an error, or a warning where skipping
+   * was asked for.
    */
   withoutQuic(origin: Origin, what: string, skipped: string): void {
     const reason = `QUIC is not to be had: ${this.quicProblem() ?? "unknown"}`;

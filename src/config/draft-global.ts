@@ -6,7 +6,10 @@ import { newQuicTuning, newTlsDefaults } from "./quic/tuning.ts";
 import type { QuicTuning, TlsDefaults } from "./quic/tuning.ts";
 
 /** See `GlobalSpec`; `plan.ts` completes it. */
-export type GlobalDraft = Omit<GlobalSpec, "logs" | "statsSockets" | "environment"> & {
+export type GlobalDraft = Omit<
+  GlobalSpec,
+  "logs" | "statsSockets" | "environment" | "isQuicEnabled"
+> & {
   logs: LogDraft[];
   statsSockets: StatsSocketDraft[];
   localPeer: string;

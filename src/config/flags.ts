@@ -151,8 +151,8 @@ export const FLAGS: readonly Flag[] = [
     default: "none",
     doc:
       "Servers of the backend `sluice`. Without a name a server is called `s1`, `s2` and so on. " +
-      "`quic4@` and `quic6@` before an address reach it by QUIC: `verify` (by default `required`) " +
-      "and `sni` are for those.",
+      "`quic4@` and `quic6@` before an address reach it by QUIC: `verify` (by default " +
+      "`required`) and `sni` are for those.",
     read: (text, flags) => take(parseServers(text), (value) => (flags.servers = value)),
   },
   {
@@ -160,8 +160,8 @@ export const FLAGS: readonly Flag[] = [
     type: "file or folder",
     default: "none",
     doc:
-      "Certificates, with their keys, of the QUIC listeners of `SLUICE_BIND`, as after `crt`: of a " +
-      "folder, all its files.",
+      "Certificates, with their keys, of the QUIC listeners of `SLUICE_BIND`, as after `crt`: " +
+      "of a folder, all its files.",
     read: (text, flags) => take(notEmpty(text), (value) => (flags.tlsCert = value)),
   },
   {

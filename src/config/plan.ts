@@ -60,13 +60,16 @@ function proxyIds({ proxies, report, global }: LoadContext): Map<ProxyDraft, num
 }
 
 function assembleGlobal(
-  { environment, report, global }: LoadContext,
+  context: LoadContext,
   assembler: Assembler,
   resolved: Resolved,
 ): GlobalSpec {
+  const { environment, report, global } = context;
   const { logs, statsSockets, localPeer, unixBind, runtimePlace, quic, tls, ...rest } = global;
   return {
     ...rest,
+    isQuicEnabled:
+      quic.isListening && (!context.asksForQuic || context.quicProblem() === undefined),
     logs: assembler.logs(logs, []),
     statsSockets: statsSockets.flatMap(({ configAddress, ...socket }) => {
       const address = toAddress(configAddress, resolved);

@@ -141,8 +141,8 @@ function findOrigin(origins: ServerOrigins, written: string): ServerSettings | u
 }
 
 /**
- * Applies options to `target`; false when the line is refused or skipped as a whole. What depends on
- * the address is kept in `words`.
+ * Applies options to `target`; false when the line is refused or skipped as a whole. What depends
+ * on the address is kept in `words`.
  */
 function applyOptions(
   place: ServerPlace,

@@ -13,7 +13,7 @@
  */
 import { assert, unreachable } from "../base/assert.ts";
 import { BACK, CLOSE_CLEAN, FRONT, NO_CODE, WRITE_CLOSED } from "../conduit/conduit.ts";
-import type { Conduit, ConduitOwner } from "../conduit/conduit.ts";
+import type { Conduit, ConduitOwner, ConnectionFacts } from "../conduit/conduit.ts";
 import { Endpoint } from "../conduit/sockaddr.ts";
 import { headerEnded, headerTimedOut, receiveHeader } from "./accept/header.ts";
 import type { HeaderState } from "./accept/header.ts";
@@ -118,6 +118,8 @@ export class Stream implements ConduitOwner {
   readonly source = new Endpoint();
   /** PROXY header under way, and facts it gave; null where none was expected. */
   header: HeaderState | null = null;
+  /** TLS of the client, once something has asked (`route/stream-tls.ts`). */
+  tls: ConnectionFacts | null = null;
 
   constructor(engine: Engine, slot: number) {
     this.engine = engine;

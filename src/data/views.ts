@@ -17,6 +17,7 @@ import type { ProxyHead, WorkerGlobals } from "../tables/mutations.ts";
 import type { BindSpec, ServerSpec } from "../tables/spec.ts";
 import { serverDialOptions } from "./connect/options.ts";
 import type { Route, Test } from "./route/route.ts";
+import { logsTls } from "./route/stream-tls.ts";
 import type { Stream } from "./stream.ts";
 
 /** A listening socket as the data plane sees it: TCP's acceptor, or the simulator's. */
@@ -62,6 +63,8 @@ export class ProxyView {
   readonly logsDestination: boolean;
   /** Both ends of the connection to the server are for logs. */
   readonly logsServerEndpoints: boolean;
+  /** TLS of clients is for logs. */
+  readonly logsTls: boolean;
   /** `option independent-streams`: being sent to is no activity of a side. */
   readonly isIndependent: boolean;
   readonly timeoutClient: number;
@@ -85,6 +88,7 @@ export class ProxyView {
     const isCustom = this.wantsLog && spec.logFormatKind === "custom";
     this.logsDestination = this.wantsLog && (isCustom || spec.logFormatKind === "default");
     this.logsServerEndpoints = isCustom;
+    this.logsTls = this.wantsLog && logsTls(spec, spec.logs.length === 0);
     this.isIndependent = spec.options.independantStreams;
     const { timeouts } = spec;
     this.timeoutClient = timeouts.client;

@@ -15,6 +15,7 @@ import { makeRequestFetch } from "./request-fetch.ts";
 import type { Occurrence } from "./request-fetch.ts";
 import { findFetch } from "./request-fetches.ts";
 import { castSample, Sample } from "./sample.ts";
+import { fetchSubject } from "./subject.ts";
 
 /** A compiled expression. The sample's type is "none" when there is nothing to fetch. */
 export type SampleFunction = (context: SampleContext) => Sample;
@@ -163,6 +164,19 @@ function makeOwnVariable(name: string, args: readonly Argument[]): Step {
       const range = args.length === 0 ? 2 ** 32 : intAt(args, 0) >>> 0;
       return (sample, context) => sample.setInt(Math.floor((context.random32() * range) / 2 ** 32));
     }
+    case "ssl_c_s_dn": {
+      const [entry, occurrence, format] = [textAt(args, 0), intAt(args, 1), textAt(args, 2)];
+      return (sample, context) => {
+        const value = fetchSubject(context, entry, occurrence, format);
+        return value !== undefined && sample.setText(value);
+      };
+    }
+    case "ssl_fc_has_sni":
+      return (sample, context) => {
+        // Of a connection without TLS there is no answer.
+        if (context.integer("ssl_fc") !== 1) return false;
+        return sample.setBool((context.text("ssl_fc_sni") ?? "") !== "");
+      };
     case "uuid": {
       const version = args.length === 0 ? 4 : intAt(args, 0);
       return (sample, context) => sample.setText(makeUuid(context, version));

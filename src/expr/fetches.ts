@@ -79,6 +79,11 @@ function checkDateUnit(unit: string | undefined): string | undefined {
   return `expects 's', 'ms' or 'us', got '${unit}'`;
 }
 
+function checkNameFormat(format: string | undefined): string | undefined {
+  if (format === undefined || format === "" || format === "rfc2253") return undefined;
+  return `only rfc2253 is supported currently, got '${format}'`;
+}
+
 function checkBool(text: string | undefined): string | undefined {
   const known = /^(true|false|0|1)$/i.test(text ?? "");
   return known ? undefined : "Expects 'true', 'false', '0' or '1'";
@@ -194,7 +199,28 @@ const LAYER4: readonly FetchKeyword[] = [
   text("unique-id", "client", "7.3.6"),
 ];
 
+/** TLS of the client's connection, which a QUIC listener ends here. */
+const LAYER5: readonly FetchKeyword[] = [
+  row("ssl_c_s_dn", "str", "client", "7.3.4", {
+    source: { from: "own" },
+    args: ["str", "sint", "str"],
+    check: (args) => checkNameFormat(args[2]),
+  }),
+  flag("ssl_c_used", "client", "7.3.4"),
+  integer("ssl_c_verify", "client", "7.3.4"),
+  flag("ssl_fc", "client", "7.3.4"),
+  text("ssl_fc_alpn", "client", "7.3.4"),
+  text("ssl_fc_cipher", "client", "7.3.4"),
+  flag("ssl_fc_early_rcvd", "client", "7.3.4"),
+  flag("ssl_fc_has_crt", "client", "7.3.4"),
+  flag("ssl_fc_has_early", "client", "7.3.4"),
+  row("ssl_fc_has_sni", "bool", "client", "7.3.4", { source: { from: "own" } }),
+  flag("ssl_fc_is_resumed", "client", "7.3.4"),
+  text("ssl_fc_protocol", "client", "7.3.4"),
+  text("ssl_fc_sni", "client", "7.3.4"),
+];
+
 /** Every fetch that works, by name. */
 export const FETCHES: ReadonlyMap<string, FetchKeyword> = new Map(
-  [...INTERNAL, ...LAYER4].map((keyword) => [keyword.name, keyword]),
+  [...INTERNAL, ...LAYER4, ...LAYER5].map((keyword) => [keyword.name, keyword]),
 );

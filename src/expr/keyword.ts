@@ -57,7 +57,7 @@ export type FetchSource =
 export type AddressField =
   "client" | "destination" | "frontClient" | "frontDestination" | "backSource" | "backDestination";
 
-/** Texts that a context can tell, named as their fetches. */
+/** Texts that a context can tell, named as their fetches; `ssl_c_cn` is `ssl_c_s_dn(CN)`. */
 export type TextField =
   | "fe_name"
   | "be_name"
@@ -68,6 +68,12 @@ export type TextField =
   | "fc_pp_authority"
   | "fc_pp_unique_id"
   | "fc_err_str"
+  | "ssl_c_cn"
+  | "ssl_c_s_dn"
+  | "ssl_fc_alpn"
+  | "ssl_fc_cipher"
+  | "ssl_fc_protocol"
+  | "ssl_fc_sni"
   | "txn.sess_term_state"
   | "unique-id";
 
@@ -102,6 +108,13 @@ export type IntegerField =
   | "so_id"
   | "src_is_local"
   | "srv_id"
+  | "ssl_c_used"
+  | "ssl_c_verify"
+  | "ssl_fc"
+  | "ssl_fc_early_rcvd"
+  | "ssl_fc_has_crt"
+  | "ssl_fc_has_early"
+  | "ssl_fc_is_resumed"
   | "stopping"
   | "thread"
   | "txn.conn_retries"

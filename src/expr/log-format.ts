@@ -209,8 +209,9 @@ function compileTextAlias(name: string, flags: LogFlags): LogFormatFunction | un
     case "tsc":
       return (context) => `${context.text("txn.sess_term_state") ?? "--"}--`;
     case "sslc":
+      return makeText((context) => context.text("ssl_fc_cipher"), flags);
     case "sslv":
-      return makeText(() => "", flags);
+      return makeText((context) => context.text("ssl_fc_protocol"), flags);
     // Captured headers: without HTTP there are none, and HAProxy prints nothing at all.
     case "hr":
     case "hrl":

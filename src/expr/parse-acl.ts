@@ -75,7 +75,7 @@ export function parseAclTest(
   sources: AclSources = {},
 ): ParseResult<AclTest> {
   const criterion = words[0] ?? "";
-  const derived = sources.takesRequest === true ? splitDerived(criterion) : undefined;
+  const derived = splitDerived(criterion, sources.takesRequest === true);
   const sample = parseSample(derived?.criterion ?? criterion, sources.takesRequest);
   if (!sample.ok) {
     return refused(`${sample.message} in ACL expression '${criterion}'`, sample.kind);

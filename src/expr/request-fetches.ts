@@ -59,9 +59,18 @@ export function findFetch(name: string, takesRequest = true): FetchKeyword | und
   return FETCHES.get(name) ?? (takesRequest ? REQUEST_FETCHES.get(name) : undefined);
 }
 
-/** `path_beg` in its two parts: the fetch, with its arguments, and how to match. */
-export function splitDerived(criterion: string): { criterion: string; method: string } | undefined {
-  const match = DERIVED.exec(criterion);
+/** The same for those of every stream. */
+const DERIVED_ANYWHERE = /^(ssl_fc_sni)_(end|reg)(?=\(|$)/;
+
+/**
+ * `path_beg` in its two parts: the fetch, with its arguments, and how to match.
+ * @param takesRequest those about requests count too
+ */
+export function splitDerived(
+  criterion: string,
+  takesRequest: boolean,
+): { criterion: string; method: string } | undefined {
+  const match = DERIVED_ANYWHERE.exec(criterion) ?? (takesRequest ? DERIVED.exec(criterion) : null);
   const [written = "", name = "", method = ""] = match ?? [];
   if (match === null) return undefined;
   return { criterion: name + criterion.slice(written.length), method };

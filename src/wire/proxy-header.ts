@@ -103,6 +103,6 @@ export type ProxyV2Extras = {
   authority?: string;
   uniqueId?: Uint8Array;
   netns?: string;
-  /** Announces that the client's connection is plain: an empty PP2_TYPE_SSL, as HAProxy sends. */
-  tls?: boolean;
+  /** PP2_TYPE_SSL; with `client` 0 it announces that the client's connection is plain. */
+  tls?: ProxyTls;
 };

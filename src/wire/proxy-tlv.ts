@@ -41,6 +41,8 @@ export const PP2_NETNS = 0x30;
 /** Longest host name (RFC 1035), and longest unique id of the specification. */
 const AUTHORITY_BYTES_MAX = 255;
 const UNIQUE_ID_BYTES_MAX = 128;
+/** Names in certificates may be longer than a header should be. */
+const TLS_TEXT_BYTES_MAX = 255;
 const HEAD_BYTES = 3;
 
 /** Calls `take` for each TLV of a range; false when one does not fit or `take` says false. */
@@ -148,10 +150,7 @@ function parseTls(bytes: Uint8Array, from: number, to: number, out: ProxyHeader)
 
 /** The TLVs to send, in HAProxy's order; a checksum comes first and is zero. */
 export function writeTlvs(extras: ProxyV2Extras): Uint8Array {
-  const parts: Uint8Array[] = [];
-  const add = (type: number, value: Uint8Array): void => {
-    parts.push(new Uint8Array([type, value.length >> 8, value.length & 255]), value);
-  };
+  const { parts, add } = newTlvs();
   if (extras.crc32c === true) add(PP2_CRC32C, new Uint8Array(4));
   if (extras.alpn !== undefined) add(PP2_ALPN, Buffer.from(extras.alpn));
   if (extras.authority !== undefined) {
@@ -160,7 +159,35 @@ export function writeTlvs(extras: ProxyV2Extras): Uint8Array {
   if (extras.uniqueId !== undefined) {
     add(PP2_UNIQUE_ID, extras.uniqueId.subarray(0, UNIQUE_ID_BYTES_MAX));
   }
-  if (extras.tls === true) add(PP2_SSL, new Uint8Array(5));
+  if (extras.tls !== undefined) add(PP2_SSL, writeTls(extras.tls));
   if (extras.netns !== undefined) add(PP2_NETNS, Buffer.from(extras.netns));
   return Buffer.concat(parts);
+}
+
+type Tlvs = { parts: Uint8Array[]; add: (type: number, value: Uint8Array) => void };
+
+function newTlvs(): Tlvs {
+  const parts: Uint8Array[] = [];
+  const add: Tlvs["add"] = (type, value) => {
+    parts.push(new Uint8Array([type, value.length >> 8, value.length & 255]), value);
+  };
+  return { parts, add };
+}
+
+/** The value of PP2_TYPE_SSL: bits, result of the verification, what is known; HAProxy's order. */
+function writeTls(tls: ProxyTls): Uint8Array {
+  const head = new Uint8Array(5);
+  head[0] = tls.client;
+  new DataView(head.buffer).setUint32(1, tls.verify);
+  const { parts, add } = newTlvs();
+  const addText = (type: number, value: string | undefined): void => {
+    if (value === undefined || value === "") return;
+    add(type, Buffer.from(value).subarray(0, TLS_TEXT_BYTES_MAX));
+  };
+  addText(PP2_SSL_VERSION, tls.version);
+  addText(PP2_SSL_CN, tls.commonName);
+  addText(PP2_SSL_KEY_ALG, tls.keyAlgorithm);
+  addText(PP2_SSL_SIG_ALG, tls.signatureAlgorithm);
+  addText(PP2_SSL_CIPHER, tls.cipher);
+  return Buffer.concat([head, ...parts]);
 }

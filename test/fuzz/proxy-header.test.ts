@@ -29,7 +29,7 @@ function corpus(): Uint8Array[] {
     authority: "example.org",
     uniqueId: Buffer.from("0123456789"),
     netns: "n",
-    tls: true,
+    tls: { client: 7, verify: 1, version: "TLSv1.3", commonName: "a", cipher: "b" },
   };
   return [
     encodeProxyV1(four),

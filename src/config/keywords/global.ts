@@ -6,6 +6,7 @@ import { WORKERS_MAX } from "../../base/limits.ts";
 import type { GlobalSpec } from "../../tables/spec.ts";
 import { alertLine, hasArgs, warnLine } from "../context.ts";
 import type { Line } from "../context.ts";
+import type { GlobalDraft } from "../draft-global.ts";
 import { parseLogLine } from "../log-line.ts";
 import { parseInteger, parseSize, parseTime } from "../numbers.ts";
 import { done } from "./build.ts";
@@ -22,8 +23,8 @@ type NumberKey = {
   [K in keyof GlobalSpec]: GlobalSpec[K] extends number | undefined ? K : never;
 }[keyof GlobalSpec];
 type FlagKey = {
-  [K in keyof GlobalSpec]: GlobalSpec[K] extends boolean ? K : never;
-}[keyof GlobalSpec];
+  [K in keyof GlobalDraft]: GlobalDraft[K] extends boolean ? K : never;
+}[keyof GlobalDraft];
 type TextKey =
   | "user"
   | "group"

@@ -21,8 +21,8 @@ export type QuicSide<P> =
   | { state: "refused"; why: string };
 
 /**
- * One keyword. `P` is the type of its parse function, present exactly when it is `done`; `Q` that of
- * the one for QUIC addresses.
+ * One keyword. `P` is the type of its parse function, present exactly when it is `done`; `Q` that
+ * of the one for QUIC addresses.
  */
 export type Keyword<P, Q = P> = {
   /** Words as written, e.g. `option tcplog`. */

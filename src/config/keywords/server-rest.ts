@@ -53,8 +53,6 @@ const COMING = undone<ServerParser>("coming", SERVER, "5.2", [
   ["resolve-opts", "<options>", "How resolved addresses are used."],
   ["resolve-prefer", "<family>", "Family preferred among resolved addresses."],
   ["resolvers", "<section>", "Keeps the address up to date by DNS."],
-  ["send-proxy-v2-ssl", "", "PROXY header with facts about TLS."],
-  ["send-proxy-v2-ssl-cn", "", "PROXY header with the certificate's name."],
   ["set-proxy-v2-tlv-fmt()", "<format>", "Own fields in the PROXY header."],
   ["slowstart", "<time>", "Ramps the weight up after the server came back."],
   ["socks4", "<address>", "Connects through a SOCKS proxy."],
@@ -65,8 +63,6 @@ const COMING = undone<ServerParser>("coming", SERVER, "5.2", [
 /** Undoing what cannot be switched on changes nothing. */
 const TLS_UNDONE = undone<ServerParser>("inert", SERVER, "5.2", [
   ["no-check-ssl", "", "Undoes `check-ssl`."],
-  ["no-send-proxy-v2-ssl", "", "Undoes `send-proxy-v2-ssl`."],
-  ["no-send-proxy-v2-ssl-cn", "", "Undoes `send-proxy-v2-ssl-cn`."],
   ["no-sni-auto", "", "Undoes `sni-auto`."],
   ["no-ssl", "", "Undoes `ssl`."],
   ["no-ssl-reuse", "", "No reuse of TLS sessions."],

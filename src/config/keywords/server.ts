@@ -191,6 +191,16 @@ const noSendProxy: ServerParser = (target) => {
   return undefined;
 };
 
+/** `send-proxy-v2-ssl`, `send-proxy-v2-ssl-cn`: version 2 with these options beside others. */
+function sendProxyTls(...added: ProxyProtocolOut["options"]): ServerParser {
+  return (target) => {
+    const options = target.settings.sendProxy?.options ?? [];
+    const more = added.filter((option) => !options.includes(option));
+    target.settings.sendProxy = { version: 2, options: [...options, ...more] };
+    return undefined;
+  };
+}
+
 const PROXY_OPTIONS: readonly ProxyProtocolOut["options"][number][] = [
   "ssl",
   "cert-cn",
@@ -301,6 +311,8 @@ const DONE: readonly ServerRow[] = [
   ["no-check-send-proxy", "", "Undoes `check-send-proxy`.", check("sendProxy", false)],
   ["no-send-proxy", "", "Undoes `send-proxy`.", noSendProxy],
   ["no-send-proxy-v2", "", "Undoes `send-proxy-v2`.", noSendProxy],
+  ["no-send-proxy-v2-ssl", "", "Undoes `send-proxy-v2-ssl`.", noSendProxy],
+  ["no-send-proxy-v2-ssl-cn", "", "Undoes `send-proxy-v2-ssl-cn`.", noSendProxy],
   ["no-tfo", "", "Undoes `tfo`.", flag("tfo", false)],
   ["on-error", "<action>", "What enough errors in a row do.", parseOnError],
   [
@@ -325,6 +337,13 @@ const DONE: readonly ServerRow[] = [
   ["rise", "<number>", "Passed checks in a row that bring a server up.", checkCount("rise")],
   ["send-proxy", "", "Sends a PROXY header of version 1.", sendProxy(1)],
   ["send-proxy-v2", "", "Sends a PROXY header of version 2.", sendProxy(2)],
+  ["send-proxy-v2-ssl", "", "The same with facts about the client's TLS.", sendProxyTls("ssl")],
+  [
+    "send-proxy-v2-ssl-cn",
+    "",
+    "The same with the name in the client's certificate too.",
+    sendProxyTls("ssl", "cert-cn"),
+  ],
   [
     "tcp-ut",
     "<time>",

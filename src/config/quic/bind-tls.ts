@@ -69,7 +69,8 @@ export function bindTlsWarnings(tls: BindTls): string[] {
   if (tls.alpn === undefined && tls.map === "stream") {
     warnings.push(
       "without 'alpn' only clients of 'h3' are taken, as in HAProxy, and HTTP/3 is not " +
-        "understood here: name the protocol with 'alpn', or pass sessions on whole with 'quic-map session'.",
+        "understood here: name the protocol with 'alpn', or pass whole sessions on with " +
+        "'quic-map session'.",
     );
   }
   return warnings;

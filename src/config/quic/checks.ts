@@ -1,7 +1,7 @@
 /**
- * Checks about QUIC that need the whole configuration: whole sessions go to QUIC servers only, pages
- * do not speak HTTP/3, listeners that `tune.quic.listen off` leaves out. They only report, and drop
- * what is left out.
+ * Checks about QUIC that need the whole configuration: whole sessions go to QUIC servers only,
+ * pages do not speak HTTP/3, listeners that `tune.quic.listen off` leaves out. They only report,
+ * and drop what is left out.
  */
 import type { LoadContext } from "../context.ts";
 import { hasBack, hasFront, isQuic, titleOf } from "../draft.ts";

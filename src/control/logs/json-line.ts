@@ -130,6 +130,17 @@ function whoOf(context: RecordContext): Fields {
     frontend: context.text("fe_name") ?? null,
     listener: context.text("so_name") ?? null,
     client: endpoint(context, "client"),
+    ...tlsFields(context),
+  };
+}
+
+/** Of clients with TLS only. */
+function tlsFields(context: RecordContext): Fields {
+  if (!context.isFrontTls()) return {};
+  return {
+    tls: context.text("ssl_fc_protocol") ?? null,
+    sni: context.text("ssl_fc_sni") ?? null,
+    alpn: context.text("ssl_fc_alpn") ?? null,
   };
 }
 

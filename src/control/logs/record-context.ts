@@ -22,11 +22,13 @@ import {
   LOG_FLAG_REDISPATCHED,
   LOG_KIND_SESSION_ERROR,
   LOG_KIND_STREAM_CONNECTED,
+  LOG_TLS_ON,
 } from "../../tables/generated/enums.ts";
 import * as log from "../../tables/generated/stream-log.ts";
 import type { Table } from "../../tables/tables.ts";
 import { connectionErrorText } from "../../wire/connection-error.ts";
 import type { ListenerObject, Model, ProxyObject, ServerObject } from "../model.ts";
+import { recordTlsInteger, recordTlsText } from "./record-tls.ts";
 
 /** What a record cannot tell and other parts of control can. */
 export type LiveNumbers = {
@@ -170,6 +172,8 @@ export class RecordContext implements LogContext {
       case "fc_pp_authority":
       case "fc_pp_unique_id":
         return undefined;
+      default:
+        return recordTlsText(this.words, this.row, field);
     }
   }
 
@@ -263,9 +267,9 @@ export class RecordContext implements LogContext {
       case "uptime":
         return this.live?.uptimeSeconds();
       case "quic_enabled":
-        return 0;
+        return this.model.plan.global.isQuicEnabled ? 1 : 0;
       default:
-        return undefined;
+        return recordTlsInteger(this.word(log.STREAM_LOG_TLS_FLAGS), field);
     }
   }
 
@@ -329,7 +333,7 @@ export class RecordContext implements LogContext {
   }
 
   isFrontTls(): boolean {
-    return false;
+    return (this.word(log.STREAM_LOG_TLS_FLAGS) & LOG_TLS_ON) !== 0;
   }
 
   logCounter(): number {

@@ -1,7 +1,7 @@
 /**
- * A certificate that signs itself, made in memory for the demo's QUIC listener: ECDSA on P-256, X.509
- * version 3 (RFC 5280) written as DER by hand, since the runtime makes keys and signatures but no
- * certificates. Of no use but for trying: nobody vouches for it.
+ * A certificate that signs itself, made in memory for the demo's QUIC listener: ECDSA on P-256,
+ * X.509 version 3 (RFC 5280) written as DER by hand, since the runtime makes keys and signatures
+ * but no certificates. Of no use but for trying: nobody vouches for it.
  */
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
 

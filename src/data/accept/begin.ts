@@ -4,6 +4,7 @@ import type { Conduit } from "../../conduit/conduit.ts";
 import { countSession } from "../account/counters.ts";
 import { writeSessionRecord } from "../log/record.ts";
 import { routeStream } from "../route/route.ts";
+import { tlsOf } from "../route/stream-tls.ts";
 import { STREAM_HEADER, STREAM_ROUTE } from "../stream.ts";
 import type { Stream } from "../stream.ts";
 import type { ListenerView } from "../views.ts";
@@ -42,6 +43,7 @@ export function beginStream(stream: Stream, listener: ListenerView, front: Condu
   stream.backQueueAhead = 0;
   stream.hash = 0;
   stream.uniqueId = "";
+  stream.tls = null;
   stream.wasLogged = false;
   stream.source.clear();
   stream.destination.clear();
@@ -58,6 +60,8 @@ export function beginStream(stream: Stream, listener: ListenerView, front: Condu
 /** The connection is a session: its backend is chosen. */
 export function startSession(stream: Stream): void {
   stream.state = STREAM_ROUTE;
+  // The client may be gone when its record is written.
+  if (stream.frontend.logsTls) tlsOf(stream);
   countSession(stream.engine, stream.listener!);
   writeSessionRecord(stream);
   routeStream(stream);

@@ -13,6 +13,15 @@ import {
   LOG_KIND_SESSION_ERROR,
   LOG_KIND_STREAM_CONNECTED,
   LOG_KIND_STREAM_END,
+  LOG_TLS_ALPN_CUT,
+  LOG_TLS_CERTIFICATE,
+  LOG_TLS_EARLY,
+  LOG_TLS_NAME_CUT,
+  LOG_TLS_ON,
+  LOG_TLS_RESUMED,
+  LOG_TLS_SNI_CUT,
+  LOG_TLS_UNFINISHED,
+  LOG_TLS_VERIFIED,
 } from "../../tables/generated/enums.ts";
 import { PROCESS_CURRENT } from "../../tables/generated/process.ts";
 import {
@@ -23,12 +32,18 @@ import {
 import { SERVER_SERVED } from "../../tables/generated/server.ts";
 import * as log from "../../tables/generated/stream-log.ts";
 import { beginRecord, commitRecord, RING_FULL } from "../../tables/log-ring.ts";
+import { putText } from "../../tables/log-text.ts";
+import { cipherNumber } from "../../wire/cipher-suite.ts";
 import { CONN_PRX_EMPTY } from "../../wire/connection-error.ts";
 import { CAUSE_NONE, PHASE_NONE } from "../account/causes.ts";
 import { destinationOf } from "../route/stream-context.ts";
+import { tlsOf } from "../route/stream-tls.ts";
 import type { Stream } from "../stream.ts";
 
 const scratch = new Endpoint();
+/** Room of names and protocols in a record. */
+const NAME_WORDS = 16;
+const ALPN_WORDS = 4;
 
 /** The record of an ended stream, if its frontend logs. */
 export function writeLogRecord(stream: Stream, termination: number): void {
@@ -92,6 +107,8 @@ function write(stream: Stream, kind: number, termination: number, flags: number)
   writeRows(stream, words, row);
   writeLoads(stream, words, row, kind === LOG_KIND_STREAM_END ? 1 : 0);
   writeEndpoints(stream, words, row);
+  words[row + log.STREAM_LOG_TLS_FLAGS] = 0;
+  if (stream.listener!.spec.quic !== undefined) writeTls(stream, words, row);
   commitRecord(words);
   engine.environment.ringControl();
 }
@@ -156,6 +173,25 @@ function writeEndpoints(stream: Stream, words: Int32Array, row: number): void {
   const { bytes } = target.socketAddress;
   decodeSocketAddress(bytes, bytes.length, scratch);
   put(words, row, log.STREAM_LOG_SERVER_FAMILY, scratch);
+}
+
+/** What is known of the client's TLS, where logs tell of it. @cold */
+function writeTls(stream: Stream, words: Int32Array, row: number): void {
+  const facts = stream.frontend.logsTls ? tlsOf(stream) : null;
+  let flags = LOG_TLS_ON;
+  words[row + log.STREAM_LOG_TLS_CIPHER] = facts === null ? 0 : cipherNumber(facts.cipher);
+  if (facts?.isResumed === true) flags |= LOG_TLS_RESUMED;
+  if (facts?.isEarly === true) flags |= LOG_TLS_EARLY;
+  if (facts?.isComplete === false) flags |= LOG_TLS_UNFINISHED;
+  if (facts?.hasCertificate === true) flags |= LOG_TLS_CERTIFICATE;
+  if (facts?.isVerified === true) flags |= LOG_TLS_VERIFIED;
+  const put = (at: number, room: number, text: string | undefined, cut: number): void => {
+    if (!putText(words, row + at, room, text ?? "")) flags |= cut;
+  };
+  put(log.STREAM_LOG_SNI, NAME_WORDS, facts?.sni, LOG_TLS_SNI_CUT);
+  put(log.STREAM_LOG_ALPN, ALPN_WORDS, facts?.alpn, LOG_TLS_ALPN_CUT);
+  put(log.STREAM_LOG_COMMON_NAME, NAME_WORDS, facts?.commonName, LOG_TLS_NAME_CUT);
+  words[row + log.STREAM_LOG_TLS_FLAGS] = flags;
 }
 
 /** Family, port and address stand one behind the other in each of the four groups of the record. */

@@ -19,6 +19,7 @@ import { PROCESS_CURRENT, PROCESS_STOPPING } from "../../tables/generated/proces
 import type { Stream } from "../stream.ts";
 import type { ProxyView, ServerView } from "../views.ts";
 import { proxyNumber, serverNumber } from "./numbers.ts";
+import { tlsInteger, tlsText } from "./tls-samples.ts";
 
 export class StreamContext implements LogContext {
   private stream!: Stream;
@@ -91,7 +92,7 @@ export class StreamContext implements LogContext {
       case "unique-id":
         return uniqueIdOf(stream) || undefined;
       default:
-        return undefined;
+        return tlsText(stream, field);
     }
   }
 
@@ -156,7 +157,7 @@ export class StreamContext implements LogContext {
       case "bc_srv_queue":
         return stream.serverQueueAhead;
       default:
-        return undefined;
+        return tlsInteger(stream, field);
     }
   }
 
@@ -208,7 +209,7 @@ export class StreamContext implements LogContext {
   }
 
   isFrontTls(): boolean {
-    return false;
+    return this.stream.listener!.spec.quic !== undefined;
   }
 
   logCounter(): number {

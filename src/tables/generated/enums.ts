@@ -375,3 +375,36 @@ export function nameLogFlag(value: number): string {
   if ((value & LOG_FLAG_ERROR) !== 0) names.push("error");
   return names.join("|") || "none";
 }
+
+/** the client's connection is TLS */
+export const LOG_TLS_ON = 1;
+/** by a session ticket */
+export const LOG_TLS_RESUMED = 2;
+/** early data were taken (0-RTT) */
+export const LOG_TLS_EARLY = 4;
+/** the handshake was not complete */
+export const LOG_TLS_UNFINISHED = 8;
+/** the client showed a certificate */
+export const LOG_TLS_CERTIFICATE = 16;
+/** and it was verified */
+export const LOG_TLS_VERIFIED = 32;
+/** the name is longer than its room */
+export const LOG_TLS_SNI_CUT = 64;
+/** so is the protocol */
+export const LOG_TLS_ALPN_CUT = 128;
+/** so is the name in the certificate */
+export const LOG_TLS_NAME_CUT = 256;
+/** Name of a LOG_TLS value, for people. */
+export function nameLogTls(value: number): string {
+  const names: string[] = [];
+  if ((value & LOG_TLS_ON) !== 0) names.push("on");
+  if ((value & LOG_TLS_RESUMED) !== 0) names.push("resumed");
+  if ((value & LOG_TLS_EARLY) !== 0) names.push("early");
+  if ((value & LOG_TLS_UNFINISHED) !== 0) names.push("unfinished");
+  if ((value & LOG_TLS_CERTIFICATE) !== 0) names.push("certificate");
+  if ((value & LOG_TLS_VERIFIED) !== 0) names.push("verified");
+  if ((value & LOG_TLS_SNI_CUT) !== 0) names.push("sni_cut");
+  if ((value & LOG_TLS_ALPN_CUT) !== 0) names.push("alpn_cut");
+  if ((value & LOG_TLS_NAME_CUT) !== 0) names.push("name_cut");
+  return names.join("|") || "none";
+}

@@ -4,7 +4,7 @@
  */
 
 /** Words of one record. */
-export const STREAM_LOG_STRIDE = 64;
+export const STREAM_LOG_STRIDE = 96;
 
 /**
  * What the record tells.
@@ -369,3 +369,71 @@ export const STREAM_LOG_WORKER = 52;
 export function streamLogWorker(table: Int32Array, row: number): number {
   return table[row + STREAM_LOG_WORKER]!;
 }
+
+/**
+ * TLS of the client's connection; 0 = none.
+ * Unit: LOG_TLS_* bits. Writer: the worker that owns the ring.
+ */
+export const STREAM_LOG_TLS_FLAGS = 53;
+/** Reads STREAM_LOG.tlsFlags plainly. */
+export function streamLogTlsFlags(table: Int32Array, row: number): number {
+  return table[row + STREAM_LOG_TLS_FLAGS]!;
+}
+
+/**
+ * Cipher suite (`%sslc`); 0 = not known.
+ * Unit: IANA's number, 0. Writer: the worker that owns the ring.
+ */
+export const STREAM_LOG_TLS_CIPHER = 54;
+/** Reads STREAM_LOG.tlsCipher plainly. */
+export function streamLogTlsCipher(table: Int32Array, row: number): number {
+  return table[row + STREAM_LOG_TLS_CIPHER]!;
+}
+
+/**
+ * Length of the name that the client asked for.
+ * Unit: bytes. Writer: the worker that owns the ring.
+ */
+export const STREAM_LOG_SNI_BYTES = 55;
+/** Reads STREAM_LOG.sniBytes plainly. */
+export function streamLogSniBytes(table: Int32Array, row: number): number {
+  return table[row + STREAM_LOG_SNI_BYTES]!;
+}
+
+/**
+ * That name, cut to its room.
+ * Unit: UTF-8, first byte lowest. Writer: the worker that owns the ring.
+ */
+export const STREAM_LOG_SNI = 56;
+
+/**
+ * Length of the protocol that was agreed upon.
+ * Unit: bytes. Writer: the worker that owns the ring.
+ */
+export const STREAM_LOG_ALPN_BYTES = 72;
+/** Reads STREAM_LOG.alpnBytes plainly. */
+export function streamLogAlpnBytes(table: Int32Array, row: number): number {
+  return table[row + STREAM_LOG_ALPN_BYTES]!;
+}
+
+/**
+ * That protocol, cut to its room.
+ * Unit: UTF-8, first byte lowest. Writer: the worker that owns the ring.
+ */
+export const STREAM_LOG_ALPN = 73;
+
+/**
+ * Length of the name in the client's certificate.
+ * Unit: bytes. Writer: the worker that owns the ring.
+ */
+export const STREAM_LOG_COMMON_NAME_BYTES = 77;
+/** Reads STREAM_LOG.commonNameBytes plainly. */
+export function streamLogCommonNameBytes(table: Int32Array, row: number): number {
+  return table[row + STREAM_LOG_COMMON_NAME_BYTES]!;
+}
+
+/**
+ * That name, cut to its room.
+ * Unit: UTF-8, first byte lowest. Writer: the worker that owns the ring.
+ */
+export const STREAM_LOG_COMMON_NAME = 78;

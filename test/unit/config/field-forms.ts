@@ -190,8 +190,8 @@ export const FIELD_FORMS: readonly FieldForm[] = [
   [1, "frontend", "acl m req.len gt 0", "later"],
   [1, "frontend", "acl m req.payload(0,1) -m bin 01", "later"],
   [1, "frontend", "acl m req.ssl_alpn h2", "later"],
-  [1, "frontend", "acl m ssl_fc_alpn h2", "later"],
-  [1, "frontend", "acl m ssl_fc_sni a.test", "later"],
+  [1, "frontend", "acl m ssl_fc_alpn h2", "mine"],
+  [1, "frontend", "acl m ssl_fc_sni a.test", "mine"],
   // Logs.
   [105, "defaults", "log global", "mine"],
   [39, "global", "log 127.0.0.1:514 local0", "mine"],

@@ -161,7 +161,7 @@ describe("catalogue", () => {
     expect(scopeOf(parsed.value)).toBe("any");
   });
   test("words of other layers are refused by what they are", () => {
-    const kinds = ["req.hdr(host)", "ssl_fc_sni", "req.ssl_sni", "sc0_conn_rate", "zork"].map(
+    const kinds = ["req.hdr(host)", "ssl_bc_sni", "req.ssl_sni", "sc0_conn_rate", "zork"].map(
       (text) => {
         const parsed = parseSample(text);
         return parsed.ok ? "ok" : parsed.kind;

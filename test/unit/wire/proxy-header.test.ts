@@ -272,7 +272,7 @@ describe("what is sent", () => {
       "TLS of a plain connection",
       encodeProxyV2(endpoints("127.0.0.1", "127.0.0.1", 0xb3ba, 0x86ff), {
         crc32c: true,
-        tls: true,
+        tls: { client: 0, verify: 0 },
       }),
       "0d0a0d0a000d0a515549540a2111001b7f0000017f000001b3ba86ff03000464219162" + "2000050000000000",
     ],
