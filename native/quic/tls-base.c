@@ -53,11 +53,49 @@ int sq_copy_name(char *out, const char *name, int length)
 	return length;
 }
 
+/* Adds `length` bytes of `text` behind the `at` that are there; only what fits is written. */
+static int add_text(char *out, int room, int at, const char *text, int length)
+{
+	int left = room > at ? room - at : 0;
+
+	return at + sq_put_text(left ? out + at : out, left, text, length);
+}
+
+int sq_add_entry(char *out, int room, int at, const char *name)
+{
+	at = add_text(out, room, at, "/", 1);
+	at = add_text(out, room, at, name, (int)strlen(name));
+	return add_text(out, room, at, "=", 1);
+}
+
+int sq_add_value(char *out, int room, int at, const uint8_t *value, int length)
+{
+	char escaped[5];
+	int i;
+
+	for (i = 0; i < length; i++) {
+		if (value[i] >= 0x20 && value[i] != 0x7f && value[i] != '"') {
+			at = add_text(out, room, at, (const char *)&value[i], 1);
+			continue;
+		}
+		snprintf(escaped, sizeof(escaped), "\\x%02X", value[i]);
+		at = add_text(out, room, at, escaped, 4);
+	}
+	return at;
+}
+
+int sq_read_address(const char *text, uint8_t *address)
+{
+	if (inet_pton(AF_INET, text, address) == 1)
+		return 4;
+	return inet_pton(AF_INET6, text, address) == 1 ? 16 : 0;
+}
+
 int sq_is_address(const char *text)
 {
 	uint8_t address[16];
 
-	return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+	return sq_read_address(text, address) > 0;
 }
 
 /* RFC 8446, section 6. */

@@ -89,6 +89,13 @@ int sq_put_text(char *out, int room, const char *text, int length);
 int sq_copy_name(char *out, const char *name, int length);
 /* 1: an address as text, IPv4 or IPv6. */
 int sq_is_address(const char *text);
+/* Its bytes, network order: 4, 16, or 0 = it is none. */
+int sq_read_address(const char *text, uint8_t *address);
+/* Parts of a subject, /C=XX/CN=name, behind the `at` bytes that are there: `/name=`, and a value in
+ * UTF-8, without bytes that would break a line or a quoted field. Return the new length; no more
+ * than `room` is written. */
+int sq_add_entry(char *out, int room, int at, const char *name);
+int sq_add_value(char *out, int room, int at, const uint8_t *value, int length);
 /* Name of a TLS alert, for people. */
 const char *sq_alert_name(int alert);
 /* Files of the system's authorities, NULL at the end. */

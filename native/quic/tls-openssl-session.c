@@ -209,26 +209,15 @@ static int put_signature(struct sq_tls *tls, char *out, int room)
 	return name ? sq_put_text(out, room, name, (int)strlen(name)) : 0;
 }
 
-/* Adds a value in UTF-8, without bytes that would break a line or a quoted field. */
 static int add_value(char *out, int room, int at, const ASN1_STRING *value)
 {
 	unsigned char *text;
 	int length = ASN1_STRING_to_UTF8(&text, value);
-	char escaped[5];
-	int i;
 
-	for (i = 0; i < length; i++) {
-		int left = room > at ? room - at : 0;
-
-		if (text[i] >= 0x20 && text[i] != 0x7f && text[i] != '"') {
-			at += sq_put_text(out + (left ? at : 0), left, (char *)&text[i], 1);
-			continue;
-		}
-		snprintf(escaped, sizeof(escaped), "\\x%02X", text[i]);
-		at += sq_put_text(out + (left ? at : 0), left, escaped, 4);
-	}
-	if (length >= 0)
-		OPENSSL_free(text);
+	if (length < 0)
+		return at;
+	at = sq_add_value(out, room, at, text, length);
+	OPENSSL_free(text);
 	return at;
 }
 
@@ -244,21 +233,13 @@ static int put_subject(struct sq_tls *tls, char *out, int room)
 		X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, i);
 		ASN1_OBJECT *object = X509_NAME_ENTRY_get_object(entry);
 		int nid = OBJ_obj2nid(object);
-		char key[96];
-		int length;
-		int left = room > at ? room - at : 0;
+		char key[96] = "";
 
-		key[0] = '/';
 		if (nid != NID_undef)
-			length = snprintf(key + 1, sizeof(key) - 2, "%s", OBJ_nid2sn(nid));
+			snprintf(key, sizeof(key), "%s", OBJ_nid2sn(nid));
 		else
-			length = OBJ_obj2txt(key + 1, sizeof(key) - 2, object, 1);
-		if (length < 0)
-			length = 0;
-		if (length > (int)sizeof(key) - 3)
-			length = (int)sizeof(key) - 3;
-		key[1 + length] = '=';
-		at += sq_put_text(out + (left ? at : 0), left, key, length + 2);
+			OBJ_obj2txt(key, sizeof(key), object, 1);
+		at = sq_add_entry(out, room, at, key);
 		at = add_value(out, room, at, X509_NAME_ENTRY_get_data(entry));
 	}
 	ERR_clear_error();

@@ -13,6 +13,12 @@
 
 static const uint8_t secret[32] = "a secret that all workers share";
 
+/* GnuTLS shows one alert for most faults of certificates, and its tickets die with the limits. */
+static int is_openssl(void)
+{
+	return strncmp(sq_tls_version(), "OpenSSL", 7) == 0;
+}
+
 /* ---- contexts ---- */
 
 static void certify(struct sq_tls_context *context, const char *name)
@@ -191,7 +197,7 @@ static void clients_verify_servers(void)
 		{ "server", "authority.crt", "127.0.0.2", NULL, { 42 } },
 		{ "server", "other-authority.crt", "server.test", NULL, { 48, 42 } },
 		{ "stranger", "authority.crt", "server.test", NULL, { 48, 42 } },
-		{ "expired", "authority.crt", "server.test", NULL, { 45 } },
+		{ "expired", "authority.crt", "server.test", NULL, { 45, 42 } },
 		{ "client", "authority.crt", NULL, NULL, { 43, 42 } },
 	};
 	struct pair pair = { 0 };
@@ -238,7 +244,7 @@ static void servers_verify_clients(void)
 		{ 2, NULL, { 116 }, 0 },
 		{ 2, "client", { 0 }, 16 | 32 },
 		{ 2, "stranger", { 48, 42 }, 0 },
-		{ 2, "expired", { 45 }, 0 },
+		{ 2, "expired", { 45, 42 }, 0 },
 	};
 	struct pair pair = { 0 };
 	size_t i;
@@ -402,10 +408,10 @@ static void early_data_is_taken_once(void)
 	EXPECT(again.server.early_bytes == 0);
 	pair_free(&again);
 	pair_free(&early_pair);
-	/* A server that has come to offer less takes none; one that offers more does. */
+	/* A server that has come to offer less takes none; one that offers more may. */
 	EXPECT(sends_early(client, server, 1024) == 0);
 	pair_free(&early_pair);
-	EXPECT(sends_early(client, server, 70000) == 5);
+	EXPECT(sends_early(client, server, 70000) == (is_openssl() ? 5 : 0));
 	pair_free(&early_pair);
 	EXPECT(sends_early(client, unwilling, 65536) == 0);
 	pair_free(&early_pair);
