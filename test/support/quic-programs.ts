@@ -106,11 +106,11 @@ export interface DnsQuestion {
 /** What kdig prints; the answers of `+short` unless `more` says otherwise. */
 export async function askDns(question: DnsQuestion): Promise<string> {
   const { port, how, name = DNS_NAME, type = "A", authority, hostname, more = [] } = question;
-  const command = ["kdig", "@127.0.0.1", "-p", String(port), `+${how}`, "+short", "+timeout=5"];
-  command.push("+retry=0");
+  const command = ["kdig", "@127.0.0.1", "-p", String(port), "+short", "+timeout=5", "+retry=0"];
   if (authority !== undefined) command.push(`+tls-ca=${authority}`);
   if (hostname !== undefined) command.push(`+tls-hostname=${hostname}`);
-  const { output } = await runProcess([...command, name, type, ...more]);
+  // Last: what is said of TLS before would make it TLS over TCP.
+  const { output } = await runProcess([...command, `+${how}`, name, type, ...more]);
   return output;
 }
 
