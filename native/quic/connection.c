@@ -349,6 +349,11 @@ void sq_connection_read(struct sq_connection *connection, const struct sq_packet
 	                 : ngtcp2_conn_read_pkt(connection->conn, &path, &info, packet->bytes,
 	                                        packet->length, connection->engine->now);
 	sq_connection_result(connection, result);
+	/* The library does not count the packet that ends it. */
+	if (result == NGTCP2_ERR_DRAINING) {
+		connection->counts[SQ_N_PACKETS_RECEIVED]++;
+		connection->counts[SQ_N_BYTES_RECEIVED] += packet->length;
+	}
 	if (sq_connection_is_live(connection)) {
 		sq_connection_after_read(connection);
 		sq_connection_want_write(connection);
@@ -440,6 +445,8 @@ void sq_connection_end(struct sq_connection *connection, int cause, uint64_t cod
 	sq_tell(connection, SQ_TOLD_CLOSED);
 	if (error)
 		is_closing = write_close(connection, error) > 0;
+	/* The last that the library counts; what comes in the closing period is added to it. */
+	sq_connection_count(connection);
 	sq_link_remove(&connection->writing);
 	connection->state = is_closing ? SQ_STATE_CLOSING : SQ_STATE_DRAINING;
 	if ((is_closing || cause == SQ_CAUSE_APPLICATION || cause == SQ_CAUSE_TRANSPORT) &&
@@ -486,11 +493,16 @@ static void end_with_error(struct sq_connection *connection, int result)
 	ngtcp2_ccerr_default(&error);
 	if (result == NGTCP2_ERR_CRYPTO || ngtcp2_conn_get_tls_alert2(connection->conn)) {
 		int alert = ngtcp2_conn_get_tls_alert2(connection->conn);
+		char text[FAILURE_MAX];
+		int length = sq_tls_text(connection->tls, SQ_TEXT_FAILURE, text, FAILURE_MAX - 1);
 
 		is_internal = 0;
 		if (!alert)
 			alert = sq_tls_alert(connection->tls);
-		sq_connection_fail(connection, sq_tls_error());
+		if (length > 0) {
+			text[length < FAILURE_MAX ? length : FAILURE_MAX - 1] = '\0';
+			sq_connection_fail(connection, text);
+		}
 		ngtcp2_ccerr_set_tls_alert(&error, (uint8_t)alert, NULL, 0);
 	} else {
 		sq_connection_fail(connection, connection->is_out_of_chunks

@@ -104,6 +104,7 @@ export class NativeTransport implements Transport {
   private readonly segments: (Uint8Array | undefined)[] = [];
   private readonly growth = new Float64Array(QUIC_COUNTS + QUIC_MOMENTS.length);
   private willFlush = false;
+  private isDestroyed = false;
   private readonly onTurnEnd: () => void;
 
   /** @throws when the engine or its descriptors cannot be had */
@@ -140,6 +141,7 @@ export class NativeTransport implements Transport {
    * @returns whether there is more to read
    */
   pump(endpoint: number): boolean {
+    if (this.isDestroyed) return false;
     this.quic.pump(this.engine, endpoint);
     const hasMore = this.io[q.IO_MORE] === 1;
     this.readEvents();
@@ -150,6 +152,7 @@ export class NativeTransport implements Transport {
   /** Sends what was asked for; by itself at the end of each turn. */
   flush(): void {
     this.willFlush = false;
+    if (this.isDestroyed) return;
     this.quic.flush(this.engine);
     this.readEvents();
   }
@@ -435,6 +438,10 @@ export class NativeTransport implements Transport {
     return this.connectionOf(handle)?.proxyRow ?? 0;
   }
 
+  connectionOwner(handle: number): ConnectionOwner | null {
+    return this.connectionOf(handle)?.owner ?? null;
+  }
+
   isEstablished(handle: number): boolean {
     return (this.connectionFlags(handle) & CONNECTION_ESTABLISHED) !== 0;
   }
@@ -587,6 +594,8 @@ export class NativeTransport implements Transport {
    * transport may be used afterwards, `peekBytes` least of all. @cold
    */
   destroy(): void {
+    if (this.isDestroyed) return;
+    this.isDestroyed = true;
     this.endpoints.unwatchAll();
     this.quic.engineDestroy(this.engine);
   }
