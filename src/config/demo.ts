@@ -12,10 +12,17 @@ export type DemoOptions = {
   servers: readonly { name: string; address: string }[];
   /** Path of the runtime socket. */
   socket: string;
+  /** A QUIC listener beside, where QUIC is there; `certificate` names a file. */
+  quic?: { listen: string; certificate: string; alpn: string };
 };
 
 /** The demonstration's configuration as text: it is loaded, and may be printed, like any other. */
 export function demoPlan(options: DemoOptions): ConfigText {
+  const { quic } = options;
+  const quicLines =
+    quic === undefined
+      ? []
+      : [`    bind quic4@${quic.listen} ssl crt ${quote(quic.certificate)} alpn ${quic.alpn}`];
   const lines = [
     "global",
     `    stats socket ${quote(options.socket)} level admin mode 600`,
@@ -28,6 +35,7 @@ export function demoPlan(options: DemoOptions): ConfigText {
     "",
     "frontend demo",
     `    bind ${options.listen}`,
+    ...quicLines,
     "    default_backend demo-servers",
     "",
     "backend demo-servers",

@@ -5,7 +5,7 @@
 import { sleepMs } from "../../base/clock.ts";
 import { quicReason } from "../../conduit/quic/native-quic.ts";
 import { dumpKeywords } from "../../config/dump.ts";
-import type { ConfigText } from "../../config/files.ts";
+import type { FileAccess } from "../../config/files.ts";
 import { readFlags } from "../../config/flags.ts";
 import type { SluiceFlags } from "../../config/flags.ts";
 import type { Overrides } from "../../config/from-flags.ts";
@@ -19,6 +19,7 @@ import { readTextOrNone, systemFiles, thisMachine } from "../../config/system.ts
 import type { Plan } from "../../tables/spec.ts";
 import { moduleQuic, quicMessages } from "../quic-start.ts";
 import type { RunOptions } from "./arguments.ts";
+import type { Demo } from "./demo.ts";
 import { dumpConfiguration, sharedLibraries } from "./dumps.ts";
 import type { Output } from "./output.ts";
 
@@ -41,12 +42,13 @@ export function wantsDemo(argv: readonly string[], flags: SluiceFlags): boolean 
   return argv.length === 0 && flags.config === undefined && flags.bind === undefined;
 }
 
-/** Loads everything. @param texts what the demo adds */
+/** Loads everything. @param demo what it adds */
 export async function loadPlan(
   options: RunOptions,
   output: Output,
-  texts: readonly ConfigText[] = [],
+  demo?: Pick<Demo, "text" | "files">,
 ): Promise<Loaded> {
+  const texts = demo === undefined ? [] : [demo.text];
   const { flags, messages: flagMessages } = environmentFlags();
   const files =
     options.files.length === 0 && flags.config !== undefined ? [flags.config] : options.files;
@@ -57,6 +59,7 @@ export async function loadPlan(
       isRefused: false,
     };
   }
+  const machine = thisMachine(sleepMs, RESOLVE_DEADLINE_MS);
   const {
     plan,
     runtime,
@@ -69,7 +72,8 @@ export async function loadPlan(
     overrides: overridesOf(options),
     skipComing: options.skipComing,
     system: {
-      ...thisMachine(sleepMs, RESOLVE_DEADLINE_MS),
+      ...machine,
+      files: withMemory(machine.files, demo?.files),
       quicProblem: () => quicReason() || undefined,
     },
   });
@@ -91,6 +95,18 @@ export async function loadPlan(
     return { exitCode: checkResult(plan, messages, options, output), lines, isRefused: false };
   }
   return { plan, runtime, lines };
+}
+
+/** Files of the disk, and some that are in memory alone. */
+function withMemory(disk: FileAccess, files: ReadonlyMap<string, string> | undefined): FileAccess {
+  if (files === undefined) return disk;
+  return {
+    ...disk,
+    readText: (path) => {
+      const content = files.get(path);
+      return content === undefined ? disk.readText(path) : { content };
+    },
+  };
 }
 
 function alertOf(text: string): Message {

@@ -85,7 +85,7 @@ export async function runStart(
     return runInBackground(argv);
   }
   const demo = wantsDemo(argv, environmentFlags().flags) ? startDemo() : undefined;
-  const loaded = await loadPlan(options, output, demo === undefined ? [] : [demo.text]);
+  const loaded = await loadPlan(options, output, demo);
   // The background process loads once more, and says all this itself.
   if (mayDetach && "plan" in loaded && loaded.plan.global.daemon) return runInBackground(argv);
   if ("plan" in loaded) output.isQuiet = loaded.plan.global.quiet;

@@ -14,6 +14,7 @@ import { OTHER_SECTIONS } from "../../../src/config/keywords/other-sections.ts";
 import { SERVER_KEYWORDS } from "../../../src/config/keywords/server.ts";
 import { GLOBAL_INDEX, PROXY_INDEX } from "../../../src/config/keywords/tables.ts";
 import { loadText, planOf, proxyOf } from "./load-text.ts";
+import { A } from "./quic-texts.ts";
 
 const TABLES: [title: string, rows: readonly Keyword<unknown>[]][] = [
   ["global", GLOBAL_INDEX.rows],
@@ -119,4 +120,16 @@ test("the demonstration loads", async () => {
   expect(proxyOf(plan, "demo").binds[0]?.address).toMatchObject({ port: 8080 });
   expect(proxyOf(plan, "demo-servers").servers.length).toBe(3);
   expect(plan.global.statsSockets[0]?.address).toEqual({ family: "unix", path: "/run/a b's.sock" });
+});
+
+test("so it does with a QUIC listener, whose certificate is in memory", async () => {
+  const quic = { listen: "127.0.0.1:8443", certificate: "memory:demo.pem", alpn: "sluice-demo" };
+  const servers = [{ name: "s", address: "127.0.0.1:9001" }];
+  const text = demoPlan({ listen: "127.0.0.1:8080", servers, socket: "/run/s.sock", quic });
+  const machine = { files: { "memory:demo.pem": A.chain + A.key } };
+  const result = await loadText(text.content, { machine });
+  expect(result.messages).toEqual([]);
+  const bind = proxyOf(planOf(result), "demo").binds[1];
+  expect(bind?.text).toBe("quic4@127.0.0.1:8443");
+  expect(bind?.quic).toMatchObject({ alpn: ["sluice-demo"], map: "stream" });
 });
