@@ -7,7 +7,7 @@ import {
   compileSample,
   sampleText,
 } from "../../../src/expr/evaluate.ts";
-import type { LogContext } from "../../../src/expr/evaluate.ts";
+import type { LogContext, TextField } from "../../../src/expr/evaluate.ts";
 import { parseAclTest, parseLogFormat, parseSample, scopeOf } from "../../../src/expr/parse.ts";
 import { fakeContext } from "./fake-context.ts";
 
