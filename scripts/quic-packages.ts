@@ -15,8 +15,9 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** Everything of QUIC that builds keep; may be deleted at any time. */
-export const QUIC_CACHE = join(import.meta.dir, "../node_modules/.cache/sluice-quic");
+/** Everything of QUIC that builds keep; may be deleted at any time, for newer packages too. */
+export const QUIC_CACHE =
+  process.env["SLUICE_QUIC_CACHE"] ?? join(import.meta.dir, "../node_modules/.cache/sluice-quic");
 
 /** Oldest versions that do: ngtcp2 tells a received STOP_SENDING, OpenSSL has callbacks for QUIC. */
 export const NGTCP2_OLDEST = "1.24.0";
@@ -118,7 +119,7 @@ async function run(command: string[], cwd?: string): Promise<{ isOk: boolean; ou
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
   ]);
-  return { isOk: (await child.exited) === 0, output: out === "" ? err : out };
+  return { isOk: (await child.exited) === 0, output: out + err };
 }
 
 /** apt with one source, in a folder of its own. */
@@ -156,6 +157,7 @@ class Apt {
       "APT::Sandbox::User": "root",
       "Acquire::Languages": "none",
       "Acquire::PDiffs": "false",
+      "Acquire::Retries": "1",
       "Acquire::http::Timeout": "20",
       "Acquire::https::Timeout": "20",
     };

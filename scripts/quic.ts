@@ -31,10 +31,13 @@ import {
 
 const ROOT = join(import.meta.dir, "..");
 const SOURCE = join(ROOT, "native/quic");
-const LIBRARY = join(ROOT, "dist/native/sluice-quic.so");
-const NOTICE = join(ROOT, "dist/NOTICE");
+const DIST = join(ROOT, "dist");
 const GNUTLS_OLDEST = "3.7.2";
 const APACHE_LICENSE = "/usr/share/common-licenses/Apache-2.0";
+
+const REMEDY =
+  `It needs libngtcp2-dev >= ${NGTCP2_OLDEST} with libngtcp2-crypto-ossl-dev or ` +
+  "libngtcp2-crypto-gnutls-dev, or gcc, libc6-dev, xz-utils and a Debian mirror that can be reached.";
 
 /** For C of ours. */
 export const OWN_FLAGS = [
@@ -292,37 +295,33 @@ async function installedToolchain(tls: TlsLibrary): Promise<Toolchain | undefine
 }
 
 /**
- * The parts that can be had, the best first; linking decides which of them do. `flags` are those
- * that ngtcp2 is compiled with (RELEASE_FLAGS, or sanitizers).
- * @throws Unavailable with what is missing; BuildError when ngtcp2 does not compile
+ * The parts that can be had, the best first, each looked for when it is asked for; linking decides
+ * which of them do. `flags` are those that ngtcp2 is compiled with (RELEASE_FLAGS, or sanitizers).
+ * @throws Unavailable at the end, with what is missing; BuildError when ngtcp2 does not compile
  */
-export async function findToolchains(
+export async function* findToolchains(
   compiler: string,
   wanted: readonly TlsLibrary[],
   flags: string[],
-): Promise<Toolchain[]> {
-  const found: Toolchain[] = [];
-  const reasons: string[] = [];
+): AsyncGenerator<Toolchain, void> {
   for (const tls of wanted) {
     const installed = await installedToolchain(tls);
-    if (installed !== undefined) found.push(installed);
+    if (installed !== undefined) yield installed;
   }
-  for (const tls of found.length > 0 ? [] : wanted) {
+  const reasons = new Set<string>();
+  for (const tls of wanted) {
     try {
       const [source, parts] = await Promise.all([
         fetchNgtcp2(),
         tls === "openssl" ? findOpenssl() : findGnutls(),
       ]);
-      for (const part of parts) found.push(await sourceToolchain(compiler, source, part, flags));
+      for (const part of parts) yield await sourceToolchain(compiler, source, part, flags);
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
-      reasons.push(error.message);
-      continue;
+      reasons.add(error.message);
     }
-    break;
   }
-  if (found.length === 0) throw new Unavailable(reasons.join("; "));
-  return found;
+  if (reasons.size > 0) throw new Unavailable([...reasons].join("; "));
 }
 
 async function sourceToolchain(
@@ -382,64 +381,64 @@ async function linkModule(compiler: string, tools: Toolchain, out: string): Prom
   }
 }
 
-function writeNotice(tools: Toolchain): void {
+function writeNotice(tools: Toolchain, file: string): void {
   const rule = "=".repeat(78);
   const sections = tools.notices.map(
-    ({ part, file }) => `${part}\n\n${readFileSync(file, "utf8")}`,
+    (notice) => `${notice.part}\n\n${readFileSync(notice.file, "utf8")}`,
   );
   if (tools.tls === "openssl" && existsSync(APACHE_LICENSE)) {
     sections.push(readFileSync(APACHE_LICENSE, "utf8"));
   }
   const head = `sluice's QUIC module contains: ${tools.parts}. Their notices follow.\n`;
-  writeFileSync(NOTICE, [head, ...sections].join(`\n${rule}\n`));
+  writeFileSync(file, [head, ...sections].join(`\n${rule}\n`));
 }
 
-function writeEmpty(reason: string): void {
-  rmSync(`${LIBRARY}.key`, { force: true });
-  writeFileSync(`${LIBRARY}.${process.pid}`, "");
-  renameSync(`${LIBRARY}.${process.pid}`, LIBRARY);
-  console.error(`scripts/build: building without QUIC: ${reason}`);
-}
-
-/**
- * Writes dist/native/sluice-quic.so, empty where the parts are missing (a message says which), and
- * dist/NOTICE. Does nothing when nothing has changed.
- * @throws BuildError when our own code or ngtcp2 does not compile
- */
-export async function buildQuic(): Promise<void> {
-  mkdirSync(join(ROOT, "dist/native"), { recursive: true });
-  // Whatever happens below: what embeds the file finds one.
-  if (!existsSync(LIBRARY)) writeFileSync(LIBRARY, "");
+/** Builds the module into `library` unless that is done; returns why it cannot. @throws BuildError */
+async function makeModule(library: string, notice: string): Promise<string | undefined> {
+  if (process.env["SLUICE_NO_QUIC"] === "1") return "SLUICE_NO_QUIC=1";
   const compiler = findCompiler();
-  if (process.env["SLUICE_NO_QUIC"] === "1") return writeEmpty("SLUICE_NO_QUIC=1");
-  if (compiler === undefined) return writeEmpty("no C compiler (gcc, libc6-dev)");
-  const keyFile = `${LIBRARY}.key`;
-  const isBuilt = existsSync(LIBRARY) && existsSync(keyFile);
-  if (isBuilt && readFileSync(keyFile, "utf8") === (await moduleKey(compiler))) return;
-  const fresh = `${LIBRARY}.${process.pid}`;
+  if (compiler === undefined) return "no C compiler: it needs gcc and libc6-dev";
+  const keyFile = `${library}.key`;
+  const isBuilt = existsSync(library) && existsSync(keyFile);
+  if (isBuilt && readFileSync(keyFile, "utf8") === (await moduleKey(compiler))) return undefined;
+  const fresh = `${library}.${process.pid}`;
+  const problems: string[] = [];
   try {
-    const problems: string[] = [];
-    for (const tools of await findToolchains(compiler, wantedTls(), RELEASE_FLAGS)) {
+    for await (const tools of findToolchains(compiler, wantedTls(), RELEASE_FLAGS)) {
       const { isOk, output } = await linkModule(compiler, tools, fresh);
       if (isOk) {
-        renameSync(fresh, LIBRARY);
+        renameSync(fresh, library);
+        writeNotice(tools, notice);
         writeFileSync(keyFile, await moduleKey(compiler));
-        writeNotice(tools);
-        return;
+        return undefined;
       }
-      problems.push(
-        `${tools.parts} does not link: ${output.trim().split("\n").slice(-3).join(" ")}`,
-      );
+      const lines = output.trim().split("\n").slice(-3);
+      problems.push(`${tools.parts} does not link: ${lines.join(" ")}`);
     }
-    throw new Unavailable(problems.join("; "));
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
-    writeEmpty(
-      `${error.message}\n  It needs libngtcp2-dev >= ${NGTCP2_OLDEST} with ` +
-        "libngtcp2-crypto-ossl-dev or libngtcp2-crypto-gnutls-dev installed, or gcc, libc6-dev, " +
-        "xz-utils and a Debian mirror that can be reached.",
-    );
+    problems.push(error.message);
   } finally {
     rmSync(fresh, { force: true });
   }
+  return `${problems.join("; ")}\n  ${REMEDY}`;
+}
+
+/**
+ * Writes native/sluice-quic.so and NOTICE below `folder`; the module is empty where its parts are
+ * missing, and a message says which. Does nothing when nothing has changed.
+ * @throws BuildError when our own code or ngtcp2 does not compile
+ */
+export async function buildQuic(folder = DIST): Promise<void> {
+  const library = join(folder, "native/sluice-quic.so");
+  mkdirSync(join(folder, "native"), { recursive: true });
+  // Whatever happens below: what embeds the file finds one.
+  if (!existsSync(library)) writeFileSync(library, "");
+  const problem = await makeModule(library, join(folder, "NOTICE"));
+  if (problem === undefined) return;
+  rmSync(`${library}.key`, { force: true });
+  const fresh = `${library}.${process.pid}`;
+  writeFileSync(fresh, "");
+  renameSync(fresh, library);
+  console.error(`scripts/build: building without QUIC: ${problem}`);
 }

@@ -55,8 +55,8 @@ async function find(tls: TlsLibrary, flavour: Flavour): Promise<Toolchain | stri
   const compiler = findCompiler();
   if (compiler === undefined) return "no C compiler";
   try {
-    const [first] = await findToolchains(compiler, [tls], FLAGS[flavour]);
-    return first ?? "no parts";
+    for await (const first of findToolchains(compiler, [tls], FLAGS[flavour])) return first;
+    return "no parts";
   } catch (error) {
     if (error instanceof Unavailable) return error.message;
     throw error;
