@@ -67,6 +67,7 @@ const NO_GLOBALS: WorkerGlobals = {
   sndbufServer: 0,
   maxaccept: 0,
   logAllStreams: false,
+  isQuicEnabled: false,
   hostName: "",
 };
 

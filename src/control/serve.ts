@@ -218,6 +218,7 @@ function globalsOf(plan: Plan): import("../tables/mutations.ts").WorkerGlobals {
     sndbufServer: global.sndbufServer,
     maxaccept: global.maxaccept,
     logAllStreams: sluice.logFormat !== "off",
+    isQuicEnabled: global.isQuicEnabled,
     hostName: global.node,
   };
 }

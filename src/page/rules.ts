@@ -94,6 +94,7 @@ export class RequestContext implements SampleContext {
     if (field === "fe_id") return this.#page.id;
     if (field === "uptime") return live.uptimeSeconds();
     if (field === "stopping") return live.isStopping() ? 1 : 0;
+    if (field === "quic_enabled") return this.#world.model.plan.global.isQuicEnabled ? 1 : 0;
     return field === "pid" ? process.pid : undefined;
   }
 

@@ -22,6 +22,8 @@ export type WorkerGlobals = {
   maxaccept: number;
   /** Streams of frontends without a `log` line are told too (JSON on a terminal). */
   logAllStreams: boolean;
+  /** See `GlobalSpec.isQuicEnabled`. */
+  isQuicEnabled: boolean;
   hostName: string;
 };
 

@@ -40,6 +40,7 @@ export const GLOBALS: WorkerGlobals = {
   sndbufServer: 0,
   maxaccept: 0,
   logAllStreams: true,
+  isQuicEnabled: true,
   hostName: "sim",
 };
 

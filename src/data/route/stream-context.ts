@@ -142,6 +142,8 @@ export class StreamContext implements LogContext {
         return Math.round(engine.clock.nowMs() - stream.acceptedAtMs);
       case "pid":
         return process.pid;
+      case "quic_enabled":
+        return flag(engine.globals.isQuicEnabled);
       case "stopping":
         return engine.tables.process.words[PROCESS_STOPPING];
       case "thread":

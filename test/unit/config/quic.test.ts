@@ -496,3 +496,23 @@ test("quic-initial rules stay refused by name", async () => {
     `ALERT parsing [t.cfg:9] : 'quic-initial' is not built yet; ${SKIP}`,
   ]);
 });
+
+describe("quic_enabled", () => {
+  const asks = `${LISTEN} bind :1\n use_backend l if { quic_enabled }`;
+  const isEnabled = async (lines: string, options: Parameters<typeof load>[1]): Promise<boolean> =>
+    planOf(await load(lines, options)).global.isQuicEnabled;
+  test("is what is there and what 'tune.quic.listen' says", async () => {
+    const without = { ...testSystem(MACHINE), quicProblem: () => "it was not built" };
+    expect(await isEnabled(asks, {})).toBe(true);
+    expect(await isEnabled(asks, { global: " tune.quic.listen off" })).toBe(false);
+    expect(await isEnabled(asks, { system: without })).toBe(false);
+  });
+  test("costs a look at the QUIC part only where something asks", async () => {
+    let asked = 0;
+    const system = { ...testSystem(MACHINE), quicProblem: () => `asked ${++asked}` };
+    await load(`${LISTEN} bind :1`, { system });
+    expect(asked).toBe(0);
+    await load(asks, { system });
+    expect(asked).toBe(1);
+  });
+});
