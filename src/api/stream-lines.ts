@@ -6,6 +6,7 @@
 import { humanTime } from "../base/human-time.ts";
 import type { Json } from "../base/json.ts";
 import type { Model } from "../control/model.ts";
+import { formatQuicId } from "../control/quic-list.ts";
 import { formatStreamId } from "../control/stream-id.ts";
 import { formatLocalSecond } from "../expr/log-dates.ts";
 import type { SideRecord, StreamRecord, StreamStateName } from "../tables/questions.ts";
@@ -45,6 +46,7 @@ export function streamLine(show: StreamShow, stream: StreamRecord, hasDoubt: boo
     ` c_exp=${waits ? timeLeft(expiresMs, "") : ""}` +
     ` worker=${worker} state=${stream.state} in=${stream.bytesUp} out=${stream.bytesDown}` +
     ` idle=${humanTime(idleOf(stream) / 1000)}` +
+    `${quicWord(" fquic=", stream, front)}${quicWord(" bquic=", stream, back)}` +
     `${hasDoubt ? ` susp="${stream.doubt}"` : ""}\n`
   );
 }
@@ -80,11 +82,12 @@ export function streamLines(show: StreamShow, stream: StreamRecord): string {
     `  worker=${stream.worker} slot=${stream.slot} generation=${stream.generation >>> 0}` +
       ` state=${stream.state} exp=${timeLeft(stream.expiresMs, "<NEVER>")}` +
       ` age=${humanTime(stream.ageMs / 1000)} idle=${humanTime(idleOf(stream) / 1000)}`,
-    `  scf: state=EST ${sideLine(show, front, stream.bytesUp, stream.bytesDown)}`,
+    `  scf: state=EST ${sideLine(show, front, stream.bytesUp, stream.bytesDown)}` +
+      quicWord(" quic=", stream, front),
     `  scb: state=${backName} ${
       back === null
         ? `flags=none fd=-1 (${backNumber})`
-        : sideLine(show, back, stream.bytesDown, stream.bytesUp)
+        : sideLine(show, back, stream.bytesDown, stream.bytesUp) + quicWord(" quic=", stream, back)
     }`,
     ...(stream.state === "queue"
       ? [`  queue: place=${stream.queuePlace} waited=${humanTime(stream.queuedMs / 1000)}`]
@@ -119,8 +122,8 @@ export function streamJson(show: StreamShow, stream: StreamRecord): Json {
     queue:
       stream.state === "queue" ? { place: stream.queuePlace, waitedMs: stream.queuedMs } : null,
     suspicious: stream.doubt === "" ? null : stream.doubt,
-    client: sideJson(show, front),
-    upstream: back === null ? null : sideJson(show, back),
+    client: sideJson(show, front, stream.worker),
+    upstream: back === null ? null : sideJson(show, back, stream.worker),
   };
 }
 
@@ -136,6 +139,7 @@ function idleOf({ front, back }: StreamRecord): number {
 
 function protocolOf({ model }: StreamShow, stream: StreamRecord): string {
   const family = model.listenerByRow.get(stream.listenerRow)?.spec.address.family;
+  if (stream.front.quic !== null) return family === "ipv6" ? "quic6" : "quic4";
   const isUnix = family === "unix" || family === "abns";
   if (isUnix || stream.client === "unix") return "unix_stream";
   if (family === "ipv4" || family === "ipv6") return family === "ipv4" ? "tcpv4" : "tcpv6";
@@ -186,7 +190,22 @@ function sideLine(show: StreamShow, side: SideRecord, inBytes: number, outBytes:
   );
 }
 
-function sideJson({ asker }: StreamShow, side: SideRecord): Json {
+/** ` quic=<connection>.<stream>`, `-` for a whole connection; "" = the side is no QUIC. */
+function quicWord(lead: string, { worker }: StreamRecord, side: SideRecord | null): string {
+  const place = side?.quic ?? null;
+  if (place === null) return "";
+  const { connection, streamId } = place;
+  return `${lead}${formatQuicId({ worker, connection })}.${streamId < 0 ? "-" : streamId}`;
+}
+
+function quicSideJson({ quic }: SideRecord, worker: number): Json {
+  if (quic === null) return null;
+  const { connection, streamId } = quic;
+  const stream = streamId < 0 ? null : streamId;
+  return { connection: formatQuicId({ worker, connection }), stream };
+}
+
+function sideJson({ asker }: StreamShow, side: SideRecord, worker: number): Json {
   return {
     remote: side.remote === "" ? null : anonymAddress(asker, side.remote),
     local: side.local === "" ? null : anonymAddress(asker, side.local),
@@ -196,5 +215,6 @@ function sideJson({ asker }: StreamShow, side: SideRecord): Json {
     broken: side.isBroken,
     idleMs: side.idleMs,
     expiresMs: side.expiresMs === -1 ? null : side.expiresMs,
+    quic: quicSideJson(side, worker),
   };
 }

@@ -146,7 +146,7 @@ export type QuicStateName = "handshake" | "established" | "closing" | "draining"
 export type QuicStreamRecord = {
   /** QUIC's identifier: its two lowest bits say who opened it, and whether it has one direction. */
   id: number;
-  /** Slot and generation of the sluice stream that it is a side of; slot 0 = none, it is bridged. */
+  /** Slot and generation of the sluice stream that it is a side of; slot 0 = none: bridged. */
   slot: number;
   generation: number;
   /** Age of that stream, ms, and the bytes that came from the peer and went to it; -1 = none. */

@@ -89,6 +89,7 @@ export function makeOwnLoop(options: OwnLoopOptions): Sockets {
     configure(globals) {
       loop.readBuffer = new Uint8Array(globals.bufsize);
     },
+    quic: quic.desk,
     configureQuic: (settings) => quic.configure(settings),
     start(started) {
       engine = started;

@@ -7,6 +7,8 @@ import { systemClock } from "../base/clock.ts";
 import type { NativeLoop } from "../conduit/loop/native-loop.ts";
 import type { Native } from "../conduit/native.ts";
 import { QuicAccount } from "../conduit/quic/account.ts";
+import { TransportDesk } from "../conduit/quic/describe.ts";
+import type { QuicDesk } from "../conduit/quic/describe.ts";
 import { EngineMemory } from "../conduit/quic/engine-memory.ts";
 import { QuicHub } from "../conduit/quic/hub.ts";
 import { quicModule, useQuicAddresses } from "../conduit/quic/native-quic.ts";
@@ -45,6 +47,13 @@ export class WorkerQuic {
   private settings: QuicSettings | null = null;
   private transport: NativeTransport | null = null;
   private opened: QuicHub | null = null;
+  private described: QuicDesk | null = null;
+  /** Describes the connections, once there can be any. */
+  readonly desk: QuicDesk = {
+    list: (filter, from, limit, detail) =>
+      this.described?.list(filter, from, limit, detail) ?? { found: [], next: 0 },
+    streamId: (stream) => this.described?.streamId(stream) ?? -1,
+  };
 
   constructor(options: WorkerQuicOptions) {
     this.options = options;
@@ -97,6 +106,7 @@ export class WorkerQuic {
     });
     tables.workers.floats[(row + WORKER_QUIC_ENGINE) >> 1] = Number(transport.engine);
     this.transport = transport;
+    this.described = new TransportDesk(transport, worker);
     return new QuicHub({
       transport,
       tables,

@@ -12,6 +12,7 @@ export type Sockets = Pick<
   | "hasDescriptor"
   | "configure"
   | "configureQuic"
+  | "quic"
 > & {
   /** Begins to work for the engine: notes and timers reach it from now on. */
   start(engine: Engine): void;

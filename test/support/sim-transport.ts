@@ -439,6 +439,11 @@ export class SimTransport implements Transport, Told {
     return this.handles.get(connection)?.proxyRow ?? 0;
   }
 
+  connectionOwner(connection: number): ConnectionOwner | null {
+    const found = this.handles.get(connection);
+    return found === undefined || found.isDisowned || found.state === "over" ? null : found.owner;
+  }
+
   isEstablished(connection: number): boolean {
     return this.handles.get(connection)?.state === "established";
   }
@@ -592,7 +597,8 @@ export class SimTransport implements Transport, Told {
   }
 
   isUnsent(stream: number): boolean {
-    return this.streamHandles.get(stream)?.sentFrames === 0;
+    const found = this.streamHandles.get(stream);
+    return found !== undefined && found.sentBytes === 0 && found.outState !== "finished";
   }
 
   // ── datagrams ──

@@ -15,7 +15,6 @@ const LATER = {
   peers: "peers",
   resolvers: "resolvers",
   tls: "TLS",
-  quic: "QUIC",
   variables: "variables of the process",
 } as const;
 
@@ -53,7 +52,6 @@ const ABSENT: readonly (readonly [Absence, Level, readonly string[]])[] = [
   [later("tables"), "admin", ["clear table <table> [<filter>]*", "set table <table> key <key>"]],
   [later("peers"), "operator", ["show peers [dict|-] [<peers section>]"]],
   [later("resolvers"), "user", ["show resolvers [<resolvers section>]"]],
-  [later("quic"), "operator", ["show quic [<format>] [<filter>]"]],
   [
     later("variables"),
     "operator",

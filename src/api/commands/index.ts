@@ -13,6 +13,7 @@ import { MACHINE_COMMANDS } from "./machine.ts";
 import { OBSERVE_COMMANDS } from "./observe.ts";
 import { PROCESS_COMMANDS } from "./process.ts";
 import { PROXY_COMMANDS } from "./proxy.ts";
+import { QUIC_COMMANDS } from "./quic.ts";
 import { SERVER_COMMANDS } from "./server.ts";
 import { SERVERS_STATE_COMMANDS } from "./servers-state.ts";
 import { SESSION_COMMANDS } from "./sessions.ts";
@@ -35,6 +36,7 @@ export function allCommands(): readonly Command[] {
     ...OBSERVE_COMMANDS,
     ...PROCESS_COMMANDS,
     ...PROXY_COMMANDS,
+    ...QUIC_COMMANDS,
     ...SERVER_COMMANDS,
     ...SERVERS_STATE_COMMANDS,
     ...SESSION_COMMANDS,

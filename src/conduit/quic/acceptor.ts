@@ -10,6 +10,7 @@ import type { QuicBindSpec } from "../../tables/spec.ts";
 import { FRONT } from "../conduit.ts";
 import type { Conduit } from "../conduit.ts";
 import { cleanCodeFor } from "./codes.ts";
+import type { QuicNote } from "./describe.ts";
 import type { QuicHub } from "./hub.ts";
 import { QuicProfile } from "./profile.ts";
 import { QuicConduit } from "./quic-conduit.ts";
@@ -131,6 +132,11 @@ class ClientConnection implements ConnectionOwner, ConduitHome {
     transport.stop(stream, code);
     if (!isUni) transport.reset(stream, code);
     transport.release(stream);
+  }
+
+  note(): QuicNote {
+    const streams = this.streams.map(({ stream, heldBy: owner }) => ({ stream, owner }));
+    return { serverRow: 0, isSession: false, streams };
   }
 
   onCredit(): void {

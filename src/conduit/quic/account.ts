@@ -133,7 +133,7 @@ export class QuicAccount implements TransportAccount {
     if (value > floats[(at + highest) >> 1]!) floats[(at + highest) >> 1] = value;
   }
 
-  /** A code that a peer chose: the first few have a place of their own, so that memory is bounded. */
+  /** A code that a peer chose: the first few have a place of their own, so memory is bounded. */
   #countCode(proxyRow: number, isFront: boolean, code: bigint): void {
     const at = rowAt(proxyRow);
     const { words, floats } = this.#table(isFront);

@@ -1,7 +1,7 @@
 /**
  * QUIC connections in plain data, for whoever asks the worker that owns them (`show quic`). The
- * transport knows packets and states; the hub's directory knows which server a connection goes to
- * and who takes its streams. Changes nothing. Cold.
+ * transport knows packets and states; whoever owns a connection knows which server it goes to and
+ * who takes its streams. Changes nothing. Cold.
  */
 import { formatIp } from "../../base/address.ts";
 import { unreachable } from "../../base/assert.ts";
@@ -52,13 +52,10 @@ export type QuicNote = {
   streams: readonly QuicStreamNote[];
 };
 
-/** Who knows the owners of connections: the hub of the worker. */
-export interface QuicDirectory {
-  /** Null: nobody owns it (any more): a handshake of a client, or it is closing. */
-  noteOf(connection: number): QuicNote | null;
-}
-
-/** A connection, and what its owner knows. `record.streams` is empty: see data/ask. */
+/**
+ * A connection, and what its owner knows; null = nobody owns it (any more). `record.streams` is
+ * empty: data/ask fills it.
+ */
 export type QuicFound = { record: QuicRecord; note: QuicNote | null };
 
 /** What the engine asks of the QUIC of its worker. */
@@ -82,14 +79,12 @@ export interface QuicDesk {
 /** The desk of one worker. */
 export class TransportDesk implements QuicDesk {
   readonly #transport: Transport;
-  readonly #directory: QuicDirectory;
   readonly #worker: number;
   readonly #numbers = new Float64Array(NUMBERS);
   readonly #endpoint = new Endpoint();
 
-  constructor(transport: Transport, directory: QuicDirectory, worker: number) {
+  constructor(transport: Transport, worker: number) {
     this.#transport = transport;
-    this.#directory = directory;
     this.#worker = worker;
   }
 
@@ -135,7 +130,7 @@ export class TransportDesk implements QuicDesk {
     if (filter.isClosing !== undefined && filter.isClosing !== isClosing) return null;
     const text = (which: QuicText): string => transport.connectionText(connection, which);
     const full = (which: QuicText): string => (detail === "full" ? text(which) : "");
-    const note = this.#directory.noteOf(connection);
+    const note = transport.connectionOwner(connection)?.note?.() ?? null;
     const record: QuicRecord = {
       worker: this.#worker,
       connection,

@@ -101,6 +101,11 @@ export class QuicConduit implements Conduit, StreamOwner {
     this.side = side;
   }
 
+  /** Who takes what it brings. */
+  get heldBy(): ConduitOwner | null {
+    return this.owner;
+  }
+
   /** The stream is there. For a server's, the owner is told with `tellOpen`. */
   open(connection: number, stream: number): void {
     this.connection = connection;

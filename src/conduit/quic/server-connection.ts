@@ -8,6 +8,7 @@
  */
 import { assert } from "../../base/assert.ts";
 import { cleanCodeFor } from "./codes.ts";
+import type { QuicNote } from "./describe.ts";
 import type { ServerPool } from "./pool.ts";
 import { countServerIdle, countServerOpen } from "./presence.ts";
 import { failureCode } from "./quic-conduit.ts";
@@ -106,6 +107,11 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
     transport.stop(stream, code);
     if (!isUni) transport.reset(stream, code);
     transport.release(stream);
+  }
+
+  note(): QuicNote {
+    const streams = this.streams.map(({ stream, heldBy: owner }) => ({ stream, owner }));
+    return { serverRow: this.pool.target.serverRow, isSession: false, streams };
   }
 
   onDatagram(): void {

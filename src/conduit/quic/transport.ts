@@ -14,6 +14,7 @@
  *   ends        ←─ onData, peek() = 0 and isEnd │ onReset │ onStop │ onClosed: four different things
  */
 import type { Endpoint, SocketAddress } from "../sockaddr.ts";
+import type { QuicNote } from "./describe.ts";
 import type { QuicProfile } from "./profile.ts";
 
 /** The handle names nothing that lives. */
@@ -154,6 +155,8 @@ export interface ConnectionOwner {
    * @param wasEstablished the handshake had been completed
    */
   onClosed(connection: number, cause: number, code: bigint, wasEstablished: boolean): void;
+  /** What it knows of the connection, for whoever lists connections. Cold. */
+  note?(): QuicNote;
 }
 
 /** Whoever owns a stream hears of it. */
@@ -230,6 +233,8 @@ export interface Transport {
   listConnections(from: number, out: number[], most: number): number;
   /** Row of the proxy that it counts for; 0 = it is gone. */
   connectionProxy(connection: number): number;
+  /** Who hears of it; null = nobody (any more). */
+  connectionOwner(connection: number): ConnectionOwner | null;
   isEstablished(connection: number): boolean;
   connectionFlags(connection: number): number;
   connectionText(connection: number, which: QuicText): string;

@@ -107,7 +107,7 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   congestion: ["cubic", "newreno", "bbr"],
 };
 
-/** Settings of this release with the values of a saved one, as far as they are what they must be. */
+/** Settings of this release with the values of a saved one, where they are what they must be. */
 function complete<T extends object>(base: T, saved: unknown): T {
   const result = { ...base } as Record<string, unknown>;
   if (!isFields(saved)) return base;

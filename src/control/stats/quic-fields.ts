@@ -1,7 +1,7 @@
 /**
  * The columns of `show stat` behind the column `-`, as data: QUIC of a frontend or a backend, since
- * when it has a QUIC listener or server. HAProxy's names come first, in its order (its QUIC module's
- * counters); what sluice has no source for stays empty. Then sluice's own.
+ * when it has a QUIC listener or server. HAProxy's names come first, in its order (counters of its
+ * QUIC module); what sluice has no source for stays empty. Then sluice's own.
  *
  * HAProxy counts blocked frames that it received, sluice the times that a peer's window stopped it:
  * the other direction, so they have names of their own (`quic_tx_…`).

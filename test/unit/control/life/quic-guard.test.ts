@@ -260,7 +260,7 @@ test("a backend that never used QUIC is removed", async () => {
   expect(await lab.ask("del backend plain")).toBe("Backend deleted.");
 });
 
-/** Pieces of the guard, each taken out of a copy of the sources, and which test fails without it. */
+/** Pieces of the guard, each taken out of a copy of the sources. */
 const MUTANTS: readonly [name: string, file: string, find: string, replace: string][] = [
   [
     "holders do not look at the mark",
