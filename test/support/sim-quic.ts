@@ -109,7 +109,8 @@ export class SimStream {
   /** Sent and not acknowledged. */
   flyingBytes = 0;
   sentBytes = 0;
-  sentFrames = 0;
+  /** The peer was told of it: by an empty frame, if there was nothing else by then. */
+  isAnnounced: boolean;
   /** The peer takes so many bytes in all. */
   outMax: number;
   wantsWritable = false;
@@ -119,6 +120,8 @@ export class SimStream {
   unreadBytes = 0;
   receivedBytes = 0;
   consumedBytes = 0;
+  /** Unread bytes that the peer may cause: few until somebody begins to read. */
+  private window: number;
   /** So much the peer was told. */
   inMax: number;
   /** An event about unread bytes waits to be told. */
@@ -132,7 +135,9 @@ export class SimStream {
     this.outState = isUni && !isLocal ? "none" : "open";
     this.inState = isUni && isLocal ? "none" : "open";
     this.outMax = outMax;
-    this.inMax = connection.spec.streamWindow;
+    this.window = isLocal ? connection.spec.streamWindow : firstWindow(connection.spec);
+    this.inMax = this.window;
+    this.isAnnounced = !isLocal;
   }
 
   get isOutOver(): boolean {
@@ -144,10 +149,31 @@ export class SimStream {
     return inState === "none" || inState === "ended" || inState === "reset";
   }
 
+  /** Somebody reads: from now on the whole window counts. */
+  widen(): void {
+    this.window = this.connection.spec.streamWindow;
+  }
+
+  /** What the peer may be told. */
+  get allowance(): number {
+    return this.consumedBytes + this.window;
+  }
+
   /** Bytes that the stream may still take from its writer. */
   get room(): number {
     return this.connection.spec.sendBuffer - this.unsentBytes - this.flyingBytes;
   }
+}
+
+/**
+ * Window of a stream that a peer opened and nobody reads yet. All of them together leave half of the
+ * connection's window to those that are read: otherwise streams that wait for others to end (for a
+ * slot, for the credit of the next connection) could keep these from ever ending.
+ */
+export function firstWindow(spec: QuicTransportSpec): number {
+  const streams = Math.max(1, spec.streamsBidiMax + spec.streamsUniMax);
+  const share = Math.floor(spec.connectionWindow / 2 / streams);
+  return Math.max(1, Math.min(spec.streamWindow, share));
 }
 
 /** Is the stream's opener a server? */
@@ -294,7 +320,9 @@ export class SimConnection {
   }
 
   private addStream(id: number): SimStream {
-    const stream = new SimStream(this, id, this.peer?.spec.streamWindow ?? 0);
+    const { spec } = this.peer!;
+    const isLocal = isOpenedBy(id, this.isServer);
+    const stream = new SimStream(this, id, isLocal ? firstWindow(spec) : spec.streamWindow);
     this.streams.set(id, stream);
     return stream;
   }
@@ -306,10 +334,11 @@ export class SimConnection {
     return false;
   }
 
-  /** Bytes that may go out now; -1 = an end alone. */
+  /** Bytes that may go out now; -1 = a frame without bytes: an end, or the opening. */
   private sendable(stream: SimStream): number {
-    if (stream.outState !== "open" && stream.outState !== "finishing") return 0;
-    if (stream.unsentBytes === 0) return stream.outState === "finishing" ? -1 : 0;
+    const { outState, isAnnounced } = stream;
+    if (outState !== "open" && outState !== "finishing") return 0;
+    if (stream.unsentBytes === 0) return outState === "finishing" || !isAnnounced ? -1 : 0;
     const { habits } = this.network;
     const ofStream = stream.outMax - stream.sentBytes;
     const ofConnection = this.outMax - this.sentBytes;
@@ -338,10 +367,11 @@ export class SimConnection {
     const { choices, habits } = this.network;
     const most = this.sendable(stream);
     if (most === 0) return false;
-    stream.sentFrames++;
+    stream.isAnnounced = true;
     if (most < 0) {
-      stream.outState = "finished";
-      this.send({ kind: "bytes", id: stream.id, bytes: new Uint8Array(0), isEnd: true });
+      const isEnd = stream.outState === "finishing";
+      if (isEnd) stream.outState = "finished";
+      this.send({ kind: "bytes", id: stream.id, bytes: new Uint8Array(0), isEnd });
       return true;
     }
     const length = choices.between(1, Math.min(most, habits.pieceBytesMax));
@@ -363,7 +393,7 @@ export class SimConnection {
     stream.unsent.length = 0;
     stream.unsentBytes = 0;
     stream.wantsWritable = false;
-    stream.sentFrames++;
+    stream.isAnnounced = true;
     this.count("streamResetsSent");
     this.send({ kind: "reset", id: stream.id, code });
   }
@@ -396,11 +426,12 @@ export class SimConnection {
       if (piece.offset === piece.bytes.length) stream.pieces.shift();
     }
     this.allow(count);
+    if (count > 0) stream.widen();
     this.extend(stream);
   }
 
   private extend(stream: SimStream): void {
-    const max = stream.consumedBytes + this.spec.streamWindow;
+    const max = stream.allowance;
     if (stream.inState !== "open" || max <= stream.inMax) return;
     stream.inMax = max;
     this.send({ kind: "streamCredit", id: stream.id, max });
@@ -508,7 +539,7 @@ export class SimConnection {
     if (bytes.length > 0) stream.pieces.push({ bytes, offset: 0 });
     stream.unreadBytes += bytes.length;
     if (isEnd) stream.inState = "ended";
-    this.tell.data(stream);
+    if (bytes.length > 0 || isEnd) this.tell.data(stream);
     this.settle(stream);
   }
 

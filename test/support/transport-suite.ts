@@ -419,15 +419,16 @@ function describeBytes(subject: TransportCase): void {
       client: { sendBuffer: 40_000 },
     });
     const { lab, client, server } = joined;
-    server.onOpened = (stream) => (stream.appetite = 0);
+    server.onOpened = (stream) => (stream.appetite = 1);
     const stream = client.open();
     stream.send(randomBytes(500_000, 3));
+    await lab.until(() => server.find(stream.id)?.receivedBytes === 1);
     await lab.settle();
     const written = 500_000 - stream.unsentBytes;
-    expect(written).toBeLessThanOrEqual(streamWindow + 40_000);
-    expect(written).toBeGreaterThanOrEqual(streamWindow);
+    expect(written).toBeLessThanOrEqual(1 + streamWindow + 40_000);
+    expect(written).toBeGreaterThanOrEqual(1 + streamWindow);
     const far = server.find(stream.id)!;
-    expect(far.receivedBytes).toBe(0);
+    expect(far.receivedBytes).toBe(1);
     expect(lab.server.peek(far.handle)).toBeGreaterThan(0);
     far.appetite = 100_000;
     far.read();
@@ -449,12 +450,12 @@ function describeBytes(subject: TransportCase): void {
       client: { sendBuffer: 20_000 },
     });
     const { lab, client, server } = joined;
-    server.onOpened = (stream) => (stream.appetite = 0);
+    server.onOpened = (stream) => (stream.appetite = 1);
     const streams = Array.from({ length: 6 }, () => client.open());
     for (const stream of streams) stream.send(randomBytes(60_000, 4));
     await lab.settle();
     const taken = streams.reduce((sum, stream) => sum + 60_000 - stream.unsentBytes, 0);
-    expect(taken).toBeLessThanOrEqual(120_000 + 6 * 20_000);
+    expect(taken).toBeLessThanOrEqual(6 + 120_000 + 6 * 20_000);
     for (const stream of streams) stream.finish();
     const readAll = (): boolean => {
       for (const stream of server.streams) {
@@ -468,11 +469,44 @@ function describeBytes(subject: TransportCase): void {
     lab.close();
   });
 
+  test("streams that nobody reads yet leave half of the window to the others", async () => {
+    const joined = await join(subject, {
+      server: {
+        streamWindow: 100_000,
+        connectionWindow: 100_000,
+        streamsBidiMax: 4,
+        streamsUniMax: 1,
+      },
+      client: { sendBuffer: 200_000 },
+    });
+    const { lab, client, server } = joined;
+    server.onOpened = (stream) => (stream.appetite = 0);
+    const waiting = Array.from({ length: 3 }, () => client.open());
+    for (const stream of waiting) stream.send(randomBytes(100_000, 4));
+    await lab.until(() => server.streams.length === 3);
+    await lab.settle();
+    server.onOpened = () => {};
+    const read = client.open();
+    read.send(randomBytes(300_000, 5));
+    read.finish();
+    await lab.until(() => server.find(read.id)?.hasEnd === true);
+    expect(server.find(read.id)?.receivedBytes).toBe(300_000);
+    // Whoever is read at last has the whole window too.
+    for (const stream of waiting) stream.finish();
+    for (const stream of server.streams) {
+      stream.appetite = Infinity;
+      stream.read();
+    }
+    await lab.until(() => waiting.every(({ id }) => server.find(id)?.receivedBytes === 100_000));
+    lab.close();
+  });
+
   test("what was written before the owner let go is still delivered", async () => {
     const joined = await join(subject);
     const { lab, client, server } = joined;
     const stream = client.open(true);
     stream.send(randomBytes(10_000, 5));
+    await lab.until(() => stream.unsentBytes === 0);
     stream.finish();
     client.transport.release(stream.handle);
     await lab.until(() => server.streams[0]?.hasEnd === true);
@@ -623,6 +657,17 @@ function describeLimits(subject: TransportCase): void {
     await lab.until(() => client.credits > before);
     expect(client.open().id).toBe(8);
     expect(second.hasEnd).toBe(false);
+    lab.close();
+  });
+
+  test("the peer hears of a stream before anything is written", async () => {
+    const joined = await join(subject);
+    const { lab, client, server } = joined;
+    const near = client.open();
+    await lab.until(() => server.find(near.id) !== undefined);
+    server.find(near.id)!.send(new Uint8Array(5));
+    await lab.until(() => near.receivedBytes === 5);
+    expect(lab.client.isUnsent(near.handle)).toBe(true);
     lab.close();
   });
 
