@@ -191,8 +191,9 @@ export class QuicConnection {
   #serveStreams(): void {
     const { native } = this;
     if (!native.isEstablished() && !native.isInEarlyData()) return;
-    for (const id of native.readable()) this.#stream(id)?.readable();
+    // Refusals first: a stream that is over in both directions is forgotten when its end is read.
     for (const id of native.writable()) this.#stream(id)?.writable();
+    for (const id of native.readable()) this.#stream(id)?.readable();
     for (let one = native.dgramRecvVec(); one !== null; one = native.dgramRecvVec()) {
       this.datagrams.push(one);
       if (native.stats().recv < 0) break;
