@@ -23,6 +23,7 @@ import { IdPool } from "./ids.ts";
 import { toAddress } from "./names.ts";
 import type { StatsDraft } from "./page-draft.ts";
 import { quicBindOf } from "./quic/bind-tls.ts";
+import type { HandshakeLimits } from "./quic/bind-tls.ts";
 import { quicServerOf } from "./quic/server-tls.ts";
 import { HALF_OPEN_MAX } from "./quic/tuning.ts";
 import type { Resolved } from "./resolve.ts";
@@ -149,12 +150,15 @@ export class Assembler {
       if (id === undefined || pool.claim(id)) continue;
       report.alertAt(origin, `'bind' : 'id' : custom id ${id} already used in this section.`);
     }
-    const { backlog } = proxy.settings;
-    return proxy.binds.flatMap((bind) => this.#spreadBind(bind, bind.backlog || backlog, pool));
+    const { backlog, handshakeTimeoutMs } = proxy.settings;
+    return proxy.binds.flatMap((bind) => {
+      const halfOpenMax = bind.backlog || backlog || HALF_OPEN_MAX;
+      return this.#spreadBind(bind, { halfOpenMax, handshakeTimeoutMs }, pool);
+    });
   }
 
-  /** One listener for each port of a range. @param backlog in force, 0 = none was said */
-  #spreadBind(draft: BindDraft, backlog: number, pool: IdPool): BindSpec[] {
+  /** One listener for each port of a range. */
+  #spreadBind(draft: BindDraft, limits: HandshakeLimits, pool: IdPool): BindSpec[] {
     const { configAddress, id, guid, tls, ...rest } = draft;
     const ports = portsOf(configAddress);
     const { report } = this.#context;
@@ -163,9 +167,7 @@ export class Assembler {
       report.alertAt(draft.origin, text);
     }
     const { quic: tuning } = this.#context.global;
-    const quic = isQuic(configAddress)
-      ? { quic: quicBindOf(tls, tuning, backlog === 0 ? HALF_OPEN_MAX : backlog) }
-      : {};
+    const quic = isQuic(configAddress) ? { quic: quicBindOf(tls, tuning, limits) } : {};
     const binds: BindSpec[] = [];
     for (const [index, port] of ports.entries()) {
       const address = toAddress(configAddress, this.#options.resolved, port);

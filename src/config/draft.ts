@@ -19,6 +19,7 @@ import { newPageDraft } from "./page-draft.ts";
 import type { PageDraft, StatsDraft } from "./page-draft.ts";
 import type { BindTls } from "./quic/bind-tls.ts";
 import type { ServerTls, ServerWord } from "./quic/server-tls.ts";
+import { HANDSHAKE_MS } from "./quic/tuning.ts";
 
 /** Sections that make a proxy or its defaults. */
 export type ProxySection = "defaults" | "frontend" | "backend" | "listen";
@@ -134,6 +135,8 @@ export type ProxySettings = Pick<
   stats?: StatsDraft;
   /** `monitor-uri`, for pages. */
   monitorUri?: string;
+  /** `timeout client-hs`, ms. */
+  handshakeTimeoutMs: number;
   /** `timeout http-request` and `timeout http-keep-alive`, for pages. */
   httpTimeouts: { httpRequest: number; httpKeepAlive: number };
   defaultServer: ServerSettings;
@@ -269,6 +272,7 @@ export function newProxySettings(): ProxySettings {
     },
     retries: 3,
     fullconn: 0,
+    handshakeTimeoutMs: HANDSHAKE_MS,
     httpTimeouts: { httpRequest: TIME_UNSET, httpKeepAlive: TIME_UNSET },
     defaultServer: newServerSettings(),
     namedDefaultServers: new Map(),

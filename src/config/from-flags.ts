@@ -29,6 +29,8 @@ export type Overrides = {
   zeroWarning?: boolean;
   /** `-dD` */
   diagnostics?: boolean;
+  /** `-dV`: what `ssl-server-verify none` says. */
+  serverVerifyNone?: boolean;
 };
 
 /** Name of the frontend and backend that flags make. */

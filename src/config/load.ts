@@ -80,6 +80,7 @@ export async function loadConfiguration(input: LoadInput): Promise<LoadResult> {
     pem: new PemStore(system.files),
     quicProblem: system.quicProblem ?? (() => undefined),
   });
+  if (input.overrides.serverVerifyNone === true) context.global.tls.serverVerify = "none";
   const texts = [...readFiles(input.files, system.files, report), ...(input.texts ?? [])];
   readAll(context, texts, input.overrides.diagnostics === true);
   addFlagSections(context, flags);

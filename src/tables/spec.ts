@@ -214,6 +214,8 @@ export type QuicServerSpec = {
   poolPurgeDelayMs: number;
   /** Streams after which a connection takes no more; -1 = any number. */
   maxReuse: number;
+  /** Streams at a time on one connection, beside what the server allows; left out = any number. */
+  streamsMax?: number;
   transport: QuicTransportSpec;
 };
 

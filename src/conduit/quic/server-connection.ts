@@ -69,6 +69,11 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
   tryOpen(conduit: QuicConduit): boolean {
     if (this.isFull || this.state !== CONNECTION_OPEN) return false;
     const { hub, target } = this.pool;
+    const { streamsMax } = target.spec;
+    if (streamsMax !== undefined && this.streams.length >= streamsMax) {
+      this.pool.limitSeen = streamsMax;
+      return false;
+    }
     const stream = hub.transport.openStream(this.handle, false);
     if (stream < 0) {
       this.isFull = true;

@@ -9,6 +9,7 @@ import type { Line } from "../context.ts";
 import { hasBack, hasFront, titleOf } from "../draft.ts";
 import type { ProxyDraft } from "../draft.ts";
 import { parseInteger, parseTime } from "../numbers.ts";
+import { HANDSHAKE_MS } from "../quic/tuning.ts";
 
 /** Reads one line of a proxy section or of `defaults` into the draft. */
 export type ProxyParser = (line: Line, proxy: ProxyDraft) => void;
@@ -52,25 +53,40 @@ export function integerInto(
   };
 }
 
+/** The time of a `timeout` line, ms, 0 = for ever; undefined after reporting what is wrong. */
+function readTimeout(line: Line, proxy: ProxyDraft, side: Side): number | undefined {
+  const [text, extra] = line.args;
+  if (text === undefined) {
+    alertLine(line, `'${line.keyword}' expects an integer value (in milliseconds)`);
+    return undefined;
+  }
+  const value = parseTime(text);
+  if (!value.ok) {
+    alertLine(line, `${value.message} in '${line.keyword}'`);
+    return undefined;
+  }
+  if (extra !== undefined) {
+    const problem = `unexpected extra argument '${extra}' after value '${text}'`;
+    alertLine(line, `'${line.keyword}' : ${problem}.`);
+    return undefined;
+  }
+  return hasSide(line, proxy, side) ? value.value : undefined;
+}
+
 /** `timeout NAME TIME`; zero means no timeout. */
 export function timeoutInto(key: keyof TimeoutsSpec, side: Side): ProxyParser {
   return (line, proxy) => {
-    const [text, extra] = line.args;
-    if (text === undefined) {
-      alertLine(line, `'${line.keyword}' expects an integer value (in milliseconds)`);
-      return;
-    }
-    const value = parseTime(text);
-    if (!value.ok) {
-      alertLine(line, `${value.message} in '${line.keyword}'`);
-    } else if (extra !== undefined) {
-      const problem = `unexpected extra argument '${extra}' after value '${text}'`;
-      alertLine(line, `'${line.keyword}' : ${problem}.`);
-    } else if (hasSide(line, proxy, side)) {
-      proxy.settings.timeouts[key] = value.value === 0 ? TIME_UNSET : value.value;
-    }
+    const time = readTimeout(line, proxy, side);
+    if (time === undefined) return;
+    proxy.settings.timeouts[key] = time === 0 ? TIME_UNSET : time;
   };
 }
+
+/** `timeout client-hs` (manual 4.2): handshakes of QUIC clients, which are never without limit. */
+export const parseHandshakeTimeout: ProxyParser = (line, proxy) => {
+  const time = readTimeout(line, proxy, "front");
+  if (time !== undefined) proxy.settings.handshakeTimeoutMs = time === 0 ? HANDSHAKE_MS : time;
+};
 
 type OptionKey = {
   [K in keyof ProxySpec["options"]]: ProxySpec["options"][K] extends boolean ? K : never;

@@ -45,7 +45,6 @@ const INERT: readonly Row[] = [
   ["DFL", "monitor-net", "<network>", "Old word: clients that only look."],
   ["FLB", "redirect", "…", "Redirects HTTP requests."],
   ["DLB", "retry-on", "<conditions>", "When a request is tried again: here, failed connections."],
-  ["DFL", "timeout client-hs", "<time>", "Longest TLS handshake."],
   ["DFLB", "timeout tarpit", "<time>", "How long refused requests are held."],
   ["DFL", "unique-id-header", "<name>", "Header with the stream's identifier."],
   ["LB", "use-fcgi-app", "<name>", "Application of FastCGI servers."],

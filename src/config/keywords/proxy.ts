@@ -22,7 +22,14 @@ import { parseSource } from "../server-words.ts";
 import { didYouMean } from "../suggest.ts";
 import { proxySections } from "./build.ts";
 import type { Keyword } from "./keyword.ts";
-import { hasSide, integerInto, keepaliveInto, timeoutInto, withoutArgs } from "./proxy-parsers.ts";
+import {
+  hasSide,
+  integerInto,
+  keepaliveInto,
+  parseHandshakeTimeout,
+  timeoutInto,
+  withoutArgs,
+} from "./proxy-parsers.ts";
 import type { ProxyParser, Side } from "./proxy-parsers.ts";
 
 /** Modes that the manual knows; `health` is an old one. */
@@ -424,6 +431,13 @@ const ROWS: readonly Row[] = [
     "<time>",
     "Longest silence of a client that is half closed.",
     timeoutInto("clientFin", "front"),
+  ],
+  [
+    "DFL",
+    "timeout client-hs",
+    "<time>",
+    "Longest handshake of a QUIC client (10s).",
+    parseHandshakeTimeout,
   ],
   [
     "DLB",

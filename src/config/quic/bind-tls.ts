@@ -76,9 +76,17 @@ export function bindTlsWarnings(tls: BindTls): string[] {
   return warnings;
 }
 
-/** The spec. @param halfOpenMax handshakes under way at most, of one worker */
-export function quicBindOf(tls: BindTls, tuning: QuicTuning, halfOpenMax: number): QuicBindSpec {
+/** What the section of a listener says: handshakes under way at most, and their longest, ms. */
+export type HandshakeLimits = { halfOpenMax: number; handshakeTimeoutMs: number };
+
+/** The spec. */
+export function quicBindOf(
+  tls: BindTls,
+  tuning: QuicTuning,
+  { halfOpenMax, handshakeTimeoutMs }: HandshakeLimits,
+): QuicBindSpec {
   const { map, certificates, strictSni, verify, forceRetry, early, congestion } = tls;
+  const takesAll = map === "session";
   const { pem, file } = tls.authorities ?? {};
   return {
     map,
@@ -92,6 +100,6 @@ export function quicBindOf(tls: BindTls, tuning: QuicTuning, halfOpenMax: number
     retryFrom: tuning.retryThreshold,
     halfOpenMax,
     rejectLowPorts: tuning.rejectLowPorts,
-    transport: transportOf(tuning.front, { takesAll: map === "session", early, congestion }),
+    transport: transportOf(tuning.front, { takesAll, early, congestion, handshakeTimeoutMs }),
   };
 }

@@ -74,6 +74,7 @@ export function quicServerOf(tls: ServerTls, tuning: QuicTuning): QuicServerSpec
     poolMaxConn: tls.poolMaxConn,
     poolPurgeDelayMs: tls.poolPurgeDelayMs,
     maxReuse: tls.maxReuse,
+    streamsMax: tuning.back.streamsMax,
     transport: transportOf(tuning.back, { takesAll: true, early, congestion }),
   };
 }

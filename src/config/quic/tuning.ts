@@ -48,8 +48,8 @@ export type Congestion = { algorithm: QuicTransportSpec["congestion"]; cwndMax: 
 
 /** Bytes for each stream that make up a connection's window: HAProxy's default `tune.bufsize`. */
 const STREAM_ROOM = 16_384;
-/** Longest handshake. */
-const HANDSHAKE_MS = 10_000;
+/** Longest handshake, where nothing else is said. */
+export const HANDSHAKE_MS = 10_000;
 /** Longest silence of a connection with streams before it is asked for a sign of life. */
 const KEEP_ALIVE_MS = 10_000;
 /** Bytes of a stream that may wait for their acknowledgement. */
@@ -90,14 +90,19 @@ export function newTlsDefaults(): TlsDefaults {
  */
 export function transportOf(
   side: QuicSideTuning,
-  options: { takesAll: boolean; early: boolean; congestion: Congestion | undefined },
+  options: {
+    takesAll: boolean;
+    early: boolean;
+    congestion: Congestion | undefined;
+    handshakeTimeoutMs?: number;
+  },
 ): QuicTransportSpec {
-  const { takesAll, early, congestion } = options;
+  const { takesAll, early, congestion, handshakeTimeoutMs = HANDSHAKE_MS } = options;
   const connectionWindow = side.rxbuf === 0 ? side.streamsMax * STREAM_ROOM : side.rxbuf;
   const share = Math.ceil((connectionWindow * side.dataRatio) / 100 / STREAM_ROOM) * STREAM_ROOM;
   return {
     idleTimeoutMs: side.idleTimeoutMs,
-    handshakeTimeoutMs: HANDSHAKE_MS,
+    handshakeTimeoutMs,
     // Timeouts of streams decide about silent ones; the idle timeout finds peers that are gone.
     keepAliveMs: Math.min(Math.floor(side.idleTimeoutMs / 3), KEEP_ALIVE_MS),
     streamsBidiMax: side.streamsMax,

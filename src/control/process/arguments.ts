@@ -31,6 +31,7 @@ export type RunOptions = {
   ignoreResolution: boolean;
   /** `-dD`. */
   diagnostics: boolean;
+  serverVerifyNone: boolean;
   /** `-dR`. */
   noReusePort: boolean;
   /** `-dL`. */
@@ -142,6 +143,7 @@ export const OPTION_RULES: readonly OptionRule[] = [
   done("-st", "once it serves, tell these processes to stop", oldPids("SIGTERM"), "pids", "PID…"),
   done("-dW", "any warning stops the start", (o) => void (o.zeroWarning = true)),
   done("-dD", "warn about what looks like a mistake", (o) => void (o.diagnostics = true)),
+  done("-dV", "verify no certificates of servers", (o) => void (o.serverVerifyNone = true)),
   done("-dr", "start though server names do not resolve", (o) => void (o.ignoreResolution = true)),
   done(
     "--skip-coming",
@@ -165,7 +167,6 @@ export const OPTION_RULES: readonly OptionRule[] = [
   inert("-dF", "there is no fast-forward to switch off"),
   inert("-dS", "splice is not used"),
   inert("-dT", "kernel TLS is not used"),
-  inert("-dV", "there is no TLS towards servers"),
   inert("-dZ", "there is no zero-copy to switch off"),
   inert("-dc", "threads are not bound to processors"),
   inert("-de", "the runtime always uses epoll"),
@@ -223,6 +224,7 @@ export function newRunOptions(): RunOptions {
     zeroWarning: false,
     ignoreResolution: false,
     diagnostics: false,
+    serverVerifyNone: false,
     noReusePort: false,
     dumpLibraries: false,
     skipComing: false,

@@ -142,6 +142,7 @@ function overridesOf(options: RunOptions): Overrides {
   if (options.verbose) overrides.quiet = false;
   if (options.zeroWarning) overrides.zeroWarning = true;
   if (options.diagnostics) overrides.diagnostics = true;
+  if (options.serverVerifyNone) overrides.serverVerifyNone = true;
   return overrides;
 }
 

@@ -240,6 +240,7 @@ describe("server", () => {
       poolMaxConn: -1,
       poolPurgeDelayMs: 5000,
       maxReuse: -1,
+      streamsMax: 100,
     });
     expect(Object.keys(quic ?? {})).toEqual([
       "alpn",
@@ -247,6 +248,7 @@ describe("server", () => {
       "poolMaxConn",
       "poolPurgeDelayMs",
       "maxReuse",
+      "streamsMax",
       "transport",
     ]);
     expect(quic?.transport).toMatchObject({ streamsUniMax: 100, datagramMax: 65_535 });
@@ -271,9 +273,13 @@ describe("server", () => {
     expect(quic?.transport).toMatchObject({ congestion: "newreno", early: true });
     expect({ weight, enabled: check.enabled }).toEqual({ weight: 5, enabled: true });
   });
-  test("'ssl-server-verify none' and 'pool-purge-delay 0' say what the manual says", async () => {
+  test("'ssl-server-verify none', -dV and 'pool-purge-delay 0' say what the manual says", async () => {
     const spec = await server(`${QUIC} pool-purge-delay 0`, "", " ssl-server-verify none");
     expect(spec.quic).toMatchObject({ verify: "none", poolMaxConn: 0 });
+    const lines = `${LISTEN} bind :1\n server s ${QUIC}\n server t ${QUIC} verify required`;
+    const plan = planOf(await load(lines, { overrides: { serverVerifyNone: true } }));
+    const { servers } = proxyOf(plan, "l");
+    expect(servers.map(({ quic }) => quic?.verify)).toEqual(["none", "required"]);
   });
   test("a name is looked up, and host and port may be left out as for TCP", async () => {
     expect(await server("quic4@db.test:853 ssl")).toMatchObject({
@@ -336,7 +342,7 @@ describe("global", () => {
     " tune.quic.fe.tx.udp-gso off\n tune.quic.fe.sec.retry-threshold 5\n" +
     " harden.reject-privileged-ports.quic off\n cluster-secret s3cret\n" +
     " ssl-default-bind-options strict-sni\n tune.quic.be.stream.rxbuf 1m\n" +
-    " tune.quic.be.max-idle-timeout 0\n";
+    " tune.quic.be.max-idle-timeout 0\n tune.quic.be.stream.max-concurrent 8\n";
   test("tune.quic.* of either side", async () => {
     const lines = `${LISTEN} bind quic4@:1 ${SSL}\n server s quic4@1.1.1.1:1 ssl`;
     const plan = planOf(await load(lines, { global: TUNING }));
@@ -351,6 +357,7 @@ describe("global", () => {
       streamWindow: 81_920,
       gso: false,
     });
+    expect(servers[0]?.quic?.streamsMax).toBe(8);
     expect(servers[0]?.quic?.transport).toMatchObject({
       idleTimeoutMs: 0,
       keepAliveMs: 0,
@@ -407,6 +414,13 @@ describe("global", () => {
       expect(linesOf(result).join()).toContain(problem);
     });
   }
+});
+
+test("'timeout client-hs' and 'backlog' of the section bound handshakes", async () => {
+  const words = ` timeout client-hs 3s\n backlog 55\n bind quic4@:1 ${SSL}\n`;
+  const { binds } = proxyOf(planOf(await load(`${LISTEN}${words}`)), "l");
+  expect(binds[0]?.quic?.halfOpenMax).toBe(55);
+  expect(binds[0]?.quic?.transport.handshakeTimeoutMs).toBe(3000);
 });
 
 describe("whole sessions", () => {

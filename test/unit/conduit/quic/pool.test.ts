@@ -80,6 +80,17 @@ describe("sharing", () => {
     expect(lab.arrivals).toHaveLength(made);
   });
 
+  test("a limit of our own does the same, whatever the server allows", () => {
+    const lab = new QuicLab();
+    lab.serve(PORT);
+    const target = lab.target(PORT, { streamsMax: 4 });
+    const calls = dialMany(lab, target, 9);
+    expect(open(lab)).toBe(3);
+    calls[0]!.conduit.close();
+    lab.settle();
+    dialMany(lab, target, 1);
+    expect(open(lab)).toBe(3);
+  });
   test("limits of one at a time still serve everybody", () => {
     const lab = new QuicLab();
     lab.serve(PORT, { streamsBidiMax: 1 });
