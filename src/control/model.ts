@@ -6,7 +6,7 @@
 import { assert } from "../base/assert.ts";
 import type { GuidIndex } from "../tables/guid-index.ts";
 import type { QuicSettings } from "../tables/mutations.ts";
-import type { BindSpec, Plan, ProxySpec, ServerSpec } from "../tables/spec.ts";
+import type { BindSpec, Plan, ProxySpec, QuicServerSpec, ServerSpec } from "../tables/spec.ts";
 import type { Tables } from "../tables/tables.ts";
 import type { QuicUse } from "./quic-use.ts";
 
@@ -26,6 +26,8 @@ export type ServerObject = Versioned & {
   spec: ServerSpec;
   /** As it was made, for what goes back to it (`set weight 100%`, state files). */
   readonly configured: ServerSpec;
+  /** QUIC as it was spoken before the server was moved to TCP. */
+  lastQuic?: QuicServerSpec;
 };
 
 export type ListenerObject = Versioned & {

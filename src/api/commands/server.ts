@@ -82,6 +82,11 @@ const HEALTH_TEXT = "'set server <srv> health' expects 'up', 'stopping', or 'dow
 const STATE_TEXT = "'set server <srv> state' expects 'ready', 'drain' and 'maint'.";
 const WEIGHT_TEXT = "Require <weight> or <weight%>.";
 
+/** QUIC is TLS; over TCP there is none to switch. */
+const NO_SSL =
+  "TLS over TCP to servers is not in this release; QUIC always has it: " +
+  "set server <b>/<s> addr quic4@<address>.";
+
 const ASPECTS: Record<string, Aspect> = {
   addr: {
     usage: "addr <address> [port <port>]",
@@ -136,7 +141,7 @@ const ASPECTS: Record<string, Aspect> = {
       return prepareRename(control, draft, entry, name);
     },
   },
-  ssl: missing("ssl {on|off}", "TLS to servers is not in this release."),
+  ssl: missing("ssl {on|off}", NO_SSL),
   state: {
     usage: "state {ready|drain|maint}",
     most: 1,

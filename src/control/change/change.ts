@@ -8,7 +8,10 @@ import type { ListenerObject, ProxyObject, ServerObject } from "../model.ts";
 export type ServerControl = Pick<
   Control,
   "tables" | "model" | "shop" | "keeper" | "checks" | "events" | "references"
-> & { readonly pump: Pick<Control["pump"], "drain"> };
+> & {
+  readonly pump: Pick<Control["pump"], "drain">;
+  readonly runtime: Pick<Control["runtime"], "quicSettings">;
+};
 
 /** `<backend>/<server>` of a server as it will be. */
 export function draftName({ proxy, spec }: DraftServer): string {

@@ -22,6 +22,7 @@ import type { SavedState } from "../server-state.ts";
 import { changed, draftName, unchanged } from "./change.ts";
 import type { ServerControl } from "./change.ts";
 import { resolveHost } from "./resolve.ts";
+import { quicAfter, transportOf, wantedTransport } from "./server-transport.ts";
 
 const PORT_MAX = 65_535;
 /** Who changed it, in HAProxy's sentences. */
@@ -31,7 +32,7 @@ const UPDATER = " by 'stats socket command'";
 const SAME_ADDRESS = "no need to change the addr, ";
 
 /** Where a server is reached. */
-type Place = Pick<ServerSpec, "address" | "portMode" | "portOffset">;
+type Place = Pick<ServerSpec, "address" | "portMode" | "portOffset" | "quic">;
 type Port = { portMode: ServerSpec["portMode"]; portOffset: number; port: number };
 
 /**
@@ -47,8 +48,12 @@ export function prepareAddress(
 ): Change {
   const old = placeOf(entry.spec);
   const place = readPlace(entry.spec, addressWord, portWord);
+  const quic = quicAfter(control.runtime, entry, wantedTransport(addressWord));
+  if (quic !== undefined) place.quic = quic;
+  else delete place.quic;
+  refuseQuicPath(place, addressWord);
   const text = describeMove(old, place, portWord !== undefined);
-  entry.spec = { ...entry.spec, ...place };
+  entry.spec = placedAt(entry.spec, place);
   return {
     effect: `moves ${draftName(entry)} to ${hostOf(place.address)} port ${portText(place)}`,
     ...moveChange(control, entry, place, text),
@@ -68,7 +73,7 @@ function moveChange(
       const server = madeServer(control, entry);
       if (isSame(placeOf(server.spec), place)) return unchanged(server, text);
       before = { spec: server.spec, state: saveState(control.keeper, server) };
-      changeSpec(control, server, { ...server.spec, ...place });
+      changeSpec(control, server, placedAt(server.spec, place));
       const { admin } = readState(control.tables, server);
       setAdmin(control.keeper, server, admin & ~SERVER_ADMIN_RESOLUTION_MAINT);
       const said = `${serverName(server)}: ${text.replace(SAME_ADDRESS, "")}.`;
@@ -78,7 +83,7 @@ function moveChange(
     undo: () => {
       const server = madeServer(control, entry);
       if (before === undefined) return;
-      changeSpec(control, server, { ...server.spec, ...placeOf(before.spec) });
+      changeSpec(control, server, placedAt(server.spec, placeOf(before.spec)));
       restoreState(control.keeper, server, before.state);
       changed(control, "server-changed", server, `${serverName(server)}: address undone`);
     },
@@ -90,28 +95,45 @@ export function changeSpec(control: ServerControl, server: ServerObject, spec: S
   const { shop } = control;
   beginQuicServer(shop, spec);
   noteQuicServer(shop.tables, server.backend, spec, shop.clock.epochMicros() / 1000);
+  const { quic } = server.spec;
+  if (quic !== undefined && spec.quic === undefined) server.lastQuic = quic;
   server.spec = spec;
   control.shop.log.append({ kind: "server.change", row: server.row, server: spec });
   control.shop.log.flushSoon();
   refreshCheck(control.checks, control.tables.servers.words, server);
 }
 
-function placeOf({ address, portMode, portOffset }: ServerSpec): Place {
-  return { ...(address === undefined ? {} : { address }), portMode, portOffset };
+function placeOf({ address, portMode, portOffset, quic }: ServerSpec): Place {
+  const known = address === undefined ? {} : { address };
+  return { ...known, portMode, portOffset, ...(quic === undefined ? {} : { quic }) };
+}
+
+/** The spec at another place. */
+function placedAt(spec: ServerSpec, place: Place): ServerSpec {
+  const { quic: _quic, ...rest } = spec;
+  return { ...rest, ...place };
 }
 
 function isSame(left: Place, right: Place): boolean {
+  if (transportOf(left) !== transportOf(right)) return false;
   return hostOf(left.address) === hostOf(right.address) && portText(left) === portText(right);
+}
+
+/** A server that keeps its transport and speaks QUIC has an IP address. @throws Refusal */
+function refuseQuicPath({ address, quic }: Place, word: string): void {
+  if (quic === undefined || address === undefined || "port" in address) return;
+  throw new Refusal("BAD_ARGUMENT", `QUIC needs an IP address: '${word}'${UPDATER}`);
 }
 
 function readPlace(spec: ServerSpec, addressWord: string, portWord: string | undefined): Place {
   const address = readAddress(addressWord);
+  const quic = spec.quic === undefined ? {} : { quic: spec.quic };
   if (address.family !== "ipv4" && address.family !== "ipv6") {
-    if (portWord === undefined) return { address, portMode: "fixed", portOffset: 0 };
+    if (portWord === undefined) return { address, portMode: "fixed", portOffset: 0, ...quic };
     throw new Refusal("BAD_ARGUMENT", `'${addressWord}' has no port${UPDATER}`);
   }
   const { portMode, portOffset, port } = readPort(spec, portWord);
-  return { address: { ...address, port }, portMode, portOffset };
+  return { address: { ...address, port }, portMode, portOffset, ...quic };
 }
 
 /** An address without a port; names are not looked up. @throws Refusal */
@@ -120,10 +142,16 @@ function readAddress(word: string): Exclude<Address, { family: "fd" }> {
   if (parseIp(word, ip) && ip.family !== 0) {
     return { family: ip.family === 4 ? "ipv4" : "ipv6", host: formatIp(ip), port: 0 };
   }
-  const rules = { port: "none", range: false, offset: false, transports: ["stream"] } as const;
-  const parsed = parseAddress(word, { ...rules, variables: () => undefined });
+  const rules = { port: "none", range: false, offset: false } as const;
+  const transports = ["stream", "quic"] as const;
+  const parsed = parseAddress(word, { ...rules, transports, variables: () => undefined });
   if (parsed.ok) {
     const { value } = parsed;
+    // Behind a prefix, and spelled out: `*` and nothing at all are no servers.
+    const isSpelled = parseIp(word.slice(word.indexOf("@") + 1), ip) && ip.family !== 0;
+    if (value.kind === "ip" && isSpelled) {
+      return { family: value.family === 4 ? "ipv4" : "ipv6", host: value.host, port: 0 };
+    }
     if (value.kind === "unix") return { family: "unix", path: value.path };
     if (value.kind === "abns") return { family: "abns", name: value.name };
   }
@@ -168,7 +196,9 @@ function describeMove(old: Place, place: Place, hasPort: boolean): string {
     : oldPort === newPort
       ? ", no need to change the port"
       : `, port changed from '${oldPort}' to '${newPort}'`;
-  return `${ip}${port}${UPDATER}`;
+  const [before, after] = [transportOf(old), transportOf(place)];
+  const transport = before === after ? "" : `, transport changed from '${before}' to '${after}'`;
+  return `${ip}${port}${transport}${UPDATER}`;
 }
 
 /** The address without its port; "-" = none is known. */

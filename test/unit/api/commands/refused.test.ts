@@ -129,7 +129,11 @@ const REFUSED: readonly (readonly [string, string])[] = [
   ["set server b/s1 agent-addr 127.0.0.1", NO_AGENT],
   ["set server b/s1 agent-port 1", NO_AGENT],
   ["set server b/s1 agent-send x", NO_AGENT],
-  ["set server b/s1 ssl on", "NOT_YET: TLS to servers is not in this release."],
+  [
+    "set server b/s1 ssl on",
+    "NOT_YET: TLS over TCP to servers is not in this release; QUIC always has it: " +
+      "set server <b>/<s> addr quic4@<address>.",
+  ],
   [
     "set server b/s1 constructor x",
     "BAD_ARGUMENT: usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | check-addr | check-port | fqdn | health | name | ssl | state | weight",
