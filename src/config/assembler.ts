@@ -11,6 +11,7 @@ import type {
   LogTarget,
   PageSpec,
   ProxySpec,
+  QuicServerSpec,
   ServerSpec,
   SourceSpec,
   StatsPageSpec,
@@ -25,6 +26,7 @@ import type { StatsDraft } from "./page-draft.ts";
 import { quicBindOf } from "./quic/bind-tls.ts";
 import type { HandshakeLimits } from "./quic/bind-tls.ts";
 import { quicServerOf } from "./quic/server-tls.ts";
+import type { ServerTls } from "./quic/server-tls.ts";
 import { HALF_OPEN_MAX } from "./quic/tuning.ts";
 import type { Resolved } from "./resolve.ts";
 
@@ -241,9 +243,18 @@ export class Assembler {
         downIntervalMs: downIntervalMs === 0 ? check.intervalMs : downIntervalMs,
         ...(target === undefined ? {} : { address: target }),
       },
-      ...(tls === undefined ? {} : { quic: quicServerOf(tls, this.#context.global.quic) }),
+      ...(tls === undefined ? {} : { quic: this.#quicServer(tls) }),
       origin: server.origin,
     };
+  }
+
+  #quicServer(tls: ServerTls): QuicServerSpec {
+    const { global, pem } = this.#context;
+    const quic = quicServerOf(tls, global.quic);
+    // A process that changes its root could not find the system's authorities any more.
+    const isLost = global.chroot !== undefined && quic.verify === "required";
+    if (!isLost || quic.authorities !== undefined) return quic;
+    return { ...quic, ...pem.systemAuthorities() };
   }
 
   /** The first address: the methods of `init-addr` in turn. */

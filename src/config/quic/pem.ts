@@ -18,6 +18,14 @@ export type FoundCertificates = { certificates: CertificateSpec[]; warnings: str
 /** Word for the authorities that the system trusts. */
 export const SYSTEM_CA = "@system-ca";
 
+/** Where systems keep the authorities that they trust, all in one file. */
+const SYSTEM_FILES = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem",
+  "/etc/ssl/cert.pem",
+];
+
 const CERTIFICATE = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^]*?-----END [^-]*-----/gu;
 const PRIVATE_KEY = /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----[^]*?-----END [^-]*-----/u;
 /** Files beside certificates, which are none themselves. */
@@ -139,6 +147,18 @@ export class PemStore {
     }
     if (blocks.length === 0) return refused(`'${path}' has no certificate (PEM)`);
     return parsed(`${blocks.join("\n")}\n`);
+  }
+
+  /**
+   * What the system trusts, from the one file where it keeps that; undefined = it has none of the
+   * usual ones. For processes that cannot look there later (`chroot`).
+   */
+  systemAuthorities(): { authorities: string; authoritiesFile: string } | undefined {
+    for (const file of SYSTEM_FILES) {
+      const found = this.authorities(file, "");
+      if (found.ok) return { authorities: found.value, authoritiesFile: file };
+    }
+    return undefined;
   }
 
   /** `crt-list FILE`: one file a line; lines with options or names are refused. */

@@ -1,7 +1,6 @@
 /** QUIC of `bind` and `server` lines and of `global`: what they make, and what they refuse. */
 import { describe, expect, test } from "bun:test";
 
-import type { LoadInput } from "../../../src/config/load.ts";
 import type { BindSpec, ServerSpec } from "../../../src/tables/spec.ts";
 import { linesOf, loadText, planOf, proxyOf, testSystem, TIMEOUTS } from "./load-text.ts";
 import { A, B, MACHINE } from "./quic-texts.ts";
@@ -11,7 +10,7 @@ const SKIP = "remove it, or go on without it by --skip-coming or SLUICE_SKIP_COM
 /** A configuration whose sixth line and those behind it are the given ones. */
 async function load(
   lines: string,
-  options: Partial<LoadInput> & { global?: string } = {},
+  options: Parameters<typeof loadText>[1] & { global?: string } = {},
 ): Promise<Awaited<ReturnType<typeof loadText>>> {
   const { global = "", ...rest } = options;
   const text = `${TIMEOUTS}global\n${global}\n${lines}\n`;
@@ -280,6 +279,22 @@ describe("server", () => {
     const plan = planOf(await load(lines, { overrides: { serverVerifyNone: true } }));
     const { servers } = proxyOf(plan, "l");
     expect(servers.map(({ quic }) => quic?.verify)).toEqual(["none", "required"]);
+  });
+  test("the system's authorities are read at once where 'chroot' will hide them", async () => {
+    const file = "/etc/ssl/certs/ca-certificates.crt";
+    const machine = { ...MACHINE, files: { ...MACHINE.files, [file]: A.chain } };
+    const quicOf = async (words: string, global: string): Promise<unknown> => {
+      const text = `${LISTEN} bind :1\n server s ${QUIC} ${words}`;
+      return proxyOf(planOf(await load(text, { machine, global })), "l").servers[0]?.quic;
+    };
+    const read = { authorities: A.chain, authoritiesFile: file };
+    expect(await quicOf("", " chroot /var/empty")).toMatchObject(read);
+    for (const [words, global] of [
+      ["", ""],
+      ["verify none", " chroot /var/empty"],
+    ] as const) {
+      expect(await quicOf(words, global)).not.toHaveProperty("authorities");
+    }
   });
   test("a name is looked up, and host and port may be left out as for TCP", async () => {
     expect(await server("quic4@db.test:853 ssl")).toMatchObject({
