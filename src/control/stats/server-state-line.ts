@@ -78,7 +78,7 @@ export function serverStateLine(
     // As HAProxy writes it: 16 bits of what is added to the client's port.
     spec.portMode === "offset" ? spec.portOffset & 0xffff : portOf(spec.address),
     "-",
-    0,
+    spec.quic === undefined ? 0 : 1,
     check.port,
     hostOf(check.address, naming),
     "-",
