@@ -137,8 +137,8 @@ const SECTIONS: Readonly<
     `  loc. TPs: ${localParameters || "-"}`,
     `  rem. TPs: ${remoteParameters || "-"}`,
   ],
-  sock: ({ asker }, { local, remote }) => [
-    `  local_addr=${anonymAddress(asker, local || "-")}` +
+  sock: ({ asker }, { fd, local, remote }) => [
+    `  fd=${fd} local_addr=${anonymAddress(asker, local || "-")}` +
       ` foreign_addr=${anonymAddress(asker, remote || "-")}`,
   ],
   pktns: (_show, record) => [
@@ -187,6 +187,7 @@ export function quicJson(show: QuicShow, record: QuicRecord): Json {
     server: server === undefined ? null : anonymName(asker, server.spec.name),
     state: record.state,
     map: record.isSession ? "session" : "stream",
+    fd: record.fd,
     local: record.local === "" ? null : anonymAddress(asker, record.local),
     remote: record.remote === "" ? null : anonymAddress(asker, record.remote),
     scid: record.scid,

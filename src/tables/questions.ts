@@ -164,6 +164,8 @@ export type QuicRecord = {
   worker: number;
   /** The transport's number of it. */
   connection: number;
+  /** Descriptor that its packets go over; -1 = none that is known. */
+  fd: number;
   proxyRow: number;
   /** 0 = a client's, or not known. */
   serverRow: number;

@@ -444,6 +444,10 @@ export class SimTransport implements Transport, Told {
     return found === undefined || found.isDisowned || found.state === "over" ? null : found.owner;
   }
 
+  connectionDescriptor(): number {
+    return -1;
+  }
+
   isEstablished(connection: number): boolean {
     return this.handles.get(connection)?.state === "established";
   }

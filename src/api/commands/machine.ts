@@ -3,6 +3,7 @@
  * management manual 9.3). Read from /proc: after a chroot without it they say so.
  */
 import { Refusal } from "../../base/refusals.ts";
+import type { Control } from "../../control/control.ts";
 import {
   descriptorsOf,
   listDescriptors,
@@ -11,6 +12,7 @@ import {
   processFacts,
 } from "../../control/process/system-facts.ts";
 import type { Descriptor } from "../../control/process/system-facts.ts";
+import { listQuic } from "../../control/quic-list.ts";
 import { listStreams } from "../../control/streams.ts";
 import { anonymAddress, anonymName } from "../anonymize.ts";
 import { output, pieces } from "../command.ts";
@@ -128,6 +130,29 @@ function ownerFor(asker: Asker, owner: string): string {
     .replace(/\bpeer=(.*)$/, (_all, peer: string) => `peer=${anonymAddress(asker, peer)}`);
 }
 
+/** UDP descriptors of workers that QUIC connections go over: many share one. */
+async function quicDescriptors(control: Control): Promise<Map<number, Descriptor>> {
+  const { model } = control;
+  const counts = new Map<number, { head: string; kind: Descriptor["kind"]; count: number }>();
+  for await (const page of listQuic(control, {}, "line")) {
+    if (page.kind === "silent") continue;
+    for (const { fd, proxyRow, isFront, worker } of page.connections) {
+      const known = counts.get(fd);
+      if (known !== undefined) known.count++;
+      if (known !== undefined || fd < 0) continue;
+      const name = model.proxyByRow.get(proxyRow)?.spec.name ?? "?";
+      const head = `${isFront ? "fe" : "be"}=${name},worker=${worker}`;
+      counts.set(fd, { head, kind: isFront ? "front" : "back", count: 1 });
+    }
+  }
+  return new Map(
+    [...counts].map(([fd, { head, kind, count }]) => [
+      fd,
+      { kind, owner: `${head},quic=${count}` },
+    ]),
+  );
+}
+
 /** Streams say which descriptors are theirs, page by page; what nobody claims comes last. */
 async function* fdLines(
   { control, asker }: Call,
@@ -163,6 +188,11 @@ async function* fdLines(
     }
     yield text;
     text = "";
+  }
+  for (const [fd, descriptor] of await quicDescriptors(control)) {
+    if (seen.has(fd)) continue;
+    seen.add(fd);
+    text += show(fd, descriptor);
   }
   for (const [fd, file] of open) {
     if (seen.has(fd)) continue;

@@ -134,6 +134,7 @@ export class TransportDesk implements QuicDesk {
     const record: QuicRecord = {
       worker: this.#worker,
       connection,
+      fd: transport.connectionDescriptor(connection),
       proxyRow: transport.connectionProxy(connection),
       serverRow: note?.serverRow ?? 0,
       isFront,

@@ -442,6 +442,10 @@ export class NativeTransport implements Transport {
     return this.connectionOf(handle)?.owner ?? null;
   }
 
+  connectionDescriptor(handle: number): number {
+    return this.connectionOf(handle)?.endpoint.fd ?? -1;
+  }
+
   isEstablished(handle: number): boolean {
     return (this.connectionFlags(handle) & CONNECTION_ESTABLISHED) !== 0;
   }

@@ -235,6 +235,8 @@ export interface Transport {
   connectionProxy(connection: number): number;
   /** Who hears of it; null = nobody (any more). */
   connectionOwner(connection: number): ConnectionOwner | null;
+  /** Descriptor that its packets go over; -1 = none, or it is gone. */
+  connectionDescriptor(connection: number): number;
   isEstablished(connection: number): boolean;
   connectionFlags(connection: number): number;
   connectionText(connection: number, which: QuicText): string;

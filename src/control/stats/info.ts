@@ -1,7 +1,7 @@
 /**
  * What `show info` says of the process: HAProxy's fields in HAProxy's order, each with where its
- * value comes from. What layer 4 has not (compression, peers, TLS towards nobody) is 0, as in an
- * HAProxy that does none of it. Main thread.
+ * value comes from. What layer 4 has not (compression, peers) is 0, as in an HAProxy that does none
+ * of it; TLS connections are those of QUIC. Main thread.
  */
 import { COMPATIBLE_DATE, COMPATIBLE_VERSION, SLUICE_VERSION } from "../../base/version.ts";
 import { readTextOrNone } from "../../config/system.ts";
@@ -16,6 +16,7 @@ import {
   PROCESS_UNIQUE_COUNTER,
   PROCESS_WORKER_COUNT,
 } from "../../tables/generated/process.ts";
+import { QUIC_COUNT_OPENED } from "../../tables/generated/quic-count.ts";
 import {
   WORKER_INBOX_HEAD,
   WORKER_INBOX_TAIL,
@@ -23,12 +24,15 @@ import {
   WORKER_STRIDE,
 } from "../../tables/generated/worker.ts";
 import type { Control } from "../control.ts";
+import type { ProxyObject } from "../model.ts";
 import { readDescriptorLimits } from "../process/descriptors.ts";
+import { isQuicUsed, quicConnections } from "../quic-use.ts";
 import type { FieldType, StatValue } from "./fields.ts";
 import { listPools, sumPools } from "./pools.ts";
 import { readRate, readRateMax } from "./rates.ts";
 import type { Sampler } from "./sampler.ts";
 import { totalBytesOut } from "./sampler.ts";
+import { statisticsOf } from "./statistics.ts";
 
 /** One field. */
 export type InfoField = {
@@ -69,6 +73,33 @@ function field(
 }
 
 const none = (): number => 0;
+
+/** Proxies that speak TLS, which is QUIC; both sides of them count. */
+function sumTls(
+  { control }: InfoFacts,
+  read: (proxy: ProxyObject, isFront: boolean) => number,
+): number {
+  let sum = 0;
+  for (const proxy of control.model.proxies) {
+    if (proxy.hasQuicFront === true) sum += read(proxy, true);
+    if (isQuicUsed(control.tables, proxy)) sum += read(proxy, false);
+  }
+  return sum;
+}
+
+function tlsNow(facts: InfoFacts): number {
+  const { tables } = facts.control;
+  return sumTls(facts, ({ row }, isFront) => Math.max(0, quicConnections(tables, row, isFront)));
+}
+
+function tlsTotal(facts: InfoFacts): number {
+  const { quic } = statisticsOf(facts.control);
+  return sumTls(facts, (proxy, isFront) => {
+    quic.read(proxy, isFront);
+    return quic.cells[QUIC_COUNT_OPENED >> 1]!;
+  });
+}
+
 const unsigned = (value: number): number => value >>> 0;
 
 const PRODUCT: readonly InfoField[] = [
@@ -117,8 +148,8 @@ const LIMITS: readonly InfoField[] = [
     return unsigned(process[PROCESS_UNIQUE_COUNTER]!);
   }),
   field(20, "MaxSslConns", "u32", "MMP", "Limit of TLS connections", none),
-  field(21, "CurrSslConns", "u32", "MGP", "TLS connections now", none),
-  field(22, "CumSslConns", "u32", "MCP", "TLS connections so far", none),
+  field(21, "CurrSslConns", "u32", "MGP", "TLS connections now", tlsNow),
+  field(22, "CumSslConns", "u32", "MCP", "TLS connections so far", tlsTotal),
   field(23, "Maxpipes", "u32", "CLP", "Limit of pipes for splicing", none),
   field(24, "PipesUsed", "u32", "MGP", "Pipes in use", none),
   field(25, "PipesFree", "u32", "MGP", "Pipes that wait for use", none),

@@ -1,9 +1,17 @@
 /**
- * `show servers conn`: connections of servers, with HAProxy's columns (management manual 9.3).
- * sluice keeps no idle connections: at layer 4 each belongs to its client.
+ * `show servers conn`: connections of servers, with HAProxy's columns (management manual 9.3). Over
+ * TCP each belongs to its client, and none is kept idle. A QUIC connection carries the streams of
+ * many clients, and waits in the pool of its worker when it has none.
  */
 import { PROCESS_WORKER_COUNT } from "../../tables/generated/process.ts";
-import { SERVER_SERVED, SERVER_SERVED_MAX } from "../../tables/generated/server.ts";
+import {
+  SERVER_QUIC_IDLE,
+  SERVER_QUIC_OPEN,
+  SERVER_SERVED,
+  SERVER_SERVED_MAX,
+  SERVER_STRIDE,
+} from "../../tables/generated/server.ts";
+import { SHARE_QUIC_IDLE, SHARE_STRIDE } from "../../tables/generated/share.ts";
 import type { Tables } from "../../tables/tables.ts";
 import type { ServerObject } from "../model.ts";
 import { hostOf, PLAIN_NAMES, portOf } from "./server-state-line.ts";
@@ -28,25 +36,28 @@ export function serverConnLine(
   naming: Naming = PLAIN_NAMES,
 ): string {
   const { words } = tables.servers;
+  const { quic } = spec;
   const served = words[row + SERVER_SERVED]!;
   const most = Math.max(served, words[row + SERVER_SERVED_MAX]!);
   const threads = tables.process.words[PROCESS_WORKER_COUNT]!;
+  const idle = words[row + SERVER_QUIC_IDLE]!;
+  const used = Math.max(0, words[row + SERVER_QUIC_OPEN]! - idle);
+  const share = (row / SERVER_STRIDE) * SHARE_STRIDE + SHARE_QUIC_IDLE;
+  const tcp = [PURGE_DELAY_MS, served, served, most, most, 0, 0, 0, -1, 0];
+  const numbers =
+    quic === undefined
+      ? tcp
+      : // The highest number of connections that carried streams is not kept: it is that of now.
+        [quic.poolPurgeDelayMs, served, used, used, used, 0, 0, idle, quic.poolMaxConn, idle];
   return `${[
     `${naming.name(backend.spec.name)}/${naming.name(spec.name)}`,
     `${backend.spec.id}/${spec.id}`,
     hostOf(spec.address, naming),
     portOf(spec.address),
     "-",
-    PURGE_DELAY_MS,
-    served,
-    served,
-    most,
-    most,
-    0,
-    0,
-    0,
-    -1,
-    0,
-    ...Array.from({ length: threads }, () => 0),
+    ...numbers,
+    ...tables.perWorker
+      .slice(0, threads)
+      .map(({ shares }) => (quic === undefined ? 0 : shares.words[share]!)),
   ].join(" ")}\n`;
 }

@@ -123,7 +123,14 @@ describe("formats", () => {
     const id = formatQuicId({ worker: 1, connection: connect(setup, 1) });
     const full = await setup.say("show quic full");
     expect(full).toStartWith(`* ${id}[01]: scid=`);
-    const heads = ["loc. TPs:", "rem. TPs:", "local_addr=", "packets:", "rtt (us):", "window:"];
+    const heads = [
+      "loc. TPs:",
+      "rem. TPs:",
+      "fd=-1 local_addr=",
+      "packets:",
+      "rtt (us):",
+      "window:",
+    ];
     for (const head of [...heads, "streams:", "tls: sni=", "counters:"]) {
       expect(full).toContain(`\n  ${head}`);
     }
@@ -132,7 +139,7 @@ describe("formats", () => {
     expect(some.split("\n").map((line) => line.trim().split(/[:=]/)[0])).toEqual([
       `* ${id}[01]`,
       "state",
-      "local_addr",
+      "fd",
       "rtt (us)",
       "window",
       "",

@@ -6,12 +6,20 @@ import * as transport from "../../../../src/conduit/quic/transport.ts";
 import type { ProxyObject } from "../../../../src/control/model.ts";
 import { ALL_STATS, dumpStats } from "../../../../src/control/stats/dump.ts";
 import { STAT_COUNT, STAT_FIELDS } from "../../../../src/control/stats/fields.ts";
+import { INFO_FIELDS } from "../../../../src/control/stats/info.ts";
+import type { InfoFacts } from "../../../../src/control/stats/info.ts";
 import { AT_QUIC, QUIC_STAT_FIELDS } from "../../../../src/control/stats/quic-fields.ts";
 import { QuicShards } from "../../../../src/control/stats/quic-shards.ts";
 import { statisticsOf } from "../../../../src/control/stats/statistics.ts";
+import { PROCESS_WORKER_COUNT } from "../../../../src/tables/generated/process.ts";
 import { PROXY_STRIDE } from "../../../../src/tables/generated/proxy.ts";
 import * as quic from "../../../../src/tables/generated/quic-count.ts";
-import { SERVER_QUIC_IDLE, SERVER_QUIC_OPEN } from "../../../../src/tables/generated/server.ts";
+import {
+  SERVER_QUIC_IDLE,
+  SERVER_QUIC_OPEN,
+  SERVER_STRIDE,
+} from "../../../../src/tables/generated/server.ts";
+import { SHARE_QUIC_IDLE, SHARE_STRIDE } from "../../../../src/tables/generated/share.ts";
 import { reserveTables, Tables } from "../../../../src/tables/tables.ts";
 import { makeControlLab } from "../../../support/control-lab.ts";
 import type { ControlLab } from "../../../support/control-lab.ts";
@@ -191,6 +199,40 @@ test("connections of a QUIC server", async () => {
   const server = csvRows(lab).get("q/s1")!;
   const names = ["srv_icur", "src_ilim", "safe_conn_cur", "used_conn_cur", "need_conn_est"];
   expect(names.map((name) => server[name])).toEqual(["2", "7", "2", "3", "3"]);
+});
+
+test("'show servers conn' tells them by worker", async () => {
+  const lab = await makeLab();
+  const { row } = lab.server("q/s1");
+  const { servers, perWorker, process } = lab.control.tables;
+  process.words[PROCESS_WORKER_COUNT] = 1;
+  servers.words[row + SERVER_QUIC_OPEN] = 5;
+  servers.words[row + SERVER_QUIC_IDLE] = 2;
+  perWorker[0]!.shares.words[(row / SERVER_STRIDE) * SHARE_STRIDE + SHARE_QUIC_IDLE] = 2;
+  const { reply } = await lab.run("show servers conn q");
+  if (reply.kind !== "pieces") throw new Error("pieces");
+  const [head = "", line = ""] = [...(reply.pieces as Iterable<string>)].join("").split("\n");
+  const names = head.slice(2).split(" ");
+  const cells = Object.fromEntries(line.split(" ").map((cell, at) => [names[at]!, cell]));
+  expect(cells).toMatchObject({
+    purge_delay: "5000",
+    served: "0",
+    used_cur: "3",
+    safe_nb: "2",
+    idle_lim: "7",
+    idle_cur: "2",
+    "idle_per_thr[1]": "2",
+  });
+});
+
+test("QUIC connections are the TLS connections of 'show info'", async () => {
+  const lab = await makeLab();
+  someTraffic(lab);
+  const { row } = lab.control.model.backends.get("q")!;
+  new QuicAccount(lab.control.tables, 1, () => {}).opened(row, false);
+  const read = (name: string): unknown =>
+    INFO_FIELDS.find((one) => one.name === name)!.read({ control: lab.control } as InfoFacts);
+  expect([read("CurrSslConns"), read("CumSslConns"), read("MaxSslConns")]).toEqual([3, 5, 0]);
 });
 
 test("a QUIC listener is told by its protocol", async () => {
