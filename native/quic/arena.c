@@ -139,7 +139,8 @@ int sq_fifo_append_record(struct sq_arena *arena, struct sq_fifo *fifo, const ui
 		return -1;
 	out = sq_chunk_bytes_of(arena, number) + sq_chunk(arena, number)->end;
 	memcpy(out, &head, 8);
-	memcpy(out + 8, bytes, length);
+	if (length > 0) /* an empty datagram has no address */
+		memcpy(out + 8, bytes, length);
 	sq_chunk(arena, number)->end += (uint32_t)record_bytes(length);
 	return 0;
 }

@@ -372,7 +372,8 @@ static void a_resumed_client_is_still_known(void)
 static struct pair early_pair;
 
 /* Bytes that arrived early; all must arrive once, early or late. */
-static int sends_early(struct sq_tls_context *client, struct sq_tls_context *server, uint64_t window)
+static int sends_early(struct sq_tls_context *client, struct sq_tls_context *server,
+                       uint64_t window)
 {
 	struct pair *pair = &early_pair;
 	int early;
