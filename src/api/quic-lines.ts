@@ -77,16 +77,14 @@ export function quicStreamLines(record: QuicRecord): string {
   const id = formatQuicId(record);
   let text = "";
   for (const stream of record.streams) text += `${id}.${streamWords(record, stream)}\n`;
-  const now = numberOf(record, "streamsNow");
-  if (record.isSession) text += `${id}: ${now} streams, mapped to another connection\n`;
-  else if (record.streamsLeft > 0) text += `${id}: ${record.streamsLeft} more streams\n`;
+  if (record.streamsLeft > 0) text += `${id}: ${record.streamsLeft} more streams\n`;
   return text;
 }
 
-function streamWords({ worker }: QuicRecord, stream: QuicStreamRecord): string {
+function streamWords({ worker, isSession }: QuicRecord, stream: QuicStreamRecord): string {
   const { id, slot, generation, ageMs, bytesIn, bytesOut, isBlocked, hasEnded } = stream;
   const head = `${String(id).padStart(4, "0")}: ${KINDS[id & 3]}`;
-  if (slot === 0) return `${head} -- no sluice stream --`;
+  if (slot === 0) return `${head} -- ${isSession ? "mapped" : "no sluice stream"} --`;
   const flags = [...(isBlocked ? ["blocked"] : []), ...(hasEnded ? ["ended"] : [])];
   return (
     `${head} age=${humanTime(ageMs / 1000)} rx=${bytesIn} tx=${bytesOut}` +

@@ -133,6 +133,13 @@ export class Bridge {
     this.datagramsTold(side);
   }
 
+  /** Handles of the streams that have both sides, on one of them. @cold */
+  *handles(side: number): Generator<number> {
+    for (let stream = this.first; stream !== null; stream = stream.next) {
+      yield stream.handleOf(side);
+    }
+  }
+
   /** A peer has opened a stream. @param side whose peer @param id QUIC's identifier */
   streamTold(side: number, handle: number, id: number): void {
     if (this.isOver) return;

@@ -250,8 +250,10 @@ export class NativeTransport implements Transport {
     if (type === q.EV_CLOSED) this.closed(connection, at);
     else if (type === q.EV_RELEASED) this.released(connection);
     else if (owner === null) return;
-    else if (type === q.EV_CONNECTED) owner.onConnected(handle);
-    else if (type === q.EV_CREDIT) owner.onCredit(handle, (a & 1) !== 0, (a & 2) !== 0);
+    else if (type === q.EV_CONNECTED) {
+      this.countConnection(connection);
+      owner.onConnected(handle);
+    } else if (type === q.EV_CREDIT) owner.onCredit(handle, (a & 1) !== 0, (a & 2) !== 0);
     else if (type === q.EV_DATAGRAM) owner.onDatagram(handle);
     // Tickets and new addresses are asked for, not told.
   }
@@ -268,6 +270,8 @@ export class NativeTransport implements Transport {
     const endpoint = this.endpoints.at(index);
     assert(endpoint !== undefined, "accepted: of an endpoint that there is");
     const connection = this.adopt(handle, endpoint, endpoint.proxyRow, true);
+    // At once: whoever reads takes a connection without a handshake for one that is half open.
+    this.countConnection(connection);
     const { owner } = endpoint;
     if (owner !== null) {
       connection.owner = owner.onAccepted(handle);

@@ -30,6 +30,7 @@ import type { DialTarget } from "../tcp/dial.ts";
 import { Bridge } from "./bridge.ts";
 import type { EarlyStream } from "./bridge.ts";
 import { abortCodeFor, cleanCodeFor } from "./codes.ts";
+import type { QuicNote } from "./describe.ts";
 import { factsOf } from "./facts.ts";
 import type { QuicHub } from "./hub.ts";
 import { countServerOpen } from "./presence.ts";
@@ -131,6 +132,13 @@ export class SessionConduit implements Conduit, ConnectionOwner {
 
   localEndpoint(out: Endpoint): void {
     this.transport.connectionEndpoint(this.connection, false, out);
+  }
+
+  /** @cold */
+  note(): QuicNote {
+    const handles = this.bridge === null ? [] : [...this.bridge.handles(this.side)];
+    const streams = handles.map((stream) => ({ stream, owner: null }));
+    return { serverRow: this.serverRow, isSession: true, streams };
   }
 
   /** @cold */

@@ -209,7 +209,8 @@ export class SessionStream implements StreamOwner {
     return stream === this.front ? FRONT : stream === this.back ? BACK : -1;
   }
 
-  private handleOf(side: number): number {
+  /** Its handle on one side; 0 = it is not there yet. */
+  handleOf(side: number): number {
     return side === FRONT ? this.front : this.back;
   }
 }
