@@ -35,7 +35,9 @@ class Lab {
         const name = target.address.family === "unix" ? target.address.path : "";
         this.probes.push(`${name}@${this.now}`);
         this.waiting.set(name, done);
-        return { cancel: () => void this.cancelled++ };
+        const cancel = (): void => void this.cancelled++;
+        // One that sees more than a connection knows what silence means.
+        return name.startsWith("tls") ? { cancel, timeoutCode: () => "L6TOUT" } : { cancel };
       },
       spreadPercent: options.spreadPercent ?? 0,
       maxSpreadMs: options.maxSpreadMs ?? 0,
@@ -207,6 +209,22 @@ describe("results", () => {
     lab.run(1000);
     expect(lab.events).toMatchObject([{ result: { code: "L4TOUT" }, durationMs: 1000 }]);
     expect(lab.cancelled).toBe(1);
+  });
+
+  test("a probe may know better what it means that nobody answered", () => {
+    const lab = new Lab();
+    lab.checker.addAll([server("tls-a")]);
+    lab.run(1000);
+    expect(lab.events).toMatchObject([{ result: { code: "L6TOUT" }, isUp: false }]);
+    expect(lab.cancelled).toBe(1);
+  });
+
+  test("a handshake that was done passes as a connection does", () => {
+    const lab = new Lab();
+    lab.checker.addAll([server("tls-a", {}, { initState: "down" })]);
+    lab.run(0);
+    lab.answer("tls-a", { code: "L6OK" });
+    expect(lab.events).toMatchObject([{ result: { code: "L6OK" }, isUp: true }]);
   });
 
   test("timeout connect bounds it when timeout check is set as well", () => {
