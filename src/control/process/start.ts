@@ -12,6 +12,7 @@ import { errorRemedy, errorText, SluiceError } from "../../base/errors.ts";
 import { BIND_ATTEMPTS_MAX, WORKERS_MAX } from "../../base/limits.ts";
 import { random32 } from "../../base/prng.ts";
 import { nativeModule, nativeReason } from "../../conduit/native.ts";
+import { quicModule } from "../../conduit/quic/native-quic.ts";
 import { automaticFullconn, hasListener } from "../../config/plan.ts";
 import type { RuntimeConfig } from "../../config/runtime.ts";
 import { readTextOrNone } from "../../config/system.ts";
@@ -271,6 +272,7 @@ async function bindAndServe(
       journal.attach(hub);
       // What opens files at its first use must have done so before the root changes.
       systemLibc();
+      if (plan.global.chroot !== undefined) quicModule();
       if (plan.global.pidfile !== undefined) writePidFile(plan.global.pidfile);
       for (const text of dropPrivileges(plan.global, systemCalls)) output.say("warning", text);
     },
