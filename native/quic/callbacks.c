@@ -50,6 +50,13 @@ static int on_handshake(ngtcp2_conn *conn, void *user)
 	connection->endpoint->half_open -= connection->is_half_open;
 	connection->is_half_open = 0;
 	count_handshake(connection);
+	/* TLS knows, ngtcp2 does not: the server took the session, not the early data. */
+	if (connection->counts[SQ_N_EARLY_REJECTED]) {
+		int result = ngtcp2_conn_tls_early_data_rejected(conn);
+
+		if (result != 0)
+			return result;
+	}
 	if (connection->is_server)
 		accept_connection(connection, 0);
 	else

@@ -16,6 +16,9 @@ static ngtcp2_ssize write_stream(struct sq_connection *connection, struct sq_str
 	uint64_t offered = 0;
 	ngtcp2_ssize taken = -1, length;
 
+	/* A first frame that is empty needs no credit of the connection. */
+	if (stream->is_opening && ngtcp2_conn_get_max_data_left2(connection->conn) == 0)
+		count = 0;
 	for (int i = 0; i < count; i++)
 		offered += pieces[i].len;
 	if (offered == 0 && !stream->is_opening && (!stream->is_finishing || stream->is_finished)) {
@@ -39,19 +42,26 @@ static ngtcp2_ssize write_stream(struct sq_connection *connection, struct sq_str
 	return length;
 }
 
-/* The stream cannot go on: by its own window, by the connection's, or at all. */
-static void hold(struct sq_connection *connection, struct sq_stream *stream, ngtcp2_ssize why)
+/* The connection's window is used up: of this stream, only an end could be sent. */
+static int is_held(struct sq_connection *connection, struct sq_stream *stream)
+{
+	if (ngtcp2_conn_get_max_data_left2(connection->conn) > 0 ||
+	    stream->out.sent == stream->out.end || stream->is_opening)
+		return 0;
+	if (!connection->is_blocked)
+		connection->counts[SQ_N_BLOCKED_CONNECTION]++;
+	connection->is_blocked = 1;
+	sq_link_remove(&stream->sending);
+	sq_link_append(&connection->blocked, &stream->sending);
+	return 1;
+}
+
+/* The stream cannot go on: by its own window, or at all. */
+static void stop(struct sq_connection *connection, struct sq_stream *stream, ngtcp2_ssize why)
 {
 	sq_link_remove(&stream->sending);
 	if (why != NGTCP2_ERR_STREAM_DATA_BLOCKED) {
 		stream->is_send_over = 1;
-		return;
-	}
-	if (ngtcp2_conn_get_max_data_left2(connection->conn) == 0) {
-		if (!connection->is_blocked)
-			connection->counts[SQ_N_BLOCKED_CONNECTION]++;
-		connection->is_blocked = 1;
-		sq_link_append(&connection->blocked, &stream->sending);
 		return;
 	}
 	if (!stream->is_blocked)
@@ -76,13 +86,15 @@ static ngtcp2_ssize write_packet(ngtcp2_conn *conn, ngtcp2_path *path, ngtcp2_pk
 		struct sq_stream *stream = sq_container(connection->sending.next, struct sq_stream,
 		                                        sending);
 
+		if (is_held(connection, stream))
+			continue;
 		length = write_stream(connection, stream, path, info, out, room, now);
 		if (length == NGTCP2_ERR_WRITE_MORE)
 			continue;
 		if (length != NGTCP2_ERR_STREAM_DATA_BLOCKED &&
 		    length != NGTCP2_ERR_STREAM_SHUT_WR && length != NGTCP2_ERR_STREAM_NOT_FOUND)
 			return length;
-		hold(connection, stream, length);
+		stop(connection, stream, length);
 	}
 	return ngtcp2_conn_writev_stream(conn, path, info, out, room, NULL,
 	                                 NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, now);
