@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "tls-base.h"
 
 /* Connections of an endpoint that are in their closing period; beyond, it is left out. */
 #define CLOSING_MAX 4096
@@ -135,11 +136,12 @@ static void make_parameters(const struct sq_connection *connection,
                             ngtcp2_transport_params *parameters)
 {
 	const double *set = connection->profile->settings;
+	uint64_t first_window = sq_profile_first_window(connection->profile);
 
 	ngtcp2_transport_params_default(parameters);
 	parameters->initial_max_stream_data_bidi_local = (uint64_t)set[SQ_SET_STREAM_WINDOW];
-	parameters->initial_max_stream_data_bidi_remote = (uint64_t)set[SQ_SET_STREAM_WINDOW];
-	parameters->initial_max_stream_data_uni = (uint64_t)set[SQ_SET_STREAM_WINDOW];
+	parameters->initial_max_stream_data_bidi_remote = first_window;
+	parameters->initial_max_stream_data_uni = first_window;
 	parameters->initial_max_data = (uint64_t)set[SQ_SET_CONNECTION_WINDOW];
 	parameters->initial_max_streams_bidi = (uint64_t)set[SQ_SET_STREAMS_BIDI];
 	parameters->initial_max_streams_uni = (uint64_t)set[SQ_SET_STREAMS_UNI];
@@ -475,6 +477,8 @@ static void end_as_peer_did(struct sq_connection *connection)
 		return;
 	}
 	keep_reason(connection, error);
+	if (error->type != NGTCP2_CCERR_TYPE_APPLICATION && error->error_code >> 8 == 1)
+		sq_connection_fail(connection, sq_alert_name(error->error_code & 0xff));
 	sq_connection_end(connection,
 	                  error->type == NGTCP2_CCERR_TYPE_APPLICATION ? SQ_CAUSE_APPLICATION
 	                                                               : SQ_CAUSE_TRANSPORT,

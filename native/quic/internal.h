@@ -175,6 +175,12 @@ struct sq_profile {
 };
 
 struct sq_profile *sq_profile_hold(struct sq_profile *profile);
+/*
+ * Window of a stream that the peer opened and nobody has read from yet. All of them together leave
+ * half of the connection's window to those that are read: else streams that wait for others to end
+ * (for a slot of a server, for its stream limit) could keep these from ever ending.
+ */
+uint64_t sq_profile_first_window(const struct sq_profile *profile);
 
 /* ---- endpoint ---- */
 
@@ -298,6 +304,7 @@ struct sq_stream {
 	uint8_t is_blocked : 1;       /* by the stream's window */
 	uint8_t wants_writable : 1;
 	uint8_t is_opening : 1;       /* its first frame is due, if empty */
+	uint8_t is_wide : 1;          /* it is read: the peer has been given the whole window */
 	struct sq_fifo received;
 	uint64_t unread;
 	struct sq_outgoing out;

@@ -51,6 +51,17 @@ void sq_profile_free(struct sq_profile *profile)
 	free(profile);
 }
 
+uint64_t sq_profile_first_window(const struct sq_profile *profile)
+{
+	const double *set = profile->settings;
+	double streams = set[SQ_SET_STREAMS_BIDI] + set[SQ_SET_STREAMS_UNI];
+	double share = set[SQ_SET_CONNECTION_WINDOW] / 2 / (streams > 1 ? streams : 1);
+
+	if (share > set[SQ_SET_STREAM_WINDOW])
+		share = set[SQ_SET_STREAM_WINDOW];
+	return share > 1 ? (uint64_t)share : 1;
+}
+
 int sq_profile_set(struct sq_profile *profile, int setting, double value)
 {
 	if (setting < 0 || setting >= SQ_SET_COUNT || !(value >= 0))

@@ -32,6 +32,7 @@ struct sq_stream *sq_stream_new(struct sq_connection *connection, int64_t id, in
 	stream->id = id;
 	stream->is_local = (uint8_t)is_local;
 	stream->is_uni = (id & 2) != 0;
+	stream->is_wide = stream->is_local;
 	stream->is_receive_over = stream->is_uni && is_local;
 	stream->is_send_over = stream->is_uni && !is_local;
 	sq_link_clear(&stream->all);
@@ -120,6 +121,23 @@ static void give_credit(struct sq_stream *stream, uint64_t count)
 	sq_connection_want_write(connection);
 }
 
+/* Somebody reads: from now on the whole window counts. */
+static void widen(struct sq_stream *stream)
+{
+	struct sq_connection *connection = stream->connection;
+	uint64_t window = (uint64_t)connection->profile->settings[SQ_SET_STREAM_WINDOW];
+
+	if (stream->is_wide)
+		return;
+	stream->is_wide = 1;
+	if (stream->is_library_done || stream->is_receive_over || stream->has_end ||
+	    !sq_connection_is_live(connection))
+		return;
+	ngtcp2_conn_extend_max_stream_offset(connection->conn, stream->id,
+	                                     window - sq_profile_first_window(connection->profile));
+	sq_connection_want_write(connection);
+}
+
 /* What is unread is thrown away; the stream's window stays shut, the connection's opens. */
 static void drop_unread(struct sq_stream *stream)
 {
@@ -204,6 +222,7 @@ int sq_stream_consume(struct sq_engine *engine, uint32_t handle, int count)
 	sq_fifo_drop(&engine->arena, &stream->received, (size_t)most);
 	stream->unread -= most;
 	stream->connection->unread -= most;
+	widen(stream);
 	give_credit(stream, most);
 	return 0;
 }

@@ -304,7 +304,7 @@ static void the_connection_window_stops_all_streams(void)
 	for (int i = 0; i < 8; i++)
 		EXPECT_NUMBER(hear(server, theirs[i], NULL, 1, NULL), 1);
 	world_settle(60);
-	EXPECT_NUMBER(number_of(server, at_server, SQ_N_UNREAD), 1048576 - 8 - 8);
+	EXPECT_NUMBER(number_of(server, at_server, SQ_N_UNREAD), 1048576 - 8);
 	EXPECT(number_of(client, at_client, SQ_N_BLOCKED_CONNECTION) >= 1);
 	for (int round = 0; round < 200; round++) {
 		for (int i = 0; i < 8; i++)
