@@ -129,7 +129,8 @@ quic("soft stop: connections that end meanwhile are counted", async () => {
     const row = found.get("fe/FRONTEND");
     const isOver = row?.get("quic_conn_cur") === "1" && row.get("quic_conn_released") === "3";
     // What the living one has done is added about once a second.
-    return isOver && row.get("quic_hdshk_done") === "4" ? found : undefined;
+    const streams = String(front["quic_strm_bidi_remote"]);
+    return isOver && row.get("quic_strm_bidi_remote") === streams ? found : undefined;
   });
   const now = { ...front, quic_conn_cur: 1, quic_conn_released: 3 };
   expect(shown(rows.get("fe/FRONTEND"), now)).toEqual(now);

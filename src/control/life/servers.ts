@@ -23,6 +23,7 @@ import {
   SERVER_FLAGS,
   SERVER_PICKS,
   SERVER_QUEUE_MAX,
+  SERVER_QUIC_OPEN,
   SERVER_SERVED,
   SERVER_SERVED_MAX,
   SERVER_STATE,
@@ -295,7 +296,10 @@ function putBack(
 /** All workers have forgotten the server: its row is free for another. */
 function purgeServer({ shop, tables }: LifeControl, server: ServerObject): void {
   const { row } = server;
-  assert(tables.servers.words[row + SERVER_SERVED] === 0, "purgeServer: no stream knows it");
+  const { words } = tables.servers;
+  assert(words[row + SERVER_SERVED] === 0, "purgeServer: no stream knows it");
+  // Its pools are closed by the workers as they forget it.
+  assert(words[row + SERVER_QUIC_OPEN] === 0, "purgeServer: no connection counts for it");
   const index = row / SERVER_STRIDE;
   for (const { serverBack } of tables.perWorker) {
     serverBack.words.fill(0, index * BACK_COUNT_STRIDE, (index + 1) * BACK_COUNT_STRIDE);
