@@ -95,7 +95,7 @@ test("a foreign file, an older and a newer one are refused as such", () => {
   newer[11] = 9;
   expect(readState(newer)).toEqual({
     ok: false,
-    reason: "it was written by a newer release (format 9, this one reads 1)",
+    reason: "it was written by a newer release (format 9, this one reads 2)",
   });
 });
 

@@ -13,9 +13,15 @@ import { Packr } from "msgpackr";
 
 import { describeError } from "../../base/assert.ts";
 import { STATE_FILE_BYTES_MAX } from "../../base/limits.ts";
+import { isFields } from "./specs.ts";
 
-/** Version of the records; a reader refuses a newer one. */
-export const STATE_VERSION = 1;
+/**
+ * Newest version of the records; a reader refuses a newer one. 2 has QUIC: a release that does not
+ * know it would make its servers TCP servers, and forget which backends stay. A file without any is
+ * written as 1, so that an older release reads it.
+ */
+export const STATE_VERSION = 2;
+const OLDEST_VERSION = 1;
 
 const MAGIC = new Uint8Array([0x73, 0x6c, 0x75, 0x69, 0x63, 0x65, 0x00, 0x73]);
 const VERSION_AT = 8;
@@ -37,9 +43,11 @@ export class StateWriter {
   readonly #body: Uint8Array[] = [];
   readonly #sum = new Bun.CryptoHasher("sha256");
   #bytes = 0;
+  #version = OLDEST_VERSION;
 
   /** Adds one batch. O(its items). */
   add(batch: Batch): void {
+    if (this.#version < STATE_VERSION && hasQuic(batch)) this.#version = STATE_VERSION;
     const packed = this.#packr.pack(batch);
     const length = new Uint8Array(4);
     new DataView(length.buffer).setUint32(0, packed.length);
@@ -61,12 +69,23 @@ export class StateWriter {
     const head = new Uint8Array(STATE_HEAD_BYTES);
     head.set(MAGIC);
     const view = new DataView(head.buffer);
-    view.setUint32(VERSION_AT, STATE_VERSION);
+    view.setUint32(VERSION_AT, this.#version);
     view.setBigUint64(LENGTH_AT, BigInt(this.#bytes));
     this.#sum.update(head.subarray(0, SUM_AT));
     head.set(this.#sum.digest(), SUM_AT);
     return [head, ...this.#body];
   }
+}
+
+/** Is there anything of QUIC in a batch that changes what its records mean? */
+function hasQuic({ kind, items }: Batch): boolean {
+  if (kind === "head" || kind === "globals" || kind === "counters") return false;
+  return items.some((item) => {
+    if (!isFields(item)) return false;
+    const { quicUse, made, spec, changes } = item;
+    const specs = [made, spec, changes];
+    return quicUse !== undefined || specs.some((one) => isFields(one) && "quic" in one);
+  });
 }
 
 /** Reads a whole file. Never throws. */
@@ -116,7 +135,7 @@ function wrongHead(bytes: Uint8Array): string | undefined {
     .digest();
   const isSound = sum.every((byte, at) => bytes[SUM_AT + at] === byte);
   if (!isSound) return "it is damaged (its checksum does not match)";
-  if (version === STATE_VERSION) return undefined;
+  if (version >= OLDEST_VERSION) return undefined;
   return `it has format ${version}, which this release does not read`;
 }
 

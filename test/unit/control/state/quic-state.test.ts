@@ -134,6 +134,31 @@ describe("servers", () => {
   });
 });
 
+describe("the version of the file", () => {
+  const versionOf = (file: Uint8Array): number => new DataView(file.buffer).getUint32(8);
+
+  test("is the old one without QUIC, and both are read", async () => {
+    const plain = CONFIG.replace(/ {2}server q .*\n/u, "");
+    const lab = await begin(plain, undefined, start);
+    await lab.ask("add server b/x 127.0.0.1:7");
+    expect(versionOf(fileOf(lab))).toBe(1);
+    const again = await begin(plain, fileOf(lab), start);
+    expect(again.control.model.backends.get("b")!.serversByName.has("x")).toBe(true);
+  });
+
+  test.each([
+    ["a server that was added", [ADD]],
+    ["one that was deleted", ["disable server b/q", "del server b/q"]],
+    ["one that changed", ["set server b/q addr tcp4@127.0.0.1"]],
+    ["the mark of a backend", []],
+  ])("is the new one with %s", async (_what, lines) => {
+    const lab = await begin(CONFIG, undefined, start);
+    for (const line of lines) await lab.ask(line);
+    lab.settle();
+    expect(versionOf(fileOf(lab))).toBe(2);
+  });
+});
+
 describe("listeners", () => {
   const certificate = { file: "/tls/a.pem", chain: A.chain, key: A.key };
   const bind = {
