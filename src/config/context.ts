@@ -14,11 +14,6 @@ import type { PemStore } from "./quic/pem.ts";
 /** How the command line and the environment ask for coming words to be skipped. */
 export const SKIP_HINT = "--skip-coming or SLUICE_SKIP_COMING=1";
 
-/** What the QUIC part is built from, and how. */
-const QUIC_REMEDY =
-  "it is built where ngtcp2 >= 1.24 and OpenSSL >= 3.5 can be had (Debian: libngtcp2-dev, " +
-  "libssl-dev, or their source packages): install them and run './scripts/build'.";
-
 /** Mutable state of a load. */
 export class LoadContext {
   readonly report: Report;
@@ -112,7 +107,7 @@ export class LoadContext {
       this.report.warnAt(origin, `${what} : ${reason}; going on without ${skipped}.`);
       return;
     }
-    this.report.alertAt(origin, `${what} : ${reason}; ${QUIC_REMEDY}`);
+    this.report.alertAt(origin, `${what} : ${reason}.`);
   }
 
   /** Words without effect that were met so far. */

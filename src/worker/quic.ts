@@ -42,6 +42,7 @@ const QUIET_TICK_MS = 10;
 /** RFC 9000 section 20.1: nothing was wrong. */
 const NO_ERROR = 0n;
 
+/** What a worker has of QUIC. */
 export class WorkerQuic {
   private readonly options: WorkerQuicOptions;
   private settings: QuicSettings | null = null;
@@ -123,7 +124,8 @@ export class WorkerQuic {
    */
   stop(done: () => void): void {
     this.opened?.stop();
-    this.endWhenQuiet(done);
+    // Not inside an event: what is queued goes out when its batch has been told.
+    this.options.loop.nextTurn(() => this.endWhenQuiet(done));
   }
 
   private endWhenQuiet(done: () => void): void {

@@ -15,7 +15,7 @@ import type { Quic } from "./native-quic.ts";
 import { QUIC_COUNTS } from "./transport.ts";
 import type { EndpointOwner, QuicDial, TransportAccount } from "./transport.ts";
 
-/** Looks at live numbers that an endpoint for dialling may be idle: some seconds each. */
+/** Looks at live numbers, half a second apart, that an endpoint for dialling may be idle. */
 const IDLE_ROUNDS_MAX = 60;
 
 /** What a transport needs of the loop around it. */
@@ -86,6 +86,7 @@ type TableOptions = {
   memory: EngineMemory;
 };
 
+/** All endpoints of one engine. */
 export class EndpointTable {
   readonly #options: TableOptions;
   readonly #engine: Pointer;

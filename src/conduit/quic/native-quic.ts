@@ -292,6 +292,12 @@ const SYMBOLS = {
   feed: { args: [PTR, I32, PTR, I32, PTR, I32], returns: I32 },
 } as const satisfies Record<keyof Quic, Signature>;
 
+/** What the module is built from, and how: whoever asks for QUIC in vain is told. */
+const NOT_BUILT =
+  "this program was built without it, which takes ngtcp2 >= 1.24 and OpenSSL >= 3.5 or GnuTLS " +
+  "(Debian: libngtcp2-dev, libssl-dev, or their source packages): install them and run " +
+  "'./scripts/build'";
+
 type Loaded = {
   quic: Quic | null;
   addresses: NativeAddresses | null;
@@ -362,7 +368,7 @@ function load(): Loaded {
   if (nativeModule() === null) return without(`it needs the native part: ${nativeReason()}`);
   if (process.env["SLUICE_LOOP"] === "bun") return without("SLUICE_LOOP=bun has no QUIC");
   // The build leaves an empty file where it had no libraries.
-  if (statSync(modulePath).size === 0) return without("this program was built without it");
+  if (statSync(modulePath).size === 0) return without(NOT_BUILT);
   try {
     return open();
   } catch (error) {

@@ -14,26 +14,22 @@
 import { toArrayBuffer } from "bun:ffi";
 import type { Pointer } from "bun:ffi";
 
-import { formatIp } from "../../base/address.ts";
 import { assert, describeError } from "../../base/assert.ts";
 import type { Native } from "../native.ts";
-import { decodeSocketAddress, Endpoint } from "../sockaddr.ts";
-import { ENGINE_EVENTS, tagOf } from "./engine-memory.ts";
+import { decodeSocketAddress } from "../sockaddr.ts";
+import type { Endpoint } from "../sockaddr.ts";
+import { ENGINE_EVENTS } from "./engine-memory.ts";
 import type { EngineMemory } from "./engine-memory.ts";
+import { beginConnection, bytesOrNull, highOf, lowOf } from "./native-calls.ts";
+import { ConnectionTable, SLOT_MASK } from "./native-connections.ts";
+import type { NativeConnection } from "./native-connections.ts";
 import { EndpointTable } from "./native-endpoints.ts";
-import type { NativeEndpoint, TransportHooks } from "./native-endpoints.ts";
-import { alpnWire, madeOf, textBytes } from "./native-profile.ts";
+import type { TransportHooks } from "./native-endpoints.ts";
+import { madeOf, textBytes } from "./native-profile.ts";
 import * as q from "./native-quic.ts";
 import type { Quic } from "./native-quic.ts";
 import type { QuicProfile } from "./profile.ts";
-import {
-  CONNECTION_ESTABLISHED,
-  QUIC_COUNTS,
-  QUIC_MOMENTS,
-  QUIC_TEXTS,
-  TRANSPORT_GONE,
-  TRANSPORT_TLS,
-} from "./transport.ts";
+import { CONNECTION_ESTABLISHED, QUIC_TEXTS, TRANSPORT_GONE, TRANSPORT_TLS } from "./transport.ts";
 import type {
   ConnectionOwner,
   EndpointOwner,
@@ -44,10 +40,7 @@ import type {
   TransportAccount,
 } from "./transport.ts";
 
-/** Of a handle: which slot; the rest is its generation. */
-const SLOT_MASK = 0xfffff;
 const HIGH_WORD = 2 ** 32;
-const LOW_32 = 0xffff_ffffn;
 /** Room for a session ticket with what belongs to it. */
 const TICKET_BYTES_MAX = 16 * 1024;
 const KIND_APPLICATION = 0;
@@ -55,16 +48,6 @@ const KIND_TRANSPORT = 1;
 /** Transport code: the server takes no connections (RFC 9000 section 20.1). */
 const CONNECTION_REFUSED = 2;
 const NOTHING = new Uint8Array(0);
-
-/** A live connection. */
-type Connection = {
-  readonly handle: number;
-  /** Null: nobody wants to hear of it any more. */
-  owner: ConnectionOwner | null;
-  readonly endpoint: NativeEndpoint;
-  readonly proxyRow: number;
-  readonly isFront: boolean;
-};
 
 /** What a transport is made of. */
 export type NativeTransportOptions = {
@@ -93,18 +76,18 @@ export class NativeTransport implements Transport {
   problem = "";
   private readonly quic: Quic;
   private readonly hooks: TransportHooks;
-  private readonly account: TransportAccount;
   private readonly events: Uint32Array;
   private readonly io: Uint32Array;
   private readonly endpoints: EndpointTable;
+  private readonly connections: ConnectionTable;
   /** By slot. */
-  private readonly connections: (Connection | null)[] = [];
   private readonly streamHandles: number[] = [];
   private readonly streamOwners: (StreamOwner | null)[] = [];
   private readonly segments: (Uint8Array | undefined)[] = [];
-  private readonly growth = new Float64Array(QUIC_COUNTS + QUIC_MOMENTS.length);
   private willFlush = false;
   private isDestroyed = false;
+  /** Owners are being told: the batch that they are told of must stay. */
+  private isTelling = false;
   private readonly onTurnEnd: () => void;
 
   /** @throws when the engine or its descriptors cannot be had */
@@ -126,10 +109,10 @@ export class NativeTransport implements Transport {
     this.engine = engine;
     this.quic = quic;
     this.hooks = options.hooks;
-    this.account = options.account;
     this.events = memory.events;
     this.io = memory.io;
     this.endpoints = new EndpointTable(options, engine, (endpoint) => this.pump(endpoint));
+    this.connections = new ConnectionTable(quic, engine, options.account, this.endpoints);
     this.onTurnEnd = () => this.flush();
     this.endpoints.watchEngine();
   }
@@ -141,7 +124,7 @@ export class NativeTransport implements Transport {
    * @returns whether there is more to read
    */
   pump(endpoint: number): boolean {
-    if (this.isDestroyed) return false;
+    if (this.isDestroyed || this.isTelling) return false;
     this.quic.pump(this.engine, endpoint);
     const hasMore = this.io[q.IO_MORE] === 1;
     this.readEvents();
@@ -149,8 +132,15 @@ export class NativeTransport implements Transport {
     return hasMore;
   }
 
-  /** Sends what was asked for; by itself at the end of each turn. */
+  /**
+   * Sends what was asked for; by itself at the end of each turn. An owner that asks for it while it
+   * is told something has to wait for that.
+   */
   flush(): void {
+    if (this.isTelling) {
+      this.flushSoon();
+      return;
+    }
     this.willFlush = false;
     if (this.isDestroyed) return;
     this.quic.flush(this.engine);
@@ -174,17 +164,25 @@ export class NativeTransport implements Transport {
   }
 
   private readEvents(): void {
-    for (;;) {
-      const count = this.quic.events(this.engine);
-      for (let i = 0; i < count; i++) {
-        try {
-          this.dispatch(i * q.EVENT_WORDS);
-        } catch (error) {
-          // A bug of an owner: told, and the events behind it reach theirs.
-          this.hooks.fault("QUIC event", describeError(error));
-        }
+    let count = ENGINE_EVENTS;
+    this.isTelling = true;
+    try {
+      while (count === ENGINE_EVENTS && !this.isDestroyed) {
+        count = this.quic.events(this.engine);
+        for (let i = 0; i < count; i++) this.tell(i * q.EVENT_WORDS);
       }
-      if (count < ENGINE_EVENTS) return;
+    } finally {
+      this.isTelling = false;
+    }
+  }
+
+  private tell(at: number): void {
+    if (this.isDestroyed) return;
+    try {
+      this.dispatch(at);
+    } catch (error) {
+      // A bug of an owner: told, and the events behind it reach theirs.
+      this.hooks.fault("QUIC event", describeError(error));
     }
   }
 
@@ -216,16 +214,10 @@ export class NativeTransport implements Transport {
     return this.streamHandles[slot] === stream ? this.streamOwners[slot]! : null;
   }
 
-  private connectionOf(handle: number): Connection | null {
-    const connection = this.connections[handle & SLOT_MASK];
-    if (connection === undefined || connection === null) return null;
-    return connection.handle === handle ? connection : null;
-  }
-
   /** A stream that nobody takes is over at once. */
   private streamCame(handle: number, stream: number, at: number): void {
     const { events } = this;
-    const owner = this.connectionOf(handle)?.owner;
+    const owner = this.connections.of(handle)?.owner;
     if (owner === undefined || owner === null) {
       this.release(stream);
       return;
@@ -244,18 +236,22 @@ export class NativeTransport implements Transport {
       this.endpoints.trouble(a, this.events[at + 6]!);
       return;
     }
-    const connection = this.connectionOf(handle) ?? this.neverAccepted(type, handle);
+    const connection = this.connections.of(handle) ?? this.unheard(type, handle);
     if (connection === null) return;
     const { owner } = connection;
     if (type === q.EV_CLOSED) this.closed(connection, at);
-    else if (type === q.EV_RELEASED) this.released(connection);
+    else if (type === q.EV_RELEASED) this.connections.release(connection);
     else if (owner === null) return;
     else if (type === q.EV_CONNECTED) {
-      this.countConnection(connection);
+      this.connections.count(connection);
       owner.onConnected(handle);
     } else if (type === q.EV_CREDIT) owner.onCredit(handle, (a & 1) !== 0, (a & 2) !== 0);
     else if (type === q.EV_DATAGRAM) owner.onDatagram(handle);
     // Tickets and new addresses are asked for, not told.
+  }
+
+  private unheard(type: number, handle: number): NativeConnection | null {
+    return type === q.EV_CLOSED ? this.connections.adoptFailed(handle) : null;
   }
 
   /** The 62 bits of an event. Only ends have them. */
@@ -267,12 +263,8 @@ export class NativeTransport implements Transport {
 
   /** @cold */
   private accepted(handle: number, index: number): void {
-    const endpoint = this.endpoints.at(index);
-    assert(endpoint !== undefined, "accepted: of an endpoint that there is");
-    const connection = this.adopt(handle, endpoint, endpoint.proxyRow, true);
-    // At once: whoever reads takes a connection without a handshake for one that is half open.
-    this.countConnection(connection);
-    const { owner } = endpoint;
+    const connection = this.connections.accept(handle, index);
+    const { owner } = connection.endpoint;
     if (owner !== null) {
       connection.owner = owner.onAccepted(handle);
       return;
@@ -282,70 +274,13 @@ export class NativeTransport implements Transport {
     this.flushSoon();
   }
 
-  /** A client whose handshake failed is first heard of when it is over. @cold */
-  private neverAccepted(type: number, handle: number): Connection | null {
-    const endpoint = type === q.EV_CLOSED ? this.endpointOf(handle) : undefined;
-    return endpoint === undefined ? null : this.adopt(handle, endpoint, endpoint.proxyRow, true);
-  }
-
   /** @cold */
-  private endpointOf(handle: number): NativeEndpoint | undefined {
-    return this.endpoints.at(this.quic.connEndpoint(this.engine, handle));
-  }
-
-  /** @cold */
-  private adopt(
-    handle: number,
-    endpoint: NativeEndpoint,
-    proxyRow: number,
-    isFront: boolean,
-  ): Connection {
-    const connection: Connection = { handle, owner: null, endpoint, proxyRow, isFront };
-    const slot = handle & SLOT_MASK;
-    while (this.connections.length <= slot) this.connections.push(null);
-    assert(this.connections[slot] === null, "adopt: a slot that was freed");
-    this.connections[slot] = connection;
-    endpoint.connectionCount++;
-    // No proxy is held any more by a listener that has closed.
-    if (proxyRow === 0) return connection;
-    this.quic.connSetTag(this.engine, handle, tagOf(proxyRow, isFront));
-    this.account.opened(proxyRow, isFront);
-    return connection;
-  }
-
-  /** @cold */
-  private closed(connection: Connection, at: number): void {
-    const { handle, owner, proxyRow, isFront } = connection;
+  private closed(connection: NativeConnection, at: number): void {
     const cause = this.events[at + 3]!;
     const wasEstablished = this.events[at + 6]! === 1;
     const code = this.codeAt(at);
-    connection.owner = null;
-    if (proxyRow !== 0) {
-      this.quic.connSetTag(this.engine, handle, -tagOf(proxyRow, isFront));
-      this.account.closed(proxyRow, isFront, cause, code);
-    }
-    if (owner !== null) owner.onClosed(handle, cause, code, wasEstablished);
-  }
-
-  /** @cold */
-  private released(connection: Connection): void {
-    const { handle, endpoint, proxyRow, isFront } = connection;
-    this.countConnection(connection);
-    this.connections[handle & SLOT_MASK] = null;
-    this.endpoints.left(endpoint);
-    if (proxyRow !== 0) {
-      this.quic.connSetTag(this.engine, handle, 0);
-      this.account.released(proxyRow, isFront, this.growth);
-    }
-    this.quic.connFree(this.engine, handle);
-    this.endpoints.settle(endpoint);
-  }
-
-  /** @cold */
-  private countConnection({ handle, proxyRow, isFront }: Connection): void {
-    if (proxyRow === 0) return;
-    if (this.quic.connDeltas(this.engine, handle, this.growth) < 0) return;
-    this.account.count(proxyRow, isFront, this.growth);
+    const owner = this.connections.close(connection, cause, code);
+    if (owner !== null) owner.onClosed(connection.handle, cause, code, wasEstablished);
   }
 
   /** @cold */
@@ -377,34 +312,16 @@ export class NativeTransport implements Transport {
     if (made === null) return TRANSPORT_TLS;
     const endpoint = this.endpoints.forDial(dial);
     if (typeof endpoint === "number") return endpoint;
-    const { remote, ticket } = dial;
-    const sni = bytesOrNull(textBytes(dial.sni));
-    const verifyName = bytesOrNull(textBytes(dial.verifyName || dial.sni || hostOf(dial)));
-    const alpn = bytesOrNull(alpnWire(dial.alpn));
-    const handle = this.quic.connect(
-      this.engine,
-      made,
-      endpoint.index,
-      remote.bytes,
-      remote.bytes.length,
-      sni,
-      sni?.length ?? 0,
-      verifyName,
-      verifyName?.length ?? 0,
-      alpn,
-      alpn?.length ?? 0,
-      ticket,
-      ticket?.length ?? 0,
-    );
+    const handle = beginConnection(this.quic, this.engine, made, endpoint.index, dial);
     if (handle <= 0) return handle === 0 ? TRANSPORT_GONE : handle;
-    this.adopt(handle, endpoint, dial.proxyRow, false).owner = owner;
+    this.connections.adopt(handle, endpoint, dial.proxyRow).owner = owner;
     this.flushSoon();
     return handle;
   }
 
   /** @cold */
   closeConnection(handle: number, isApplication: boolean, code: bigint, reason: string): void {
-    const connection = this.connectionOf(handle);
+    const connection = this.connections.of(handle);
     if (connection !== null) connection.owner = null;
     const text = bytesOrNull(textBytes(reason));
     this.quic.connClose(
@@ -421,33 +338,25 @@ export class NativeTransport implements Transport {
 
   /** @cold */
   countLive(): void {
-    for (const connection of this.connections) {
-      if (connection !== null) this.countConnection(connection);
-    }
+    this.connections.countAll();
     this.endpoints.countLive();
   }
 
   /** @cold */
   listConnections(from: number, out: number[], most: number): number {
-    const { connections } = this;
-    let slot = from;
-    for (; slot < connections.length && out.length < most; slot++) {
-      const connection = connections[slot]!;
-      if (connection !== null) out.push(connection.handle);
-    }
-    return slot < connections.length ? slot : 0;
+    return this.connections.list(from, out, most);
   }
 
   connectionProxy(handle: number): number {
-    return this.connectionOf(handle)?.proxyRow ?? 0;
+    return this.connections.of(handle)?.proxyRow ?? 0;
   }
 
   connectionOwner(handle: number): ConnectionOwner | null {
-    return this.connectionOf(handle)?.owner ?? null;
+    return this.connections.of(handle)?.owner ?? null;
   }
 
   connectionDescriptor(handle: number): number {
-    return this.connectionOf(handle)?.endpoint.fd ?? -1;
+    return this.connections.of(handle)?.endpoint.fd ?? -1;
   }
 
   isEstablished(handle: number): boolean {
@@ -589,7 +498,7 @@ export class NativeTransport implements Transport {
 
   /** Connections that are not released yet, whoever opened them. @cold */
   get connectionCount(): number {
-    return this.connections.reduce((sum, one) => sum + (one === null ? 0 : 1), 0);
+    return this.connections.size;
   }
 
   /** Chunks of the arena in use. @cold */
@@ -610,23 +519,3 @@ export class NativeTransport implements Transport {
 }
 
 const addressBytes = new Uint8Array(128);
-const remoteEndpoint = new Endpoint();
-
-function lowOf(code: bigint): number {
-  return Number(code & LOW_32);
-}
-
-function highOf(code: bigint): number {
-  return Number((code >> 32n) & LOW_32);
-}
-
-/** C takes no address of nothing. */
-function bytesOrNull(bytes: Uint8Array): Uint8Array | null {
-  return bytes.length === 0 ? null : bytes;
-}
-
-/** The server's address in words: what a certificate without another name must bear. @cold */
-function hostOf({ remote }: QuicDial): string {
-  decodeSocketAddress(remote.bytes, remote.bytes.length, remoteEndpoint);
-  return remoteEndpoint.family === 0 ? "" : formatIp(remoteEndpoint.ip);
-}

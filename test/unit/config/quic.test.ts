@@ -469,14 +469,11 @@ test("a page does not answer over QUIC", async () => {
 describe("without the QUIC part", () => {
   const system = { ...testSystem(MACHINE), quicProblem: () => "it was not built" };
   const lines = `${LISTEN} bind :1\n bind quic4@:1 ${SSL}\n server s quic4@1.1.1.1:1 ssl`;
-  test("addresses are refused with the packages and the way to build it", async () => {
-    const remedy =
-      "QUIC is not to be had: it was not built; it is built where ngtcp2 >= 1.24 and OpenSSL >= " +
-      "3.5 can be had (Debian: libngtcp2-dev, libssl-dev, or their source packages): install " +
-      "them and run './scripts/build'.";
+  test("addresses are refused with the reason", async () => {
+    const reason = "QUIC is not to be had: it was not built.";
     expect(await said(lines, { system })).toEqual([
-      `ALERT parsing [t.cfg:9] : 'bind quic4@:1' : ${remedy}`,
-      `ALERT parsing [t.cfg:10] : 'server l/s' : ${remedy}`,
+      `ALERT parsing [t.cfg:9] : 'bind quic4@:1' : ${reason}`,
+      `ALERT parsing [t.cfg:10] : 'server l/s' : ${reason}`,
     ]);
   });
   test("or left out on request", async () => {

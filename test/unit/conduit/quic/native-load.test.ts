@@ -245,6 +245,27 @@ describe("owners", () => {
   });
 });
 
+describe("a flush", () => {
+  KEEP("that an owner asks for while it is told waits until all are told", async () => {
+    const { lab, client, server } = await join({ bind: { transport: WIDE }, isOnLoop: true });
+    let echoes = 0;
+    server.onOpened = (stream) => {
+      stream.isEcho = true;
+      lab.server.flush();
+      lab.server.pump(-1);
+    };
+    const streams = Array.from({ length: 300 }, () => client.open());
+    for (const stream of streams) {
+      stream.send(new Uint8Array(50));
+      stream.finish();
+    }
+    await lab.until(() => streams.every((stream) => stream.hasEnd));
+    for (const stream of streams) echoes += stream.receivedBytes;
+    expect([server.streams.length, echoes]).toEqual([300, 300 * 50]);
+    lab.close();
+  });
+});
+
 describe("counters", () => {
   KEEP("both ends of a path without losses count the same packets", async () => {
     const { lab, client, server } = await join({ bind: { transport: WIDE } });
