@@ -181,10 +181,10 @@
 #define QUEUE_FLAGS 14 /* i32 */
 
 /* What one worker holds of one server: given back if the worker dies */
-#define SHARE_STRIDE 32
+#define SHARE_STRIDE 4
 #define SHARE_SERVED 0 /* i32 */
-#define SHARE_QUIC_OPEN 16 /* i32 */
-#define SHARE_QUIC_IDLE 17 /* i32 */
+#define SHARE_QUIC_OPEN 1 /* i32 */
+#define SHARE_QUIC_IDLE 2 /* i32 */
 
 /* Counters of a frontend or listener, one row per worker */
 #define FRONT_COUNT_STRIDE 16

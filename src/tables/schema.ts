@@ -594,16 +594,11 @@ const SHARE: Layout = {
   title: "What one worker holds of one server: given back if the worker dies",
   groups: [
     {
-      writer: "holder of the backend's lock, for its own worker",
+      writer: "`served`: holder of the backend's lock, for its own worker; the worker itself",
       reader: "control, when it buries a worker",
       hot: true,
-      fields: [i32("served", "streams", "Part of the server's `served` that is this worker's.")],
-    },
-    {
-      writer: "the worker, plain",
-      reader: "control, when it buries a worker",
-      hot: false,
       fields: [
+        i32("served", "streams", "Part of the server's `served` that is this worker's."),
         i32("quicOpen", "connections", "Part of the server's `quicOpen` that is this worker's."),
         i32("quicIdle", "connections", "The same of `quicIdle`."),
       ],

@@ -9,6 +9,7 @@ import { HEAP_ASLEEP, QUEUE_STATE_WAITING } from "../../src/tables/generated/enu
 import * as proxy from "../../src/tables/generated/proxy.ts";
 import * as queue from "../../src/tables/generated/queue.ts";
 import * as server from "../../src/tables/generated/server.ts";
+import { SHARE_STRIDE } from "../../src/tables/generated/share.ts";
 
 /** Words of a heap's entry, as src/balance/heap.ts documents it. */
 const ENTRY_WORDS = 6;
@@ -73,7 +74,7 @@ function checkServed(lb: Lb, backendRow: number, rows: number[], wrong: string[]
   for (const row of rows) {
     let sum = 0;
     for (let worker = 1; worker < lb.shares.length; worker++) {
-      const share = lb.shares[worker]![row / server.SERVER_STRIDE]!;
+      const share = lb.shares[worker]![(row / server.SERVER_STRIDE) * SHARE_STRIDE]!;
       if (share < 0) wrong.push(`worker ${worker} has a share of ${share}`);
       sum += share;
     }

@@ -4,11 +4,11 @@
  */
 
 /** Words of one record. */
-export const SHARE_STRIDE = 32;
+export const SHARE_STRIDE = 4;
 
 /**
  * Part of the server's `served` that is this worker's.
- * Unit: streams. Writer: holder of the backend's lock, for its own worker.
+ * Unit: streams. Writer: `served`: holder of the backend's lock, for its own worker; the worker itself.
  */
 export const SHARE_SERVED = 0;
 /** Reads SHARE.served plainly. */
@@ -18,9 +18,9 @@ export function shareServed(table: Int32Array, row: number): number {
 
 /**
  * Part of the server's `quicOpen` that is this worker's.
- * Unit: connections. Writer: the worker, plain.
+ * Unit: connections. Writer: `served`: holder of the backend's lock, for its own worker; the worker itself.
  */
-export const SHARE_QUIC_OPEN = 16;
+export const SHARE_QUIC_OPEN = 1;
 /** Reads SHARE.quicOpen plainly. */
 export function shareQuicOpen(table: Int32Array, row: number): number {
   return table[row + SHARE_QUIC_OPEN]!;
@@ -28,9 +28,9 @@ export function shareQuicOpen(table: Int32Array, row: number): number {
 
 /**
  * The same of `quicIdle`.
- * Unit: connections. Writer: the worker, plain.
+ * Unit: connections. Writer: `served`: holder of the backend's lock, for its own worker; the worker itself.
  */
-export const SHARE_QUIC_IDLE = 17;
+export const SHARE_QUIC_IDLE = 2;
 /** Reads SHARE.quicIdle plainly. */
 export function shareQuicIdle(table: Int32Array, row: number): number {
   return table[row + SHARE_QUIC_IDLE]!;
