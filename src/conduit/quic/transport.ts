@@ -11,7 +11,7 @@
  *
  *   bytes in    ←─ onData ── peek() → consume(): credit is given for what was consumed, no more
  *   bytes out   ── write() → taken; less than offered: onWritable follows
- *   ends        ←─ onData, peek() = 0 and isEnd │ onReset │ onStop │ onClosed: four different things
+ *   ends        ←─ onData, peek() = 0 and isEnd │ onReset │ onStop │ onClosed: four things
  */
 import type { Endpoint, SocketAddress } from "../sockaddr.ts";
 import type { QuicNote } from "./describe.ts";
@@ -48,7 +48,7 @@ export const CAUSE_VERSION = 9;
 /** An error inside the library. */
 export const CAUSE_INTERNAL = 10;
 
-/** Of connections and endpoints: the indices of `deltas` and `now`, SQ_N_* of native/quic/quic.h. */
+/** Of connections and endpoints: indices of `deltas` and `now`, SQ_N_* of native/quic/quic.h. */
 export const QUIC_NUMBERS = [
   "packetsSent",
   "packetsReceived",
@@ -229,7 +229,7 @@ export interface Transport {
   closeConnection(connection: number, isApplication: boolean, code: bigint, reason: string): void;
   /** Gives the account what live connections and endpoints have counted since the last time. */
   countLive(): void;
-  /** Live connections, also those that are closing, from `from` on. @returns next `from`, 0 = all */
+  /** Live connections, closing ones too, from `from` on. @returns next `from`, 0 = all */
   listConnections(from: number, out: number[], most: number): number;
   /** Row of the proxy that it counts for; 0 = it is gone. */
   connectionProxy(connection: number): number;

@@ -1,7 +1,7 @@
 /**
- * Which transport a server is reached by after `set server … addr`: a bare address keeps it, a prefix
- * names it (`quic4@`, `tcp6@`). QUIC needs TLS words, which no address has: a server that spoke QUIC
- * before has its own again, any other those of its backend's `default-server`.
+ * Which transport a server is reached by after `set server … addr`: a bare address keeps it, a
+ * prefix names it (`quic4@`, `tcp6@`). QUIC needs TLS words, which no address has: a server that
+ * spoke QUIC before has its own again, any other those of its backend's `default-server`.
  */
 import { Refusal } from "../../base/refusals.ts";
 import type { RuntimeConfig } from "../../config/runtime.ts";
@@ -41,12 +41,11 @@ export function quicAfter(
   // Not a word about certificates or protocols: nobody has thought of QUIC there.
   if (bare.ok && Bun.deepEquals(bare.spec, made.spec)) {
     const name = `${proxy.spec.name}/${spec.name}`;
-    throw new Refusal(
-      "WRONG_STATE",
-      `nothing says how to speak QUIC with ${name}: write 'default-server verify required ` +
-        `ca-file <file> alpn <protocols>' in its backend, or make it anew with 'add server ${name} ` +
-        `quic4@<address> ssl verify required ca-file <file> alpn <protocols>'.`,
-    );
+    const words = "ssl verify required ca-file <file> alpn <protocols>";
+    const usual = `'default-server ${words.slice(4)}' in its backend`;
+    const anew = `'add server ${name} quic4@<address> ${words}'`;
+    const text = `nothing says how to speak QUIC with ${name}: write ${usual}, or ${anew}.`;
+    throw new Refusal("WRONG_STATE", text);
   }
   return made.spec;
 }
