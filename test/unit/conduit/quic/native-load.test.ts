@@ -125,6 +125,32 @@ describe("many streams", () => {
   });
 });
 
+describe("an arena that is too small for all", () => {
+  KEEP("makes writers wait, loses nothing, and is empty in the end", async () => {
+    // 16 pieces of 32 KiB for eight streams that want more each.
+    const { lab, client, server } = await join({ bind: { transport: WIDE }, chunksMax: 16 });
+    server.onOpened = (stream) => (stream.isEcho = true);
+    const before = [lab.client.chunksUsed, lab.server.chunksUsed];
+    const streams = Array.from({ length: 8 }, (_, index) => {
+      const stream = client.open();
+      stream.send(new Uint8Array(200_000).fill(index));
+      stream.finish();
+      return stream;
+    });
+    await lab.until(() => streams.every((stream) => stream.hasEnd));
+    for (const [index, stream] of streams.entries()) {
+      expect(stream.receivedBytes).toBe(200_000);
+      expect(stream.all().every((byte) => byte === index)).toBe(true);
+      lab.client.release(stream.handle);
+    }
+    for (const { handle } of server.streams) lab.server.release(handle);
+    await lab.until(
+      () => lab.client.chunksUsed === before[0] && lab.server.chunksUsed === before[1],
+    );
+    lab.close();
+  });
+});
+
 /** Takes everything and adds it up, without keeping it. */
 class Sink implements StreamOwner {
   bytes = 0;
