@@ -113,8 +113,9 @@ export async function startServing(plan: Plan, hooks: ServeHooks): Promise<Servi
       return replayOf(shop.model, globals, log.sequence);
     },
     rows: () => ({
-      proxyRows: shop.model.proxyByRow.keys(),
-      listenerRows: shop.model.listenerByRow.keys(),
+      // Those of what was removed too: its last streams hold them.
+      proxyRows: shop.proxyRows.rows(),
+      listenerRows: shop.listenerRows.rows(),
       serverRows: shop.serverRows.rows(),
     }),
     stopped: (worker) => {

@@ -7,6 +7,7 @@ import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { askApi } from "../support/api.ts";
 import { startNamed } from "../support/peers.ts";
 import { freePort, isListening } from "../support/ports.ts";
 import { type Process, startProcess, temporaryFolder, until } from "../support/procs.ts";
@@ -18,6 +19,8 @@ const PRELOAD = join(import.meta.dir, "lose-worker.ts");
 
 interface Mortal extends Process {
   port: number;
+  /** Socket of the runtime API. */
+  api: string;
   /** Kills a worker and waits until the program says that it has noticed, for the n-th time. */
   loseWorker(): Promise<void>;
 }
@@ -27,7 +30,9 @@ async function startMortal(servers: readonly string[], workers: number): Promise
   const folder = temporaryFolder();
   const port = freePort();
   const path = folder.file("haproxy.cfg");
-  const head = `global\n  nbthread ${workers}\ndefaults\n  mode tcp\n${LONG_TIMEOUTS}\n`;
+  const api = folder.file("api.sock");
+  const socket = `  stats socket ${api} level admin\n`;
+  const head = `global\n  nbthread ${workers}\n${socket}defaults\n  mode tcp\n${LONG_TIMEOUTS}\n`;
   writeFileSync(path, `${head}${listenOver(servers)(port)}\n`);
   const command = [process.execPath, "--preload", PRELOAD, MAIN, "-db", "-f", path];
   const child = startProcess(command, { env: { SLUICE_LOG_FORMAT: "off" } });
@@ -39,6 +44,7 @@ async function startMortal(servers: readonly string[], workers: number): Promise
   return {
     ...child,
     port,
+    api,
     async loseWorker() {
       losses++;
       child.kill("SIGWINCH");
@@ -65,6 +71,20 @@ test("lost workers: their clients are told, their places at the server are free 
   for (let i = 0; i < 8; i++) names.push((await visit({ port: sluice.port })).name);
   expect(names).toEqual(Array.from({ length: 8 }, () => "s1"));
   expect(server.openMax).toBe(8);
+});
+
+test("a listener that was removed is forgotten although a worker with its clients dies", async () => {
+  // Only what was still there was given back: the row was held for ever.
+  await using server = startNamed("s1");
+  await using sluice = await startMortal([`${server.port}`], 1);
+  await visit({ port: sluice.port });
+  const ask = (line: string): Promise<string> => askApi(sluice.api, line);
+  expect(await ask(`del bind fe/127.0.0.1:${sluice.port}`)).toContain("Listener deleted");
+  expect(await ask("show objects")).toContain("listeners: 0 objects, 1 rows");
+  await sluice.loseWorker();
+  await until("its row to be free", async () => {
+    return (await ask("show objects")).includes("listeners: 0 objects, 0 rows");
+  });
 });
 
 test("who waits in a queue is served although another worker dies", async () => {
