@@ -46,7 +46,7 @@ export type Environment = {
    * @param hints of a QUIC target; null for others
    */
   dial(target: DialTarget, owner: ConduitOwner, hints: DialHints | null): Conduit | number;
-  /** No stream dials this target again: its idle connections are closed, others after their streams. */
+  /** No stream dials this target again: idle connections are closed, others after their streams. */
   forgetTarget(target: DialTarget): void;
   /**
    * Makes the listening socket of a bind; accepted conduits go to `onAccept`.

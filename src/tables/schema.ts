@@ -594,7 +594,7 @@ const SHARE: Layout = {
   title: "What one worker holds of one server: given back if the worker dies",
   groups: [
     {
-      writer: "`served`: holder of the backend's lock, for its own worker; the worker itself",
+      writer: "the worker; `served` under the backend's lock",
       reader: "control, when it buries a worker",
       hot: true,
       fields: [

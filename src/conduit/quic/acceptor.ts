@@ -18,6 +18,7 @@ import type { ConduitHome } from "./quic-conduit.ts";
 import { SessionConduit } from "./session-conduit.ts";
 import type { ConnectionOwner, EndpointOwner } from "./transport.ts";
 
+/** A listening endpoint; the engine sees it as a listening socket. */
 export class QuicAcceptor implements EndpointOwner {
   readonly hub: QuicHub;
   isAccepting = false;

@@ -38,6 +38,7 @@ export type HubOptions = {
   nextTurn(run: () => void): void;
 };
 
+/** QUIC of one worker. */
 export class QuicHub implements TurnTaker {
   readonly transport: Transport;
   readonly tables: Tables;

@@ -24,6 +24,7 @@ const LIMIT_GUESS = 100;
 /** The largest errno; below are results of the transport itself. */
 const ERRNO_MAX = 4095;
 
+/** Connections of one worker to one target. */
 export class ServerPool {
   readonly hub: QuicHub;
   readonly target: QuicTarget;

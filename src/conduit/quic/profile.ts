@@ -5,6 +5,7 @@
  */
 import type { QuicBindSpec, QuicServerSpec } from "../../tables/spec.ts";
 
+/** Settings and TLS of one side, for a transport. */
 export class QuicProfile {
   readonly isServer: boolean;
   readonly bind: QuicBindSpec | null;

@@ -15,10 +15,13 @@ import { failureCode } from "./quic-conduit.ts";
 import type { ConduitHome, QuicConduit } from "./quic-conduit.ts";
 import type { ConnectionOwner } from "./transport.ts";
 
+/** Its handshake is under way. */
 export const CONNECTION_CONNECTING = 0;
+/** Takes streams, as many as the server allows. */
 export const CONNECTION_OPEN = 1;
 /** Takes no more streams; closed when the last has left. */
 export const CONNECTION_RETIRING = 2;
+/** Over: it holds nothing. */
 export const CONNECTION_CLOSED = 3;
 
 export class ServerConnection implements ConnectionOwner, ConduitHome {

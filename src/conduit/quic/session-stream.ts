@@ -139,7 +139,7 @@ export class SessionStream implements StreamOwner {
     if ((hasMore & IN_BACK) !== 0 && (this.over & IN_BACK) === 0) this.relay(BACK);
   }
 
-  /** Moves bytes that came from `side` to the other, as many as it takes, and the end behind them. */
+  /** Moves bytes that came from `side`, as many as the other takes, and the end behind them. */
   private relay(side: number): void {
     const { transport } = this;
     const bridge = this.bridge!;

@@ -6,6 +6,7 @@
 import type { QuicServerSpec } from "../../tables/spec.ts";
 import { QuicProfile } from "./profile.ts";
 
+/** A QUIC server as those who dial it see it. */
 export class QuicTarget {
   readonly spec: QuicServerSpec;
   readonly profile: QuicProfile;

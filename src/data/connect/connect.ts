@@ -67,7 +67,7 @@ export function beginConnect(stream: Stream): void {
   stream.setDeadline(backend!.timeoutConnect);
 }
 
-/** The server's conduit was lost before anything went over it: as if it had never been connected. */
+/** The server's conduit was lost before anything went over it: it counts as never connected. */
 export function serverLost(stream: Stream): void {
   stream.back = null;
   stream.backEnded = false;

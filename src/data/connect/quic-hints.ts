@@ -1,4 +1,4 @@
-/** What a QUIC server is told of the client when it is dialled: the name that is asked for. Cold. */
+/** What a QUIC server is told of the client when it is dialled: the name to ask for. Cold. */
 import type { DialHints } from "../../conduit/conduit.ts";
 import { compileSample, sampleBytes } from "../../expr/evaluate.ts";
 import type { SampleExpression } from "../../tables/expression.ts";

@@ -8,7 +8,7 @@ export const SHARE_STRIDE = 4;
 
 /**
  * Part of the server's `served` that is this worker's.
- * Unit: streams. Writer: `served`: holder of the backend's lock, for its own worker; the worker itself.
+ * Unit: streams. Writer: the worker; `served` under the backend's lock.
  */
 export const SHARE_SERVED = 0;
 /** Reads SHARE.served plainly. */
@@ -18,7 +18,7 @@ export function shareServed(table: Int32Array, row: number): number {
 
 /**
  * Part of the server's `quicOpen` that is this worker's.
- * Unit: connections. Writer: `served`: holder of the backend's lock, for its own worker; the worker itself.
+ * Unit: connections. Writer: the worker; `served` under the backend's lock.
  */
 export const SHARE_QUIC_OPEN = 1;
 /** Reads SHARE.quicOpen plainly. */
@@ -28,7 +28,7 @@ export function shareQuicOpen(table: Int32Array, row: number): number {
 
 /**
  * The same of `quicIdle`.
- * Unit: connections. Writer: `served`: holder of the backend's lock, for its own worker; the worker itself.
+ * Unit: connections. Writer: the worker; `served` under the backend's lock.
  */
 export const SHARE_QUIC_IDLE = 2;
 /** Reads SHARE.quicIdle plainly. */

@@ -1,4 +1,4 @@
-/** QUIC streams as conduits, over simulated transports: the suite of all conduits, and their own. */
+/** QUIC streams as conduits, over simulated transports: the suite of all, and their own. */
 import { describe, expect, test } from "bun:test";
 
 import {
