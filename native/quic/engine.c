@@ -3,8 +3,8 @@
  * sq_flush (write, set the timer); everything else is in the other files.
  *
  * A turn is bounded: a pump reads RECEIVE_BATCH datagrams of the kernel (each up to 64 KiB of
- * packets), a flush gives each connection one quantum after the other in a circle, TURN_ROUNDS
- * rounds at most. What is left makes the timer fire at once, so that others get their turn first.
+ * packets), a flush gives each connection one quantum after the other in a circle,
+ * TURN_QUANTA in all. What is left rings the engine's own bell, so that others get their turn first.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -372,17 +372,21 @@ int sq_pump(struct sq_engine *engine, int endpoint_number)
 static void wake_for_next(struct sq_engine *engine)
 {
 	uint64_t next = engine->heap_count > 0 ? engine->heap[0]->expiry : NEVER;
+	uint64_t retry = engine->now + RETRY_NANOS;
+	uint64_t one = 1;
+	int is_waiting = 0;
 
-	if (!sq_link_is_empty(&engine->writing))
-		next = engine->now;
-	for (int i = 0; i < engine->endpoint_count; i++) {
-		struct sq_endpoint *endpoint = engine->endpoints[i];
-
-		/* Nothing can be written before: its connections wait in the list. */
-		if (endpoint && endpoint->pending)
-			next = engine->now + RETRY_NANOS;
-	}
+	for (int i = 0; i < engine->endpoint_count; i++)
+		if (engine->endpoints[i] && engine->endpoints[i]->pending)
+			is_waiting = 1;
+	if (is_waiting && retry < next)
+		next = retry;
 	sq_wake(engine, next);
+	/* More is to be sent than a turn may: the next turn comes at once. Setting the timer would cost
+	 * more than ringing. */
+	if (!is_waiting && !sq_link_is_empty(&engine->writing) &&
+	    write(engine->bell_fd, &one, sizeof(one)) < 0)
+		sq_wake(engine, engine->now);
 }
 
 int sq_flush(struct sq_engine *engine)

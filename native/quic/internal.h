@@ -304,6 +304,7 @@ struct sq_stream {
 	uint8_t is_blocked : 1;       /* by the stream's window */
 	uint8_t wants_writable : 1;
 	uint8_t is_opening : 1;       /* its first frame is due, if empty */
+	uint8_t is_replaced : 1;      /* the peer may open another instead */
 	uint8_t is_wide : 1;          /* it is read: the peer has been given the whole window */
 	struct sq_fifo received;
 	uint64_t unread;
@@ -370,6 +371,7 @@ struct sq_connection {
 	struct sq_link streams, sending, blocked, stream_telling;
 	struct sq_key_entry *keys;
 	uint32_t stream_count;
+	uint32_t bidi_due, uni_due;   /* streams more that the peer may open, not told yet */
 	uint64_t unread;
 	struct sq_fifo datagrams_in, datagrams_out;
 	uint32_t datagrams_in_count, datagrams_out_count;
@@ -525,6 +527,7 @@ int sq_stream_received(struct sq_stream *stream, const uint8_t *bytes, size_t le
 void sq_stream_reset_received(struct sq_stream *stream, uint64_t code);
 void sq_stream_stop_received(struct sq_stream *stream, uint64_t code);
 void sq_stream_acked(struct sq_stream *stream, uint64_t offset);
+void sq_stream_replace(struct sq_stream *stream);
 void sq_stream_library_done(struct sq_stream *stream);
 void sq_stream_free(struct sq_stream *stream);
 void sq_stream_destroy_spares(struct sq_engine *engine);

@@ -73,21 +73,33 @@ void sq_stream_destroy_spares(struct sq_engine *engine)
 	}
 }
 
-/* Both sides know it no more: the peer may open another in its place. */
-static void free_if_done(struct sq_stream *stream)
+/*
+ * The peer may open another stream in place of one that the caller knows no more and that is over,
+ * or nearly so: everything has come, and our end has been sent. It does not wait for that to be
+ * acknowledged, which takes the peer up to 25 ms; how many such streams there are is bounded by what
+ * may be under way.
+ */
+void sq_stream_replace(struct sq_stream *stream)
 {
 	struct sq_connection *connection = stream->connection;
 
-	if (!stream->is_library_done || !stream->is_released)
+	if (stream->is_local || stream->is_replaced || !stream->is_released ||
+	    !(stream->is_library_done || (stream->is_finished && stream->has_end)))
 		return;
-	if (!stream->is_local && sq_connection_is_live(connection)) {
-		if (stream->is_uni)
-			ngtcp2_conn_extend_max_streams_uni(connection->conn, 1);
-		else
-			ngtcp2_conn_extend_max_streams_bidi(connection->conn, 1);
-		sq_connection_want_write(connection);
-	}
-	sq_stream_free(stream);
+	stream->is_replaced = 1;
+	if (stream->is_uni)
+		connection->uni_due++;
+	else
+		connection->bidi_due++;
+	sq_connection_want_write(connection);
+}
+
+/* Both sides know it no more. */
+static void free_if_done(struct sq_stream *stream)
+{
+	sq_stream_replace(stream);
+	if (stream->is_library_done && stream->is_released)
+		sq_stream_free(stream);
 }
 
 void sq_stream_library_done(struct sq_stream *stream)

@@ -4,6 +4,9 @@
  */
 #include "internal.h"
 
+/* What timers are worth: RFC 9002, 6.1.2. */
+#define TIMER_NANOS (1 * MILLIS)
+
 /* A stream's next bytes for the packet that is being written. */
 static ngtcp2_ssize write_stream(struct sq_connection *connection, struct sq_stream *stream,
                                  ngtcp2_path *path, ngtcp2_pkt_info *info, uint8_t *out,
@@ -35,6 +38,7 @@ static ngtcp2_ssize write_stream(struct sq_connection *connection, struct sq_str
 	sq_outgoing_sent(arena, &stream->out, (uint64_t)taken);
 	if ((flags & NGTCP2_WRITE_STREAM_FLAG_FIN) && (uint64_t)taken == offered)
 		stream->is_finished = 1;
+	sq_stream_replace(stream);
 	sq_link_remove(&stream->sending);
 	/* The rest waits behind the other streams. */
 	if (stream->out.sent < stream->out.end || (stream->is_finishing && !stream->is_finished))
@@ -140,6 +144,16 @@ static ngtcp2_ssize write_bare(ngtcp2_conn *conn, ngtcp2_path *path, ngtcp2_pkt_
 	                                 NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, now);
 }
 
+/* Tells the library how many streams more the peer may open. */
+static void allow_streams(struct sq_connection *connection)
+{
+	if (connection->bidi_due)
+		ngtcp2_conn_extend_max_streams_bidi(connection->conn, connection->bidi_due);
+	if (connection->uni_due)
+		ngtcp2_conn_extend_max_streams_uni(connection->conn, connection->uni_due);
+	connection->bidi_due = connection->uni_due = 0;
+}
+
 /* One train: its length, 0 = nothing to send now; negative: the connection failed. */
 static ngtcp2_ssize write_train(struct sq_connection *connection, uint8_t *out, size_t room)
 {
@@ -165,13 +179,27 @@ static ngtcp2_ssize write_train(struct sq_connection *connection, uint8_t *out, 
 	return length;
 }
 
-static void set_timer(struct sq_connection *connection)
+/*
+ * Sets the timer. 1: it is due already, and there is something to send. Where there is nothing, a
+ * timer of less than TIMER_NANOS is the pacer's, after each acknowledgement that went out, and
+ * setting it would cost more than all else; any other may come so late.
+ */
+static int set_timer(struct sq_connection *connection)
 {
+	struct sq_engine *engine = connection->engine;
 	uint64_t expiry = ngtcp2_conn_get_expiry2(connection->conn);
+	uint64_t soonest = sq_clock(engine) + TIMER_NANOS;
 
-	if (expiry <= connection->engine->now && expiry != NEVER)
-		expiry = connection->engine->now + 1;
-	sq_timer_set(connection->engine, connection, expiry);
+	if (sq_link_is_empty(&connection->sending) && connection->datagrams_out_count == 0) {
+		if (expiry < soonest)
+			expiry = soonest;
+	} else if (expiry <= engine->now) {
+		sq_connection_result(connection,
+		                     ngtcp2_conn_handle_expiry(connection->conn, engine->now));
+		return sq_connection_is_live(connection);
+	}
+	sq_timer_set(engine, connection, expiry);
+	return 0;
 }
 
 int sq_connection_write(struct sq_connection *connection)
@@ -182,7 +210,10 @@ int sq_connection_write(struct sq_connection *connection)
 
 	if (!sq_connection_is_live(connection))
 		return 0;
+	/* Pacing may have allowed more since the last quantum was begun. */
+	sq_clock(engine);
 	unblock(connection);
+	allow_streams(connection);
 	quantum = ngtcp2_conn_get_send_quantum2(connection->conn);
 	if (quantum > AGGREGATE_BYTES_MAX)
 		quantum = AGGREGATE_BYTES_MAX;
@@ -208,6 +239,5 @@ int sq_connection_write(struct sq_connection *connection)
 		has_more = sent >= quantum;
 	}
 	ngtcp2_conn_update_pkt_tx_time(connection->conn, engine->now);
-	set_timer(connection);
-	return has_more;
+	return set_timer(connection) || has_more || connection->bidi_due > 0;
 }
