@@ -1,11 +1,13 @@
 /**
  * `./scripts/bench [OPTION…] [NAME…]`: sluice beside haproxy and nginx, in one run.
- * Prints a table of medians and ratios and writes bench/results.json. NAME picks workloads.
+ * Prints a table of medians and ratios and writes bench/results.json. NAME picks workloads; `quic`
+ * and its kin run QUIC's, which have contestants of their own and write bench/results-quic.json.
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { type ContestantName, CONTESTANTS, missingPart } from "./contestants.ts";
+import { QUIC_NAMES, quicResultsFile, renderQuic, runQuic } from "./quic/run.ts";
 import { describeMachine, renderTable, resultsFile } from "./report.ts";
 import { type Result, runPlan, WORKLOADS } from "./run.ts";
 import { EFFORTS } from "./workload.ts";
@@ -14,12 +16,15 @@ const HELP = `usage: ./scripts/bench [OPTION...] [NAME...]
 
   --rounds N          interleaved rounds (default 3)
   --workers N[,N...]  numbers of workers (default 1,2)
-  --only NAME[,...]   contestants: sluice, haproxy, nginx
+  --only NAME[,...]   contestants: sluice, haproxy, nginx (not for QUIC)
   --quick | --tiny    shorter loads
-  --out FILE          where the results go (default bench/results.json)
+  --out FILE          where the results go (default bench/results.json, results-quic.json)
 
 workloads:
-${WORKLOADS.map((w) => `  ${w.name.padEnd(15)} ${w.what}`).join("\n")}
+${WORKLOADS.map((w) => `  ${w.name.padEnd(17)} ${w.what}`).join("\n")}
+
+workloads of QUIC, run when they are named ('quic' is all of them):
+${QUIC_NAMES.map((w) => `  ${w.name.padEnd(17)} ${w.what}`).join("\n")}
 `;
 
 function fail(message: string): never {
@@ -49,7 +54,7 @@ async function main(): Promise<number> {
       only: { type: "string" },
       quick: { type: "boolean", default: false },
       tiny: { type: "boolean", default: false },
-      out: { type: "string", default: join(import.meta.dir, "results.json") },
+      out: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
@@ -57,42 +62,69 @@ async function main(): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  for (const tool of ["wrk", "iperf3", "nginx"]) {
-    if (Bun.which(tool) === null) fail(`the benchmarks need ${tool} (Debian package of that name)`);
-  }
   // A name stands for those that begin with it, too: `control` for `control-show` and the like.
   const isWanted = (name: string, workload: string): boolean =>
     workload === name || workload.startsWith(`${name}-`);
-  const unknown = positionals.find((name) => !WORKLOADS.some((w) => isWanted(name, w.name)));
+  const known = [...WORKLOADS, ...QUIC_NAMES];
+  const unknown = positionals.find((name) => !known.some((w) => isWanted(name, w.name)));
   if (unknown !== undefined) fail(`no workload '${unknown}'\n\n${HELP}`);
   const workloads = WORKLOADS.filter(
     (w) => positionals.length === 0 || positionals.some((name) => isWanted(name, w.name)),
   );
-  const contestants = chooseContestants(values.only);
+  const quic = QUIC_NAMES.filter((w) => positionals.some((name) => isWanted(name, w.name)));
   const rounds = Number(values.rounds);
   const effort = values.tiny ? EFFORTS.tiny : values.quick ? EFFORTS.quick : EFFORTS.full;
   const workerCounts = values.workers.split(",").map(Number);
   if (![rounds, ...workerCounts].every((n) => Number.isInteger(n) && n > 0)) fail(HELP);
 
-  const results: Result[] = [];
-  const failures: string[] = [];
   const onStep = process.stderr.isTTY
     ? (text: string): void => void process.stderr.write(`\r\x1b[K${text}`)
     : undefined;
+  const steps = onStep === undefined ? {} : { onStep };
+  if (quic.length > 0) {
+    if (workloads.length > 0) fail("run the benchmarks of QUIC apart from the others");
+    const names = quic.map((w) => w.name);
+    const done = await runQuic({ names, workerCounts, rounds, effort, ...steps });
+    const text = quicResultsFile(done.results, rounds);
+    return await tell(
+      renderQuic(done.results),
+      text,
+      values.out ?? join(import.meta.dir, "results-quic.json"),
+      done,
+    );
+  }
+  for (const tool of ["wrk", "iperf3", "nginx"]) {
+    if (Bun.which(tool) === null) fail(`the benchmarks need ${tool} (Debian package of that name)`);
+  }
+  const contestants = chooseContestants(values.only);
+  const results: Result[] = [];
+  const failures: string[] = [];
   for (const workload of workloads) {
     try {
       const plan = { workloads: [workload], contestants, workerCounts, rounds, effort };
-      results.push(...(await runPlan({ ...plan, ...(onStep === undefined ? {} : { onStep }) })));
+      results.push(...(await runPlan({ ...plan, ...steps })));
     } catch (error) {
       failures.push(`${workload.name}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  if (onStep !== undefined) process.stderr.write("\r\x1b[K");
+  const table = renderTable(results, contestants);
+  const text = resultsFile(results, rounds);
+  return await tell(table, text, values.out ?? join(import.meta.dir, "results.json"), { failures });
+}
+
+/** Prints the table, writes the file of results; the exit code. */
+async function tell(
+  table: string,
+  text: string,
+  out: string,
+  { failures }: { failures: readonly string[] },
+): Promise<number> {
+  if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
   for (const [what, value] of Object.entries(describeMachine())) console.log(`${what}: ${value}`);
-  console.log(`\n${renderTable(results, contestants)}`);
-  await Bun.write(values.out, resultsFile(results, rounds));
+  console.log(`\n${table}`);
+  await Bun.write(out, text);
   // The file is part of the project, whose format is checked.
-  Bun.spawnSync([process.execPath, "fmt", "--no-script", values.out]);
+  Bun.spawnSync([process.execPath, "fmt", "--no-script", out]);
   for (const failure of failures) console.error(`FAILED ${failure}`);
   return failures.length === 0 ? 0 : 1;
 }

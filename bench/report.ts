@@ -36,7 +36,7 @@ export function renderTable(results: readonly Result[], contestants: readonly Co
     ...others.map((name) => ratio(ratioToReference(result, name))),
     goalOf(result),
   ]);
-  return align([head, ...rows]);
+  return renderRows([head, ...rows]);
 }
 
 function goalOf(result: Result): string {
@@ -63,7 +63,7 @@ function ratio(value: number | undefined): string {
 }
 
 /** A Markdown table, padded so that it reads well on a terminal too. */
-function align(rows: readonly string[][]): string {
+export function renderRows(rows: readonly string[][]): string {
   const widths = rows[0]?.map((_, column) =>
     Math.max(...rows.map((row) => (row[column] ?? "").length)),
   );

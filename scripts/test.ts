@@ -19,7 +19,7 @@ const ROOT = join(import.meta.dir, "..");
 const GROUPS = ["unit", "sim", "e2e", "conformance", "fuzz"];
 /** What a benchmark writes is its own; its sources are ours. */
 const BENCH_SOURCES = readdirSync(join(ROOT, "bench"))
-  .filter((name) => name !== "results.json" && name !== "raw")
+  .filter((name) => !name.startsWith("results") && name !== "raw")
   .map((name) => `bench/${name}`);
 /** Folders whose files bun formats; documents are laid out by hand or by scripts/generate. */
 const FORMATTED = ["src", "test", "scripts", ...BENCH_SOURCES];
