@@ -1,0 +1,393 @@
+/* Connections: how they begin and end, who is let in, resumption, numbers, memory, errors inside. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core-cases.h"
+
+/* ---- ends of connections ---- */
+
+void causes_are_told_apart(void)
+{
+	uint32_t at_client, at_server;
+	struct sq_event event;
+	char text[64];
+
+	begin(NULL);
+	pair(&at_client, &at_server);
+	sq_conn_close(server->engine, at_server, 0, 1234, 0, "enough", 6);
+	EXPECT(sq_conn_close(server->engine, at_server, 0, 1, 0, "", 0) == SQ_GONE);
+	event = wait_event(server, SQ_EV_CLOSED, at_server, 0);
+	EXPECT_NUMBER(event.a, SQ_CAUSE_LOCAL);
+	EXPECT_NUMBER(event.b, 1);
+	event = wait_event(client, SQ_EV_CLOSED, at_client, 0);
+	EXPECT_NUMBER(event.a, SQ_CAUSE_APPLICATION);
+	EXPECT_NUMBER(event_code(&event), 1234);
+	EXPECT_NUMBER(sq_conn_text(client->engine, at_client, SQ_TEXT_REASON, text, 64), 6);
+	EXPECT(memcmp(text, "enough", 6) == 0);
+	EXPECT(sq_conn_free(client->engine, at_client) == -EBUSY);
+	EXPECT(sq_stream_open(client->engine, at_client, 0) == SQ_GONE);
+	wait_event(client, SQ_EV_RELEASED, at_client, 0);
+	wait_event(server, SQ_EV_RELEASED, at_server, 0);
+
+	pair(&at_client, &at_server);
+	sq_conn_close(client->engine, at_client, 1, 8, 0, "", 0);
+	event = wait_event(server, SQ_EV_CLOSED, at_server, 0);
+	EXPECT_NUMBER(event.a, SQ_CAUSE_TRANSPORT);
+	EXPECT_NUMBER(event_code(&event), 8);
+
+	/* No protocol in common: an alert, for both. */
+	sq_profile_alpn(client_profile, (const uint8_t *)"\5other", 6);
+	at_client = node_connect(client, client_endpoint, client_profile, &address);
+	event = wait_event(client, SQ_EV_CLOSED, at_client, 0);
+	EXPECT_NUMBER(event.a, SQ_CAUSE_TRANSPORT);
+	EXPECT_NUMBER(event_code(&event), 0x100 + 120);
+	EXPECT_NUMBER(event.b, 0);
+	event = wait_event(server, SQ_EV_CLOSED, 0, 0);
+	while (event.a != SQ_CAUSE_PROTOCOL && event.type)
+		event = wait_event(server, SQ_EV_CLOSED, 0, 0);
+	EXPECT_NUMBER(event_code(&event), 0x100 + 120);
+	EXPECT_NUMBER(number_of(server, event.connection, SQ_N_HANDSHAKES_FAILED), 1);
+	EXPECT(sq_conn_text(server->engine, event.connection, SQ_TEXT_FAILURE, text, 64) > 0);
+	end();
+}
+
+void silence_ends_a_connection(void)
+{
+	double settings[] = { SQ_SET_IDLE_MS, 300, -1 };
+	uint32_t at_client, at_server;
+
+	begin(settings);
+	pair(&at_client, &at_server);
+	EXPECT_NUMBER(wait_event(client, SQ_EV_CLOSED, at_client, 0).a, SQ_CAUSE_IDLE);
+	EXPECT_NUMBER(wait_event(server, SQ_EV_CLOSED, at_server, 0).a, SQ_CAUSE_IDLE);
+	wait_event(client, SQ_EV_RELEASED, at_client, 0);
+	EXPECT(sq_conn_free(client->engine, at_client) == 0);
+	end();
+}
+
+void nobody_listens(void)
+{
+	double settings[] = { SQ_SET_HANDSHAKE_MS, 300, -1 };
+	struct sq_event event;
+	uint32_t at_client, at_server;
+
+	begin(settings);
+	sq_endpoint_accept(server->engine, server_endpoint, 0);
+	at_client = node_connect(client, client_endpoint, client_profile, &address);
+	EXPECT_NUMBER(wait_event(client, SQ_EV_CLOSED, at_client, 0).a, SQ_CAUSE_HANDSHAKE);
+	EXPECT(endpoint_number(server, server_endpoint, SQ_N_INITIALS_DROPPED) >= 1);
+	sq_endpoint_accept(server->engine, server_endpoint, 1);
+	pair(&at_client, &at_server);
+	/* The port goes: the next packet tells the client. */
+	close(server->fds[2].fd);
+	node_end(server);
+	sq_stream_open(client->engine, at_client, 0);
+	event = wait_event(client, SQ_EV_CLOSED, at_client, 0);
+	EXPECT_NUMBER(event.a, SQ_CAUSE_REFUSED);
+	EXPECT_NUMBER(event_code(&event), ECONNREFUSED);
+	at_client = node_connect(client, client_endpoint, client_profile, &address);
+	event = wait_event(client, SQ_EV_CLOSED, at_client, 0);
+	EXPECT_NUMBER(event.a, SQ_CAUSE_REFUSED);
+	EXPECT_NUMBER(event_code(&event), ECONNREFUSED);
+	EXPECT_NUMBER(event.b, 0);
+	end();
+}
+
+/* A worker that died and its successor: the successor says that it knows nothing of it. */
+void a_successor_resets_what_it_does_not_know(void)
+{
+	uint32_t at_client, at_server;
+	int fd;
+
+	begin(NULL);
+	pair(&at_client, &at_server);
+	world_settle(60);
+	fd = server->fds[2].fd;
+	node_end(server);
+	server = node_new(1, 1, 4096);
+	server_endpoint = node_listen_fd(server, server_profile, fd);
+	sq_stream_open(client->engine, at_client, 0);
+	EXPECT_NUMBER(wait_event(client, SQ_EV_CLOSED, at_client, 0).a, SQ_CAUSE_RESET);
+	EXPECT_NUMBER(number_of(client, at_client, SQ_N_RESETS_RECEIVED), 1);
+	EXPECT(endpoint_number(server, server_endpoint, SQ_N_RESETS_SENT) >= 1);
+	end();
+}
+
+/* ---- admission ---- */
+
+void clients_prove_their_address(void)
+{
+	double settings[] = { SQ_SET_RETRY, 1, -1 };
+	double numbers[SQ_N_COUNTS];
+	uint32_t at_client, at_server;
+
+	begin(settings);
+	pair(&at_client, &at_server);
+	EXPECT_NUMBER(number_of(server, at_server, SQ_N_RETRIES_VALID), 1);
+	sq_endpoint_deltas(server->engine, server_endpoint, numbers);
+	EXPECT(numbers[SQ_N_RETRIES_SENT] >= 1);
+	EXPECT_NUMBER(numbers[SQ_N_RETRIES_INVALID], 0);
+	sq_endpoint_deltas(server->engine, server_endpoint, numbers);
+	EXPECT_NUMBER(numbers[SQ_N_RETRIES_SENT], 0);
+	part(at_client, at_server);
+	end();
+}
+
+void connections_are_limited(void)
+{
+	double settings[] = { SQ_SET_CONNECTIONS_MAX, 1, -1 };
+	struct sq_event event;
+	uint32_t at_client, at_server, refused;
+
+	begin(settings);
+	pair(&at_client, &at_server);
+	refused = node_connect(client, client_endpoint, client_profile, &address);
+	event = wait_event(client, SQ_EV_CLOSED, refused, 0);
+	EXPECT_NUMBER(event.a, SQ_CAUSE_TRANSPORT);
+	EXPECT_NUMBER(event_code(&event), 2);
+	EXPECT(endpoint_number(server, server_endpoint, SQ_N_REFUSED) >= 1);
+	end();
+}
+
+void garbage_is_counted_and_nothing_else(void)
+{
+	uint8_t bytes[1500];
+	struct sockaddr_in from = { .sin_family = AF_INET, .sin_port = htons(40000) };
+	double numbers[SQ_N_COUNTS];
+	uint32_t at_client, at_server;
+
+	begin(NULL);
+	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	srand(7);
+	for (int i = 0; i < 2000; i++) {
+		int length = rand() % (int)sizeof(bytes);
+
+		for (int k = 0; k < length; k++)
+			bytes[k] = (uint8_t)rand();
+		sq_feed(server->engine, server_endpoint, (struct sockaddr *)&from, sizeof(from),
+		        bytes, length);
+	}
+	/* An unknown version in a datagram that is long enough is answered. */
+	memset(bytes, 0, sizeof(bytes));
+	memcpy(bytes, "\xc0\x0b\x0b\x0b\x0b\x08" "12345678" "\x08" "abcdefgh", 23);
+	sq_feed(server->engine, server_endpoint, (struct sockaddr *)&from, sizeof(from), bytes, 1200);
+	sq_flush(server->engine);
+	sq_endpoint_deltas(server->engine, server_endpoint, numbers);
+	EXPECT(numbers[SQ_N_VERSION_NEGOTIATIONS] >= 1);
+	EXPECT(numbers[SQ_N_MALFORMED] > 100);
+	pair(&at_client, &at_server);
+	part(at_client, at_server);
+	end();
+}
+
+/* ---- errors inside ---- */
+
+void errors_end_one_connection_only(void)
+{
+	uint32_t first_client, first_server, second_client, second_server, mine, theirs;
+	uint8_t bytes[8];
+
+	begin(NULL);
+	for (int kind = 2; kind <= 3; kind++) {
+		struct sq_event event;
+
+		pair(&first_client, &first_server);
+		pair(&second_client, &second_server);
+		open_pair(first_client, 0, &mine, &theirs);
+		world_settle(60);
+		say(client, mine, "poison");
+		sq_flush(client->engine);
+		sq_inject(server->engine, kind, 1);
+		event = wait_event(server, SQ_EV_CLOSED, first_server, 0);
+		EXPECT_NUMBER(event.a, SQ_CAUSE_INTERNAL);
+		sq_inject(server->engine, kind, 0);
+		EXPECT_NUMBER(wait_event(client, SQ_EV_CLOSED, first_client, 0).a,
+		              SQ_CAUSE_TRANSPORT);
+		open_pair(second_client, 0, &mine, &theirs);
+		say(client, mine, "fine");
+		EXPECT_NUMBER(hear_all(server, theirs, bytes, 4, NULL), 4);
+		wait_event(client, SQ_EV_RELEASED, first_client, 0);
+		wait_event(server, SQ_EV_RELEASED, first_server, 0);
+		EXPECT(sq_conn_free(client->engine, first_client) == 0);
+		EXPECT(sq_conn_free(server->engine, first_server) == 0);
+		part(second_client, second_server);
+	}
+	/* A socket that takes nothing for a while loses nothing. */
+	pair(&first_client, &first_server);
+	open_pair(first_client, 0, &mine, &theirs);
+	sq_inject(client->engine, 4, 5);
+	say(client, mine, "late");
+	EXPECT_NUMBER(hear_all(server, theirs, bytes, 4, NULL), 4);
+	EXPECT(endpoint_number(client, client_endpoint, SQ_N_SEND_BLOCKED) >= 5);
+	part(first_client, first_server);
+	end();
+}
+
+/* Every allocation of a connection's life may fail. */
+void allocations_may_fail(void)
+{
+	for (int i = 0; i < 400; i++) {
+		struct node *failing;
+		uint32_t handle;
+
+		if (i % 100 == 0)
+			begin(NULL);
+		failing = i & 1 ? server : client;
+		handle = node_connect(client, client_endpoint, client_profile, &address);
+		for (int k = 0; k < i / 8 % 12; k++)
+			world_turn(1);
+		sq_inject(failing->engine, 1, 1);
+		world_turn(1);
+		world_turn(1);
+		sq_stream_open(client->engine, handle, 0);
+		world_turn(1);
+		world_turn(1);
+		sq_inject(failing->engine, 1, 0);
+		sq_conn_close(client->engine, handle, 0, 0, 0, "", 0);
+		forget_events(client);
+		forget_events(server);
+		if (i % 100 == 99)
+			end();
+	}
+}
+
+/* ---- numbers ---- */
+
+void growth_is_told_once(void)
+{
+	double first[SQ_N_COUNT], second[SQ_N_COUNT];
+	uint32_t at_client, at_server, mine, theirs, handles[4];
+
+	begin(NULL);
+	pair(&at_client, &at_server);
+	EXPECT(sq_conn_set_tag(client->engine, at_client, 12345678) == 0);
+	EXPECT_NUMBER(sq_conn_tag(client->engine, at_client), 12345678);
+	EXPECT_NUMBER(sq_conns(client->engine, 0, handles, 4), 1);
+	EXPECT_NUMBER(handles[0], at_client);
+	world_settle(60);
+	EXPECT(sq_conn_deltas(client->engine, at_client, first) == 0);
+	EXPECT_NUMBER(first[SQ_N_HANDSHAKES_DONE], 1);
+	EXPECT(first[SQ_N_PACKETS_SENT] > 0 && first[SQ_N_BYTES_RECEIVED] > 1000);
+	EXPECT_NUMBER(first[SQ_N_STATE], 1);
+	EXPECT(first[SQ_N_RTT_SMOOTH_MICROS] > 0);
+	EXPECT(sq_conn_deltas(client->engine, at_client, second) == 0);
+	for (int i = 0; i < SQ_N_COUNTS; i++)
+		EXPECT_NUMBER(second[i], 0);
+	open_pair(at_client, 0, &mine, &theirs);
+	sq_conn_deltas(client->engine, at_client, second);
+	EXPECT_NUMBER(second[SQ_N_STREAMS_BIDI_LOCAL], 1);
+	sq_conn_close(client->engine, at_client, 0, 0, 0, "", 0);
+	wait_event(client, SQ_EV_RELEASED, at_client, 0);
+	EXPECT(sq_conn_deltas(client->engine, at_client, second) == 0);
+	EXPECT_NUMBER(second[SQ_N_STATE], 4);
+	EXPECT(second[SQ_N_PACKETS_SENT] >= 1);
+	end();
+}
+
+void texts_and_addresses_are_known(void)
+{
+	uint32_t at_client, at_server;
+	struct sockaddr_in one, two;
+	char text[1024];
+	int length;
+
+	begin(NULL);
+	pair(&at_client, &at_server);
+	world_settle(30);
+	length = sq_conn_text(server->engine, at_server, SQ_TEXT_SNI, text, sizeof(text));
+	EXPECT(length == 11 && memcmp(text, "server.test", 11) == 0);
+	length = sq_conn_text(server->engine, at_server, SQ_TEXT_ALPN, text, sizeof(text));
+	EXPECT(length == 4 && memcmp(text, "test", 4) == 0);
+	length = sq_conn_text(client->engine, at_client, SQ_TEXT_PARAMETERS, text, sizeof(text));
+	text[length < 1023 ? length : 1023] = 0;
+	EXPECT(strstr(text, "initial_max_streams_bidi=100") != NULL);
+	EXPECT_NUMBER(sq_conn_text(client->engine, at_client, SQ_TEXT_SCID, text, sizeof(text)), 24);
+	EXPECT_NUMBER(sq_conn_text(client->engine, at_client, SQ_TEXT_DCID, text, sizeof(text)), 24);
+	EXPECT(memcmp(text, "01", 2) == 0);
+	EXPECT(sq_conn_address(client->engine, at_client, 1, (struct sockaddr *)&one, sizeof(one)) > 0);
+	EXPECT(one.sin_port == address.sin_port);
+	EXPECT(sq_conn_address(client->engine, at_client, 0, (struct sockaddr *)&one, sizeof(one)) > 0);
+	EXPECT(sq_conn_address(server->engine, at_server, 1, (struct sockaddr *)&two, sizeof(two)) > 0);
+	EXPECT(one.sin_port == two.sin_port && one.sin_addr.s_addr == two.sin_addr.s_addr);
+	end();
+}
+
+/* ---- resumption ---- */
+
+void early_data_is_told_as_such(void)
+{
+	double settings[] = { SQ_SET_EARLY, 1, -1 };
+	uint8_t ticket[8192], bytes[16];
+	uint32_t at_client, at_server, mine, theirs;
+	struct sq_event event;
+	int length, is_resumed;
+
+	begin(settings);
+	pair(&at_client, &at_server);
+	wait_event(client, SQ_EV_TICKET, at_client, 0);
+	length = sq_conn_ticket(client->engine, at_client, ticket, sizeof(ticket));
+	EXPECT(length > 0);
+	for (int round = 0; round < 2; round++) {
+		forget_events(server);
+		/* In the second round the server has fewer streams to offer: it refuses early data. */
+		if (round == 1)
+			sq_profile_set(server_profile, SQ_SET_STREAMS_BIDI, 50);
+		at_client = (uint32_t)sq_connect(client->engine, client_profile, client_endpoint,
+		                                 (struct sockaddr *)&address, sizeof(address),
+		                                 "server.test", 11, "server.test", 11, NULL, 0,
+		                                 ticket, length);
+		mine = (uint32_t)sq_stream_open(client->engine, at_client, 0);
+		say(client, mine, "early bird");
+		sq_stream_finish(client->engine, mine);
+		event = wait_event(server, SQ_EV_ACCEPTED, 0, 0);
+		at_server = event.connection;
+		EXPECT_NUMBER(event.b, round == 0);
+		event = wait_event(server, SQ_EV_STREAM, at_server, 0);
+		theirs = event.stream;
+		EXPECT_NUMBER(event.a, round == 0 ? SQ_STREAM_EARLY : 0);
+		EXPECT_NUMBER(hear_all(server, theirs, bytes, 10, NULL), 10);
+		EXPECT(memcmp(bytes, "early bird", 10) == 0);
+		/* GnuTLS refuses the session along with its early data. */
+		is_resumed = wait_event(client, SQ_EV_CONNECTED, at_client, 0).b != 0;
+		EXPECT(is_resumed || round == 1);
+		say(server, theirs, "worm");
+		EXPECT_NUMBER(hear_all(client, mine, bytes, 4, NULL), 4);
+		EXPECT_NUMBER(number_of(client, at_client, SQ_N_RESUMED), is_resumed);
+		EXPECT_NUMBER(number_of(client, at_client, SQ_N_EARLY_ACCEPTED), round == 0);
+		EXPECT_NUMBER(number_of(client, at_client, SQ_N_EARLY_REJECTED), round == 1);
+		EXPECT_NUMBER(number_of(server, at_server, SQ_N_EARLY_ACCEPTED), round == 0);
+	}
+	end();
+}
+
+/* ---- memory ---- */
+
+/* An arena that is too small: who needs more is closed, the others go on. */
+void the_arena_is_a_bound(void)
+{
+	static uint8_t bytes[1 << 20];
+	double settings[] = { SQ_SET_STREAM_WINDOW, 1048576, SQ_SET_CONNECTION_WINDOW, 1048576,
+		              SQ_SET_SEND_BUFFER, 1048576, SQ_SET_STREAMS_BIDI, 1,
+		              SQ_SET_STREAMS_UNI, 0, -1 };
+	uint32_t at_client, at_server, mine, theirs;
+	int fd;
+
+	begin(settings);
+	fd = server->fds[2].fd;
+	node_end(server);
+	server = node_new(1, 1, 16);
+	server_endpoint = node_listen_fd(server, server_profile, fd);
+	pair(&at_client, &at_server);
+	open_pair(at_client, 0, &mine, &theirs);
+	sq_stream_write(client->engine, mine, bytes, 0, sizeof(bytes));
+	wait_event(server, SQ_EV_DATA, at_server, theirs);
+	hear(server, theirs, NULL, 1, NULL);
+	EXPECT_NUMBER(wait_event(server, SQ_EV_CLOSED, at_server, 0).a, SQ_CAUSE_INTERNAL);
+	world_settle(30);
+	EXPECT_NUMBER(sq_chunks_used(server->engine), 0);
+	forget_events(server);
+	pair(&at_client, &at_server);
+	end();
+}
