@@ -1,12 +1,13 @@
 /*
  * Types of the QUIC transport's core and what its files offer one another.
  *
- *   engine.c      engine, timers, the turn (pump, flush), events
+ *   engine.c      engine, timers, the turn (pump, flush);  events.c  what is told
  *   arena.c       chunks of bytes, and the two queues made of them
  *   endpoint.c    UDP sockets;  datagram-io.c  what goes through them
  *   packets.c     packets of no connection: negotiation, Retry, resets, who is let in
  *   routing.c     connection IDs: whose packet is it, and how it gets there;  steer.c  the kernel's part
- *   connection.c  life of a connection;  callbacks.c  what ngtcp2 tells;  write.c  what it sends
+ *   connection.c  life of a connection;  ends.c  how it ends;  callbacks.c  what ngtcp2 tells;
+ *   write.c       what a connection sends;  slots.c  handles;  keys.c  connections by their IDs
  *   stream.c      streams;  datagram.c  datagrams;  facts.c  numbers and texts;  profile.c  settings
  *
  * All of an engine belongs to one thread, but the register of engines and their mailboxes
@@ -353,6 +354,7 @@ struct sq_connection {
 	uint8_t is_live : 1;          /* counted as such by the endpoint */
 	uint8_t was_established : 1;
 	uint8_t is_confirmed : 1;
+	uint8_t has_answered : 1;     /* a packet was written since the handshake was complete */
 	uint8_t is_accepted : 1;      /* SQ_EV_ACCEPTED has been or will be told */
 	uint8_t is_early : 1;         /* … with early data */
 	uint8_t tried_early : 1;
@@ -445,6 +447,8 @@ void sq_random(struct sq_engine *engine, void *out, size_t length);
 void sq_timer_set(struct sq_engine *engine, struct sq_connection *connection, uint64_t expiry);
 void sq_wake(struct sq_engine *engine, uint64_t at);
 int sq_is_injected(struct sq_engine *engine, int kind);
+
+/* events.c */
 void sq_tell(struct sq_connection *connection, int events);
 void sq_tell_stream(struct sq_stream *stream, int events);
 
@@ -486,7 +490,7 @@ int sq_route(struct sq_engine *engine, const uint8_t *cid, const struct sq_packe
 int sq_mail_read(struct sq_engine *engine);
 uint16_t sq_instance(void);
 
-/* connection.c */
+/* connection.c, ends.c */
 struct sq_connection *sq_connection_get(struct sq_engine *engine, uint32_t handle);
 struct sq_connection *sq_connection_new(struct sq_engine *engine, struct sq_endpoint *endpoint,
                                         struct sq_profile *profile, int is_server);

@@ -126,7 +126,8 @@ enum {
 	SQ_SET_STRICT_SNI,          /* server: a name without certificate is refused */
 	SQ_SET_REJECT_LOW_PORTS,    /* server: drops Initials from ports below 1024 */
 	SQ_SET_GSO,                 /* 0 = one datagram a call */
-	SQ_SET_REORDER_MAX,         /* packets out of order before one counts as lost; 0 = default */
+	SQ_SET_REORDER_MAX,         /* packets out of order before one counts as lost: no effect, ngtcp2
+	                             * has 3 */
 	SQ_SET_COUNT
 };
 
@@ -141,7 +142,7 @@ enum {
 	SQ_N_BYTES_SENT,           /* UDP payload */
 	SQ_N_BYTES_RECEIVED,
 	SQ_N_BYTES_LOST,
-	SQ_N_STREAM_BYTES_RESENT,
+	SQ_N_STREAM_BYTES_RESENT,  /* as good as known: what was in packets that were lost */
 	SQ_N_HANDSHAKES_DONE,      /* 0 or 1 */
 	SQ_N_HANDSHAKES_FAILED,    /* 0 or 1 */
 	SQ_N_RETRIES_SENT,         /* endpoint */
@@ -173,7 +174,7 @@ enum {
 	SQ_N_EARLY_REJECTED,       /* 0 or 1 */
 	SQ_N_RESUMED,              /* 0 or 1 */
 	SQ_N_MIGRATIONS,
-	SQ_N_GLITCHES,             /* small offences of the peer */
+	SQ_N_GLITCHES,             /* 0 or 1: ended for too many small offences of the peer */
 	SQ_N_COUNTS,               /* length of the first block */
 
 	SQ_N_RTT_LATEST_MICROS = SQ_N_COUNTS,
