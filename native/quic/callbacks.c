@@ -66,8 +66,16 @@ static int on_handshake(ngtcp2_conn *conn, void *user)
 
 static int on_confirmed(ngtcp2_conn *conn, void *user)
 {
+	struct sq_connection *connection = user;
+
 	(void)conn;
-	((struct sq_connection *)user)->is_confirmed = 1;
+	/* Before our Finished was written no server can know. ngtcp2 1.24 believes it, drops the
+	 * handshake's keys, and falls over their absence at the next packet that it writes. */
+	if (!connection->is_server && !connection->has_answered) {
+		sq_connection_fail(connection, "HANDSHAKE_DONE before the handshake was done");
+		return NGTCP2_ERR_CALLBACK_FAILURE;
+	}
+	connection->is_confirmed = 1;
 	return 0;
 }
 

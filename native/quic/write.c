@@ -172,6 +172,8 @@ static ngtcp2_ssize write_train(struct sq_connection *connection, uint8_t *out, 
 	                                          room > payload ? room : payload, &segment,
 	                                          packets ? write_packet : write_bare,
 	                                          packets ? packets : 1, engine->now);
+	if (length >= 0)
+		connection->has_answered = connection->was_established;
 	if (length > 0)
 		sq_send_add(engine, connection->endpoint, connection->handle,
 		            path.path.remote.addr, path.path.remote.addrlen, path.path.local.addr,

@@ -91,7 +91,7 @@ static int encrypt(uint8_t *out, const ngtcp2_crypto_aead *aead,
 {
 	/* Called while its end writes. In place: nothing of the frames is used again. */
 	if (writing && writing->mutate)
-		writing->mutate((uint8_t *)(uintptr_t)frames, length);
+		writing->mutate((uint8_t *)(uintptr_t)frames, length, head);
 	return ngtcp2_crypto_encrypt_cb(out, aead, context, frames, length, nonce, nonce_length,
 	                                head, head_length);
 }

@@ -33,8 +33,9 @@ struct end {
 	int bytes;          /* of streams, early or not */
 	int early_rejected;
 	struct packet closing; /* waits to be written */
-	/* May change the frames of a packet before they are encrypted; NULL = as they are. */
-	void (*mutate)(uint8_t *frames, size_t length);
+	/* May change the frames of a packet before they are encrypted; NULL = as they are. `head` is the
+	 * packet's. */
+	void (*mutate)(uint8_t *frames, size_t length, const uint8_t *head);
 };
 
 /* What a client asks for; empty texts and NULL = nothing. */
