@@ -49,6 +49,7 @@ void the_arena_is_a_bound(void);
 
 /* core-routing.c */
 void packets_reach_their_worker(void);
+void answers_come_from_the_address_that_was_asked(void);
 void the_kernel_finds_the_worker(void);
 void processes_share_a_port(void);
 

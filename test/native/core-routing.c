@@ -47,6 +47,62 @@ void packets_reach_their_worker(void)
 	end();
 }
 
+static uint32_t connect_from(int family, const struct sockaddr *to, socklen_t length)
+{
+	int endpoint = sq_client_endpoint(client->engine, family, NULL, 0, NULL);
+	double handle;
+
+	EXPECT(endpoint >= 0);
+	client->fds[client->fd_count].fd = sq_endpoint_fd(client->engine, endpoint);
+	client->fds[client->fd_count++].endpoint = endpoint;
+	handle = sq_connect(client->engine, client_profile, endpoint, to, (int)length, "server.test",
+	                    11, "server.test", 11, NULL, 0, NULL, 0);
+	EXPECT(handle > 0);
+	return (uint32_t)handle;
+}
+
+/* A socket without an address of its own answers from the one that was asked. */
+void answers_come_from_the_address_that_was_asked(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET };
+	struct sockaddr_in6 any6 = { .sin6_family = AF_INET6 }, to6 = any6;
+	struct sockaddr_storage seen;
+	socklen_t length = sizeof(any);
+	uint32_t at_client, at_server;
+	int fd;
+
+	begin(NULL);
+	fd = sq_udp_socket((struct sockaddr *)&any, sizeof(any), 0, 0, 0, NULL);
+	EXPECT(fd >= 0 && getsockname(fd, (struct sockaddr *)&any, &length) == 0);
+	node_listen_fd(server, server_profile, fd);
+	any.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 6);
+	at_client = connect_from(AF_INET, (struct sockaddr *)&any, sizeof(any));
+	wait_event(client, SQ_EV_CONNECTED, at_client, 0);
+	at_server = wait_event(server, SQ_EV_ACCEPTED, 0, 0).connection;
+	sq_conn_address(server->engine, at_server, 0, (struct sockaddr *)&seen, sizeof(seen));
+	EXPECT(memcmp(&seen, &any, 8) == 0);
+
+	/* IPv6, and IPv4 by the same socket. */
+	fd = sq_udp_socket((struct sockaddr *)&any6, sizeof(any6), SQ_UDP_DUAL, 0, 0, NULL);
+	length = sizeof(any6);
+	EXPECT(fd >= 0 && getsockname(fd, (struct sockaddr *)&any6, &length) == 0);
+	node_listen_fd(server, server_profile, fd);
+	to6.sin6_addr = in6addr_loopback;
+	to6.sin6_port = any6.sin6_port;
+	at_client = connect_from(AF_INET6, (struct sockaddr *)&to6, sizeof(to6));
+	wait_event(client, SQ_EV_CONNECTED, at_client, 0);
+	at_server = wait_event(server, SQ_EV_ACCEPTED, 0, 0).connection;
+	sq_conn_address(server->engine, at_server, 0, (struct sockaddr *)&seen, sizeof(seen));
+	EXPECT(memcmp(&((struct sockaddr_in6 *)&seen)->sin6_addr, &in6addr_loopback, 16) == 0);
+	any.sin_port = any6.sin6_port;
+	at_client = connect_from(AF_INET, (struct sockaddr *)&any, sizeof(any));
+	wait_event(client, SQ_EV_CONNECTED, at_client, 0);
+	at_server = wait_event(server, SQ_EV_ACCEPTED, 0, 0).connection;
+	sq_conn_address(server->engine, at_server, 0, (struct sockaddr *)&seen, sizeof(seen));
+	EXPECT(IN6_IS_ADDR_V4MAPPED(&((struct sockaddr_in6 *)&seen)->sin6_addr));
+	end();
+}
+
 /* Sixteen clients whose address changes: the kernel finds their workers, nothing is forwarded. */
 void the_kernel_finds_the_worker(void)
 {

@@ -90,6 +90,7 @@ int main(int argc, char **argv)
 		CASE(connections_are_limited),
 		CASE(garbage_is_counted_and_nothing_else),
 		CASE(packets_reach_their_worker),
+		CASE(answers_come_from_the_address_that_was_asked),
 		CASE(the_kernel_finds_the_worker),
 		CASE(processes_share_a_port),
 		CASE(errors_end_one_connection_only),
