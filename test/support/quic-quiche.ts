@@ -258,6 +258,8 @@ export class QuicEndpoint implements AsyncDisposable {
   readonly connections: QuicConnection[] = [];
   /** It neither reads nor writes packets, nor lets time pass. */
   isFrozen = false;
+  /** It sends, and hears nothing. */
+  isDeaf = false;
   readonly #quiche: Quiche;
   readonly #config: QuicheConfig;
   readonly #byCid = new Map<string, QuicConnection>();
@@ -327,7 +329,7 @@ export class QuicEndpoint implements AsyncDisposable {
   }
 
   #take(bytes: Buffer, from: HostPort): void {
-    if (this.isFrozen || this.#isOver) return;
+    if (this.isFrozen || this.isDeaf || this.#isOver) return;
     let header;
     try {
       header = this.#quiche.Header.fromSlice(bytes, CID_BYTES);
