@@ -295,7 +295,8 @@ int sq_tls_text(struct sq_tls *tls, int which, char *out, int room)
 	case SQ_TEXT_FAILURE:
 		return put_failure(tls, out, room);
 	case SQ_TEXT_GROUP:
-		text = SSL_get0_group_name(tls->ssl);
+		/* OpenSSL looks into the session, which there may not be yet. */
+		text = SSL_get_session(tls->ssl) ? SSL_get0_group_name(tls->ssl) : NULL;
 		break;
 	case SQ_TEXT_KEY:
 		return put_key(tls, out, room);
