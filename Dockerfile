@@ -1,5 +1,6 @@
-# sluice in a container: a build stage with npm and a C compiler, and an image that holds the
-# binary, the C library it is linked to, and a user.
+# sluice in a container: a build stage with npm, a C compiler and xz (the QUIC library is compiled
+# from Debian's source package), and an image that holds the binary, the C library it is linked to,
+# and a user.
 #
 #   docker build -t sluice .
 #   docker run --read-only -p 8080:8080 -e SLUICE_BIND=0.0.0.0:8080 \
@@ -16,7 +17,7 @@
 
 FROM node:22-bookworm-slim AS build
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends gcc libc6-dev \
+ && apt-get install --yes --no-install-recommends gcc libc6-dev xz-utils \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .

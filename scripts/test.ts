@@ -212,6 +212,7 @@ async function main(): Promise<void> {
     check(totals, "generated files", [bun, "scripts/generate.ts", "--check"]);
   }
   const build = runsAll ? [] : ["--if-stale"];
+  if (process.env["SLUICE_TEST_NO_INSTALL"] !== "1") build.push("--install");
   const isBuilt = check(totals, "build", [bun, "scripts/build.ts", ...build]);
   if (runsAll) {
     // The table of commands knows the process, and that the native part, which is built.
