@@ -243,7 +243,7 @@ static void faulty_path(void)
 		run_connections(amount(400), 6);
 		rig_check_witnesses(0, "a faulty path");
 	}
-	rig_drain("a faulty path");
+	rig_close();
 	EXPECT(middle.passed > 100 && middle.faults > 10);
 	middle_end();
 	rig_check_witnesses(0, "a faulty path");
@@ -486,7 +486,7 @@ static void hostile_clients(void)
 	sq_tls_context_drop(context);
 	EXPECT(nonsense > begun);
 	EXPECT(done > 0);
-	rig_drain("hostile clients");
+	rig_close();
 	rig_check_witnesses(0, "hostile clients");
 }
 
@@ -548,7 +548,7 @@ static void hostile_servers(void)
 	sq_tls_context_drop(context);
 	EXPECT(nonsense > begun / 2);
 	EXPECT(rig.wild.connected > before);
-	rig_drain("hostile servers");
+	rig_close();
 	rig_check_witnesses(0, "hostile servers");
 }
 
