@@ -56,7 +56,8 @@ export class QuicHub implements TurnTaker {
   private againSpare: QuicConduit[] = [];
   private ticker: Ticker | null = null;
   private lingering: Lingering[] = [];
-  private readonly numbers = new Float64Array(QUIC_COUNTS + QUIC_MOMENTS.length);
+  /** Room for the numbers of a connection, for whoever asks for them; not kept across calls. */
+  readonly numbers = new Float64Array(QUIC_COUNTS + QUIC_MOMENTS.length);
   private readonly onTurn: () => void;
   private readonly onTick: () => void;
 

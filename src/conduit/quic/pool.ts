@@ -124,12 +124,8 @@ export class ServerPool {
 
   /** A connection has no stream any more. */
   becameIdle(connection: ServerConnection): void {
-    const { poolMaxConn, poolPurgeDelayMs } = this.target.spec;
     const isWanted =
-      connection.state === CONNECTION_OPEN &&
-      this.mayKeep() &&
-      poolPurgeDelayMs !== 0 &&
-      (poolMaxConn < 0 || this.idleCount < poolMaxConn);
+      connection.state === CONNECTION_OPEN && !connection.isSilent && this.wantsIdle();
     this.keepTicket(connection);
     if (isWanted) connection.setIdle(true, this.hub.clock.nowMs());
     else connection.close();
@@ -141,14 +137,22 @@ export class ServerPool {
     assert(this.idleCount >= 0, "ServerPool.countIdle: an idle connection is counted once");
   }
 
+  /** May one more connection be kept without a stream? */
+  wantsIdle(): boolean {
+    const { poolMaxConn, poolPurgeDelayMs } = this.target.spec;
+    const hasRoom = poolMaxConn < 0 || this.idleCount < poolMaxConn;
+    return this.mayKeep() && poolPurgeDelayMs !== 0 && hasRoom;
+  }
+
   private mayKeep(): boolean {
     if (this.isRetired || this.hub.isStopping) return false;
     const words = this.hub.tables.servers.words;
     return Atomics.load(words, this.target.serverRow + SERVER_STATE) === SERVER_STATE_UP;
   }
 
-  /** From time to time: closes idle connections that are too many, too old, or of no use. */
+  /** From time to time: finds connections whose server is silent, closes idle ones of no use. */
   tick(nowMs: number): void {
+    for (const connection of [...this.connections]) connection.look(nowMs);
     if (this.idleCount === 0) return;
     if (!this.mayKeep()) {
       this.closeIdle();
@@ -186,5 +190,6 @@ export class ServerPool {
 function mayWaitFor(connection: ServerConnection, limitSeen: number): boolean {
   if (connection.state === CONNECTION_CONNECTING) return connection.waitingCount < limitSeen;
   // A server that allows no stream at all gains nothing by another connection.
+  if (connection.isSilent) return false;
   return connection.state === CONNECTION_OPEN && connection.streamCount === 0;
 }

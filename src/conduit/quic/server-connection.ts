@@ -13,6 +13,7 @@ import type { ServerPool } from "./pool.ts";
 import { countServerIdle, countServerOpen } from "./presence.ts";
 import { failureCode } from "./quic-conduit.ts";
 import type { ConduitHome, QuicConduit } from "./quic-conduit.ts";
+import { QUIC_COUNTS, QUIC_MOMENTS } from "./transport.ts";
 import type { ConnectionOwner } from "./transport.ts";
 
 /** Its handshake is under way. */
@@ -24,6 +25,14 @@ export const CONNECTION_RETIRING = 2;
 /** Over: it holds nothing. */
 export const CONNECTION_CLOSED = 3;
 
+/** A handshake that nobody waits for is waited for no longer than this, ms. */
+const ORPHAN_MS = 1000;
+/** Round trips without an answer after which the other side is taken to be gone. */
+const SILENT_RTTS = 8;
+const IN_FLIGHT = QUIC_COUNTS + QUIC_MOMENTS.indexOf("inFlight");
+const IDLE_MILLIS = QUIC_COUNTS + QUIC_MOMENTS.indexOf("idleMillis");
+const RTT_MICROS = QUIC_COUNTS + QUIC_MOMENTS.indexOf("rttSmoothMicros");
+
 export class ServerConnection implements ConnectionOwner, ConduitHome {
   handle = 0;
   state = CONNECTION_CONNECTING;
@@ -32,6 +41,12 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
   /** No stream, and kept for the next one. */
   isIdle = false;
   idleSinceMs = 0;
+  /** Nothing has come back for what was sent: it takes no new stream until something does. */
+  isSilent = false;
+  /** When the handshake began. */
+  private begunAtMs = 0;
+  /** Something was under way at the last look, and when that was; -1 = nothing was. */
+  private owedSinceMs = -1;
   private readonly pool: ServerPool;
   /** The server allows no more streams at the moment. */
   private isFull = false;
@@ -59,18 +74,21 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
   begin(handle: number): void {
     this.handle = handle;
     const { hub, target } = this.pool;
+    this.begunAtMs = hub.clock.nowMs();
     countServerOpen(hub.tables, hub.worker, target.serverRow, 1);
   }
 
   /** A conduit waits for the handshake, or for room. */
   wait(conduit: QuicConduit): void {
     conduit.home = this;
+    // It has no stream, but it is wanted.
+    if (this.isIdle) this.setIdle(false, 0);
     this.waiting.push(conduit);
   }
 
   /** Opens a stream for a conduit. @returns false when there is no room now */
   tryOpen(conduit: QuicConduit): boolean {
-    if (this.isFull || this.state !== CONNECTION_OPEN) return false;
+    if (this.isFull || this.isSilent || this.state !== CONNECTION_OPEN) return false;
     const { hub, target } = this.pool;
     const { streamsMax } = target.spec;
     if (streamsMax !== undefined && this.streams.length >= streamsMax) {
@@ -167,9 +185,9 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
       const at = this.waiting.indexOf(conduit);
       if (at >= 0) this.waiting.splice(at, 1);
       if (!this.isEmpty() || this.isIdle) return;
-      // Nobody wants it any more: a handshake that hangs must not be kept.
-      if (this.state === CONNECTION_CONNECTING) this.close();
-      else this.pool.becameIdle(this);
+      if (this.state !== CONNECTION_CONNECTING) this.pool.becameIdle(this);
+      // Clients that come and go at once must not cost a handshake each; see `look` for the end.
+      else if (!this.pool.wantsIdle() || this.isLate()) this.close();
       return;
     }
     const last = this.streams.pop()!;
@@ -191,6 +209,31 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
     countServerIdle(hub.tables, hub.worker, target.serverRow, isIdle ? 1 : -1);
   }
 
+  /** A handshake that takes so long hangs: it is not kept for nobody. */
+  private isLate(): boolean {
+    return this.pool.hub.clock.nowMs() - this.begunAtMs >= ORPHAN_MS;
+  }
+
+  /** From time to time: is the other side still there? Not before the second look is it not. */
+  look(nowMs: number): void {
+    if (this.state === CONNECTION_CONNECTING) {
+      if (this.isEmpty() && this.isLate()) this.close();
+      return;
+    }
+    const { transport, numbers } = this.pool.hub;
+    if (this.streams.length === 0 || !transport.connectionNow(this.handle, numbers)) return;
+    const heardMsAgo = numbers[IDLE_MILLIS]!;
+    const patienceMs = (SILENT_RTTS * numbers[RTT_MICROS]!) / 1000;
+    const isOwed = numbers[IN_FLIGHT]! > 0;
+    this.isSilent =
+      isOwed &&
+      this.owedSinceMs >= 0 &&
+      heardMsAgo > nowMs - this.owedSinceMs &&
+      heardMsAgo > patienceMs;
+    if (!isOwed) this.owedSinceMs = -1;
+    else if (!this.isSilent) this.owedSinceMs = nowMs;
+  }
+
   /** Takes no more streams. */
   retire(): void {
     if (this.state === CONNECTION_CLOSED) return;
@@ -201,6 +244,7 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
   /** Closes it in order; it has no stream. */
   close(): void {
     if (this.state === CONNECTION_CLOSED) return;
+    assert(this.isEmpty(), "ServerConnection.close: nobody uses it, nobody waits for it");
     const code = this.cleanCode();
     const { handle } = this;
     this.leave();

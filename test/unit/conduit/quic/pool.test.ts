@@ -51,6 +51,17 @@ function dialMany(lab: QuicLab, target: DialTarget, count: number): Call[] {
   return calls;
 }
 
+/** The far side does nothing any more, until what is returned is called. */
+function freezeFar(lab: QuicLab): () => void {
+  const { turn, nextAtMs } = lab.far;
+  lab.far.turn = () => false;
+  lab.far.nextAtMs = () => Infinity;
+  return () => {
+    lab.far.turn = turn;
+    lab.far.nextAtMs = nextAtMs;
+  };
+}
+
 const open = (lab: QuicLab): number => lab.tables.servers.words[SERVER_ROW + SERVER_QUIC_OPEN]!;
 const idle = (lab: QuicLab): number => lab.tables.servers.words[SERVER_ROW + SERVER_QUIC_IDLE]!;
 
@@ -247,6 +258,65 @@ describe("failures", () => {
     expect(caller.closeCode).toBe(-1);
     expect(open(lab)).toBe(0);
     expect(lab.nearAccount.live).toBe(0);
+  });
+
+  // Each of these once began a handshake of its own: a client that opened streams and reset them at
+  // once had the proxy make 5000 a second, and hold their memory until each had been closed.
+  test("clients that come and go at once share one attempt", () => {
+    const lab = new QuicLab();
+    lab.serve(PORT);
+    const target = lab.target(PORT);
+    for (let i = 0; i < 50; i++) dial(lab, target).conduit.abort();
+    expect(open(lab)).toBe(1);
+    expect(lab.nearAccount.ends).toEqual([]);
+    lab.settle();
+    expect(lab.arrivals).toHaveLength(1);
+    expect(idle(lab)).toBe(1);
+    dialMany(lab, target, 1);
+    expect(lab.arrivals).toHaveLength(1);
+  });
+
+  test("where nothing may be kept idle, nor is an attempt that nobody wants", () => {
+    const lab = new QuicLab();
+    lab.serve(PORT);
+    dial(lab, lab.target(PORT, { poolMaxConn: 0 })).conduit.abort();
+    expect(open(lab)).toBe(0);
+  });
+
+  // A server that was killed and restarted within moments neither knows the connections of before
+  // nor says so: until they had been idle too long, every new stream was lost on one of them.
+  test("a connection whose server has fallen silent takes no new stream", () => {
+    const lab = new QuicLab();
+    lab.serve(PORT);
+    const target = lab.target(PORT);
+    const [before] = dialMany(lab, target, 1);
+    const thaw = freezeFar(lab);
+    before!.conduit.write(new Uint8Array(10), 0, 10);
+    lab.pass(3000);
+    thaw();
+    // What it would have answered comes later than the next stream.
+    dial(lab, target);
+    expect(open(lab)).toBe(2);
+    // Nor is it kept for later ones.
+    before!.conduit.abort();
+    expect([open(lab), idle(lab)]).toEqual([1, 0]);
+  });
+
+  test("a connection that is only quiet stays in use, and so does one that speaks again", () => {
+    const lab = new QuicLab();
+    lab.serve(PORT);
+    const target = lab.target(PORT);
+    const [before] = dialMany(lab, target, 1);
+    lab.pass(4000);
+    dialMany(lab, target, 1);
+    expect(open(lab)).toBe(1);
+    const thaw = freezeFar(lab);
+    before!.conduit.write(new Uint8Array(10), 0, 10);
+    lab.pass(3000);
+    thaw();
+    lab.pass(2000);
+    dialMany(lab, target, 1);
+    expect(open(lab)).toBe(1);
   });
 
   test("a connection that dies takes its streams, and who only waited goes elsewhere", () => {
