@@ -1,6 +1,6 @@
 /**
- * What QUIC is built from, out of Debian's packages: the source of ngtcp2, and OpenSSL's headers and
- * static libraries. Fetched by apt, which checks the archive's signatures, with a configuration,
+ * What QUIC is built from, out of Debian's packages: the source of ngtcp2, and OpenSSL's headers
+ * and static libraries. Fetched by apt, which checks the archive's signatures, with a configuration,
  * lists and a status of its own in the cache: the system's apt is read for its mirror, keys and
  * proxies, and left alone. Needs no root.
  */
@@ -19,7 +19,7 @@ import { dirname, join } from "node:path";
 export const QUIC_CACHE =
   process.env["SLUICE_QUIC_CACHE"] ?? join(import.meta.dir, "../node_modules/.cache/sluice-quic");
 
-/** Oldest versions that do: ngtcp2 tells a received STOP_SENDING, OpenSSL has callbacks for QUIC. */
+/** Oldest versions that do: ngtcp2 tells a received STOP_SENDING, OpenSSL has hooks for QUIC. */
 export const NGTCP2_OLDEST = "1.24.0";
 export const OPENSSL_OLDEST = "3.5.0";
 
@@ -267,7 +267,7 @@ const OPENSSL: Wanted = {
   },
 };
 
-/** What the cache knows of a package: it, or since when (ms since the epoch) it is not to be had. */
+/** What the cache knows of a package: it, or since when (ms since the epoch) it cannot be had. */
 type Known = CachedPackage | { failed: string; sinceMs: number };
 
 async function fetchPackage(wanted: Wanted): Promise<CachedPackage> {

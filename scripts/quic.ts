@@ -37,7 +37,7 @@ const APACHE_LICENSE = "/usr/share/common-licenses/Apache-2.0";
 
 const REMEDY =
   `It needs libngtcp2-dev >= ${NGTCP2_OLDEST} with libngtcp2-crypto-ossl-dev or ` +
-  "libngtcp2-crypto-gnutls-dev, or gcc, libc6-dev, xz-utils and a Debian mirror that can be reached.";
+  "libngtcp2-crypto-gnutls-dev, or gcc, libc6-dev, xz-utils and a Debian mirror within reach.";
 
 /** For C of ours. */
 export const OWN_FLAGS = [
@@ -286,7 +286,7 @@ async function installedToolchain(tls: TlsLibrary): Promise<Toolchain | undefine
   const names = ["libngtcp2", crypto, library, ...(tls === "openssl" ? ["libcrypto"] : [])];
   return {
     tls,
-    parts: `ngtcp2 ${version}, ${tls === "openssl" ? "OpenSSL" : "GnuTLS"} ${tlsVersion}, installed`,
+    parts: `ngtcp2 ${version}, ${tls === "openssl" ? "OpenSSL" : "GnuTLS"} ${tlsVersion}`,
     compileFlags: await packageFlags("--cflags", ...names),
     linkFlags: await packageFlags("--libs", ...names),
     sources: ownSources(tls, []),
@@ -393,7 +393,7 @@ function writeNotice(tools: Toolchain, file: string): void {
   writeFileSync(file, [head, ...sections].join(`\n${rule}\n`));
 }
 
-/** Builds the module into `library` unless that is done; returns why it cannot. @throws BuildError */
+/** Builds the module into `library` unless that is done. Returns why not. @throws BuildError */
 async function makeModule(library: string, notice: string): Promise<string | undefined> {
   if (process.env["SLUICE_NO_QUIC"] === "1") return "SLUICE_NO_QUIC=1";
   const compiler = findCompiler();

@@ -2,9 +2,9 @@
  * The QUIC transport against everything that a network may bring, under address, leak and
  * undefined-behaviour sanitizers and with ngtcp2's assertions on: garbage, real packets cut and
  * changed, faulty paths, peers that encrypt nonsense with the right keys, errors of the library at
- * every step, broken certificates. Connections beside it go on, and nothing is left. What happens is
- * in test/native/quic-fuzz.c. `SLUICE_FUZZ_SEED` chooses the run; sockets and clocks are real, so it
- * repeats what is sent, not the moments.
+ * every step, broken certificates. Connections beside it go on, and nothing is left. What happens
+ * is in test/native/quic-fuzz.c. `SLUICE_FUZZ_SEED` chooses the run; sockets and clocks are real,
+ * so it repeats what is sent, not the moments.
  */
 import { expect, test } from "bun:test";
 

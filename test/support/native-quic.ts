@@ -137,7 +137,7 @@ const P384 = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-nodes"];
 const RSA = ["-newkey", "rsa:2048", "-nodes"];
 const SERVER_NAMES = "DNS:server.test,DNS:localhost,IP:127.0.0.1,IP:::1";
 
-/** Lays the certificates of the C programs out in `folder`, which must exist: NAME.crt, NAME.key. */
+/** Lays the certificates of the C programs out in `folder`, which exists: NAME.crt, NAME.key. */
 export function makePemFolder(folder: string): void {
   const file = (name: string): string => join(folder, name);
   const openssl = (...args: string[]): void =>

@@ -35,8 +35,8 @@ test("versions are compared by their numbers", () => {
 
 const LINES = `
 # deb http://commented.example/debian old main
-deb [arch=amd64 signed-by=/usr/share/keyrings/x.gpg] http://mirror.example/debian trixie main contrib
-deb-src http://mirror.example/debian trixie main
+deb [arch=amd64 signed-by=/usr/share/keyrings/x.gpg] http://archive.example/debian trixie main contrib
+deb-src http://archive.example/debian trixie main
 deb http://other.example/tools stable extra
 `;
 const STANZAS = `Types: deb deb-src
@@ -61,7 +61,7 @@ Signed-By:
 `;
 
 test("the mirror is read from either format of apt's sources", () => {
-  const keyed = { uri: "http://mirror.example/debian", suites: ["trixie"] };
+  const keyed = { uri: "http://archive.example/debian", suites: ["trixie"] };
   expect(parseSources(LINES, false)).toEqual([
     { ...keyed, signedBy: "/usr/share/keyrings/x.gpg" },
     { ...keyed, signedBy: undefined },
