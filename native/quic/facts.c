@@ -56,9 +56,11 @@ static void fill_now(struct sq_connection *connection, double *out)
 
 		unsent += queue->end - queue->acked;
 	}
-	/* Before the first measurement ngtcp2 holds the largest number there is. */
+	/* Before the first measurement: the largest number there is, and a guess, which is no fact. */
+	if (info.min_rtt == UINT64_MAX)
+		info.latest_rtt = info.min_rtt = info.smoothed_rtt = info.rttvar = 0;
 	out[SQ_N_RTT_LATEST_MICROS] = (double)info.latest_rtt / 1000;
-	out[SQ_N_RTT_MIN_MICROS] = info.min_rtt == UINT64_MAX ? 0 : (double)info.min_rtt / 1000;
+	out[SQ_N_RTT_MIN_MICROS] = (double)info.min_rtt / 1000;
 	out[SQ_N_RTT_SMOOTH_MICROS] = (double)info.smoothed_rtt / 1000;
 	out[SQ_N_RTT_VARIANCE_MICROS] = (double)info.rttvar / 1000;
 	out[SQ_N_CWND] = (double)info.cwnd;

@@ -113,11 +113,11 @@ export class QuicAccount implements TransportAccount {
   #sample(proxyRow: number, isFront: boolean, last: Float64Array): void {
     const rtt = last[RTT_AT] ?? 0;
     const cwnd = last[CWND_AT] ?? 0;
-    if (rtt > 0) {
-      this.#add(proxyRow, isFront, quic.QUIC_COUNT_RTT_SAMPLES, 1);
-      this.#add(proxyRow, isFront, quic.QUIC_COUNT_RTT_SUM, rtt);
-      this.#stretch(proxyRow, isFront, quic.QUIC_COUNT_RTT_MIN, quic.QUIC_COUNT_RTT_MAX, rtt);
-    }
+    // Nothing was ever acknowledged: the window is where every connection begins.
+    if (rtt === 0) return;
+    this.#add(proxyRow, isFront, quic.QUIC_COUNT_RTT_SAMPLES, 1);
+    this.#add(proxyRow, isFront, quic.QUIC_COUNT_RTT_SUM, rtt);
+    this.#stretch(proxyRow, isFront, quic.QUIC_COUNT_RTT_MIN, quic.QUIC_COUNT_RTT_MAX, rtt);
     if (cwnd > 0) {
       this.#add(proxyRow, isFront, quic.QUIC_COUNT_CWND_SAMPLES, 1);
       this.#add(proxyRow, isFront, quic.QUIC_COUNT_CWND_SUM, cwnd);

@@ -190,8 +190,8 @@ test("round-trip times and windows are summed up when a connection is released",
     { rttSmoothMicros: 500, cwnd: 20_000 },
     { rttSmoothMicros: 300, cwnd: 90_000 },
     { rttSmoothMicros: 900, cwnd: 40_000 },
-    // A handshake that failed knows neither.
-    {},
+    // A handshake that failed has measured nothing; its window is the first of all connections.
+    { cwnd: 12_000 },
   ];
   for (const end of ends) {
     account.opened(ROW, false);
