@@ -21,6 +21,8 @@ import type { QuicTarget } from "./target.ts";
 
 /** Streams that may wait for a connection whose limit is not known yet. */
 const LIMIT_GUESS = 100;
+/** Names whose session tickets are kept: with `sni` by a rule it is clients who choose them. */
+const TICKETS_MAX = 64;
 /** The largest errno; below are results of the transport itself. */
 const ERRNO_MAX = 4095;
 
@@ -32,7 +34,7 @@ export class ServerPool {
   limitSeen = LIMIT_GUESS;
   private readonly dialTarget: DialTarget;
   private readonly connections: ServerConnection[] = [];
-  /** Session ticket of the newest connection, by the name that it asked for. */
+  /** Session ticket of the newest connection, by the name that it asked for; oldest first. */
   private readonly tickets = new Map<string, Uint8Array>();
   private idleCount = 0;
   private purgedAtMs: number;
@@ -119,7 +121,11 @@ export class ServerPool {
   /** Keeps the session ticket of an established connection for the next one. */
   keepTicket(connection: ServerConnection): void {
     const ticket = this.hub.transport.connectionTicket(connection.handle);
-    if (ticket !== null) this.tickets.set(connection.sni, ticket);
+    if (ticket === null) return;
+    const { tickets } = this;
+    tickets.delete(connection.sni);
+    tickets.set(connection.sni, ticket);
+    if (tickets.size > TICKETS_MAX) tickets.delete(tickets.keys().next().value!);
   }
 
   /** A connection has no stream any more. */

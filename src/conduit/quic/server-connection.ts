@@ -238,7 +238,8 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
   retire(): void {
     if (this.state === CONNECTION_CLOSED) return;
     if (this.isEmpty()) this.close();
-    else this.state = CONNECTION_RETIRING;
+    // Who waits for its first stream is still served; a pool that is retired keeps nothing idle.
+    else if (this.streams.length > 0) this.state = CONNECTION_RETIRING;
   }
 
   /** Closes it in order; it has no stream. */

@@ -132,6 +132,25 @@ describe("sharing", () => {
     expect(lab.arrivals).toHaveLength(2);
   });
 
+  // A client that named ever new servers had one kept for each, for ever.
+  test("tickets are kept for the names used last, a bounded number of them", () => {
+    const lab = new QuicLab();
+    lab.serve(PORT);
+    const target = lab.target(PORT, { poolPurgeDelayMs: 0 });
+    const isResumed = (name: string): boolean => {
+      const { caller, conduit } = dial(lab, target, name);
+      lab.until(() => caller.opens === 1);
+      lab.settle();
+      const resumed = conduit.facts!()!.isResumed;
+      conduit.close();
+      lab.settle();
+      return resumed;
+    };
+    for (let i = 0; i < 200; i++) expect(isResumed(`name-${i}.example`)).toBe(false);
+    expect(isResumed("name-199.example")).toBe(true);
+    expect(isResumed("name-0.example")).toBe(false);
+  });
+
   test("max-reuse: a connection that has done its share takes no more", () => {
     const lab = new QuicLab();
     lab.serve(PORT);
@@ -212,6 +231,23 @@ describe("idle connections", () => {
       expect(open(lab)).toBe(0);
     });
   }
+
+  // They waited until something else had the connection look, which then stayed without a stream.
+  test("whose target is replaced during the handshake still serve who waits for it", () => {
+    const lab = new QuicLab();
+    lab.serve(PORT, { streamsBidiMax: 2 });
+    const target = lab.target(PORT);
+    const calls = [dial(lab, target), dial(lab, target)];
+    lab.hub.forget(target);
+    lab.until(() => calls.every(({ caller }) => caller.opens === 1));
+    lab.settle();
+    expect(lab.arrivals).toHaveLength(1);
+    expect(open(lab)).toBe(1);
+    for (const { conduit } of calls) conduit.close();
+    lab.pass(5000);
+    expect(open(lab)).toBe(0);
+    expect(lab.nearAccount.live).toBe(0);
+  });
 
   test("of a target that was replaced go at once, busy ones with their last stream", () => {
     const lab = new QuicLab();
