@@ -2,7 +2,6 @@
 import { IpAddress, parseIp } from "../../src/base/address.ts";
 import { encodeProxyV1 } from "../../src/wire/proxy-v1.ts";
 import { encodeProxyV2 } from "../../src/wire/proxy-v2.ts";
-import type { SimSocket } from "../support/sim-socket.ts";
 import { askWorker, shutOne } from "./ask-actions.ts";
 import {
   addAtRunTime,
@@ -23,6 +22,9 @@ import { NO_HEADER, SimClient } from "./far.ts";
 import type { ClientHeader, SimLink } from "./far.ts";
 import { ACTIONS, MOODS } from "./options.ts";
 import type { Action } from "./options.ts";
+import { QuicStreamSocket } from "./quic-socket.ts";
+import type { FarSocket } from "./quic-socket.ts";
+import { quicClient } from "./quic-world.ts";
 import type { World } from "./world.ts";
 
 /** Does one thing. What cannot be done now is done as a delivery instead. */
@@ -80,6 +82,14 @@ function perform(world: World, action: Action): boolean {
       return onLink(world, resetLink);
     case "serverMood":
       return changeMood(world);
+    case "quicTurn":
+      return world.quic !== null && world.quic.turn();
+    case "quicKill":
+      return world.quic !== null && world.quic.kill();
+    case "clientBreak":
+      return onClient(world, (client) => breakOneWay(world, client));
+    case "serverBreak":
+      return onLink(world, (link) => link.isThere && breakOneWay(world, link));
     case "tick":
       world.clock.advance(choices.between(1, 20));
       return true;
@@ -153,6 +163,8 @@ function connectClient(world: World): boolean {
   const listeners = [...shop.model.listenerByRow.values()];
   const { spec, frontend } = choices.pick(listeners);
   const port = spec.address.family === "ipv4" ? spec.address.port : 0;
+  const proxy = shop.model.proxies.indexOf(frontend);
+  if (spec.quic !== undefined) return connectOverQuic(world, port, proxy);
   const header = spec.acceptProxy ? drawHeader(world) : NO_HEADER;
   const client = new SimClient(
     world.clients.length + 1,
@@ -160,13 +172,36 @@ function connectClient(world: World): boolean {
     header,
     choices.below(options.payloadBytesMax + 1),
     choices.chance(options.deafClients),
-    shop.model.proxies.indexOf(frontend),
+    proxy,
   );
   const worker = choices.between(1, options.workers);
   world.clients.push(client);
   world.backlog(port, worker).clients.push(client);
   world.trace(() => `${client} connects to ${port}, worker ${worker}: ${client.payloadBytes} B`);
   return true;
+}
+
+function connectOverQuic(world: World, port: number, proxy: number): boolean {
+  const { choices, options } = world;
+  return world.quic!.connectClient(port, proxy, (socket) => {
+    const client = quicClient(
+      world.clients.length + 1,
+      socket,
+      choices.below(options.payloadBytesMax + 1),
+      choices.chance(options.deafClients),
+      proxy,
+    );
+    world.clients.push(client);
+    world.trace(() => `${client} opens stream ${socket.id} to ${port}: ${client.payloadBytes} B`);
+    return client;
+  });
+}
+
+/** One direction of a QUIC stream is broken off; the other goes on. */
+function breakOneWay(world: World, far: SimClient | SimLink): boolean {
+  const { socket } = far;
+  if (!(socket instanceof QuicStreamSocket)) return false;
+  return world.choices.chance(0.5) ? socket.breakOff() : socket.stop();
 }
 
 function drawHeader(world: World): ClientHeader {
@@ -225,7 +260,7 @@ function waitsForEnd(client: SimClient): boolean {
 }
 
 /** Bytes wait that the other side does not take: an end comes behind them. */
-function markPressure(world: World, own: SimSocket, other: SimSocket | undefined): void {
+function markPressure(world: World, own: FarSocket, other: FarSocket | undefined): void {
   if (other === undefined || own.unreadBytes === 0) return;
   if (other.waitingBytes >= other.habits.roomBytes) world.marks.hit("half-close under pressure");
 }
@@ -261,7 +296,7 @@ export function settle(world: World, link: SimLink): boolean {
 
 /** The server ends its direction when it has sent everything. */
 export function finishLink(link: SimLink, world: World): boolean {
-  if (!link.isOpen || link.hasFinished || link.hasClosed || link.hasReset) return false;
+  if (!link.isThere || link.hasFinished || link.hasClosed || link.hasReset) return false;
   if (link.sentBytes < link.payloadBytes) return false;
   if (world.options.waits === "server" && !link.sawEnd) return false;
   markPressure(world, link.socket, link.client.socket);
@@ -270,13 +305,13 @@ export function finishLink(link: SimLink, world: World): boolean {
 }
 
 function closeLink(link: SimLink): boolean {
-  if (!link.isOpen) return false;
+  if (!link.isThere) return false;
   link.close();
   return true;
 }
 
 function resetLink(link: SimLink): boolean {
-  if (!link.isOpen) return false;
+  if (!link.isThere) return false;
   link.reset();
   return true;
 }
@@ -295,7 +330,7 @@ function changeMood(world: World): boolean {
 // ── time and threads ──
 
 function leap(world: World): boolean {
-  const next = world.clock.nextAtMs();
+  const next = Math.min(world.clock.nextAtMs(), world.quic?.nextAtMs() ?? Infinity);
   const gap = next - world.clock.nowMs();
   if (gap > 0 && gap < Infinity && world.choices.chance(0.7)) world.clock.advance(gap);
   else world.clock.advance(world.choices.between(20, 3000));

@@ -116,16 +116,20 @@ const SERVERS_ADDED_MAX = 6;
 
 /** `add server`, put into use at once: balancing waits until all workers know it. */
 export function addAtRunTime(world: World): boolean {
-  const { choices, shop, control } = world;
+  const { choices, shop, control, options } = world;
   const backends = shop.model.proxies.filter((proxy) => proxy.spec.hasBack);
   const added = world.servers.length;
   if (backends.length === 0 || alive(world).length >= SERVERS_ADDED_MAX + 8) return false;
   const backend: ProxyObject = choices.pick(backends);
+  const drawn = drawServer(choices, true);
+  // A backend that used QUIC is never removed: that others are is to be seen too.
+  const isQuic = options.quic !== null && drawn.sendProxy === 0 && choices.chance(0.3);
   const spec = makeServer(
-    { ...drawServer(choices, true), disabled: false },
+    { ...drawn, disabled: false, isQuic },
     `d${added}`,
     0,
     SERVER_PORT + added,
+    options.quic,
   );
   const draft = new Draft(shop.model);
   const entry = draft.backend(backend.spec.name);
@@ -198,21 +202,31 @@ export function removeBackend(world: World): boolean {
   const draft = new Draft(shop.model);
   const entry = draft.findBackend(ADDED_BACKEND);
   if (entry === undefined) return false;
-  const { row, generation } = entry.object!;
+  const backend = entry.object!;
+  const { row, generation } = backend;
   if (attempt(world, () => prepareDelBackend(control, entry))) {
     const waits = world.removals.some(
       (one) => one.backendRow === row && one.rows.generation(one.row) === one.generation,
     );
     require(!waits, "no backend is removed while a deleted server of it is not purged");
+    require(!usedQuic(world, backend), "no backend is removed in which a QUIC server was");
     world.removals.push({ rows: shop.proxyRows, row, generation, backendRow: 0 });
     world.marks.hit("backend removed");
     return true;
   }
+  if (usedQuic(world, backend)) world.marks.hit("backend kept for its QUIC");
   if (entry.isPublished) return attempt(world, () => preparePublish(control, entry, false));
   const server = alive(world).find(({ object }) => object.backend.row === row);
   if (server !== undefined) setState(world, server, SERVER_STATE_MAINT);
   if (server === undefined) world.marks.hit("backend held by what is under way");
   return true;
+}
+
+/** Is or was there a QUIC server in it? */
+function usedQuic(world: World, backend: ProxyObject): boolean {
+  return world.servers.some(
+    ({ object }) => object.backend === backend && object.spec.quic !== undefined,
+  );
 }
 
 /** Prepares and makes a change; a refusal is an answer too. @returns whether it was made */
@@ -289,6 +303,7 @@ export function bury(world: World, worker: SimWorker): void {
   Atomics.store(words, worker.number * WORKER_STRIDE + WORKER_STATE, WORKER_STATE_DEAD);
   if (world.choices.chance(0.3)) breakLock(world, worker.number);
   if (buryWorker(lb, worker.number) > 0) world.marks.hit("worker lost with slots");
+  world.quic?.bury(worker);
   returnConnections(tables, worker.number, {
     proxyRows: shop.model.proxyByRow.keys(),
     listenerRows: shop.model.listenerByRow.keys(),

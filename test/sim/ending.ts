@@ -24,12 +24,16 @@ import { SERVER_SERVED, SERVER_WEIGHT } from "../../src/tables/generated/server.
 import { deliver, finishClient, finishLink, readClient, settle } from "./actions.ts";
 import { bury, respawn, setState } from "./control-actions.ts";
 import type { SimClient, SimLink } from "./far.ts";
+import { checkQuicEnd } from "./quic-watch.ts";
+import type { QuicWorld } from "./quic-world.ts";
 import type { SimWorker } from "./sim-worker.ts";
 import { require } from "./violation.ts";
 import type { World } from "./world.ts";
 
 /** Leaps of time without anything else happening, after which a run counts as stuck. */
 const IDLE_LEAPS_MAX = 200;
+/** … and over QUIC, where a peer may be gone and nobody has noticed yet, so much time, ms. */
+const QUIC_SILENCE_MS = 30_000;
 /** Steps of an end: far above what any run needs. */
 const STEPS_MAX = 200_000;
 
@@ -43,22 +47,53 @@ export function endRun(world: World, stepsMax: number): void {
   world.trace(() => "the run ends");
   putRight(world);
   let idle = 0;
-  for (let i = 0; i < STEPS_MAX && idle < IDLE_LEAPS_MAX; i++) {
+  let movedAtMs = world.clock.nowMs();
+  const isStuck = (): boolean =>
+    idle >= IDLE_LEAPS_MAX &&
+    (world.quic === null || world.clock.nowMs() - movedAtMs > QUIC_SILENCE_MS);
+  for (let i = 0; i < STEPS_MAX && !isStuck(); i++) {
     world.stepCount++;
     if (world.stepCount > stepsMax) return;
     world.lookAtBell();
-    if (deliver(world) || actAll(world)) {
+    if (deliver(world) || world.quic?.turn() === true || actAll(world)) {
       // A worker's own ticking is no progress.
-      if (!world.isTimerEvent) idle = 0;
+      if (!world.isTimerEvent) {
+        idle = 0;
+        movedAtMs = world.clock.nowMs();
+      }
       world.settleStep();
       continue;
     }
     if (isOver(world)) break;
     idle++;
-    const gap = world.clock.nextAtMs() - world.clock.nowMs();
-    world.clock.advance(gap > 0 && gap < Infinity ? gap : 100);
+    passTime(world);
   }
+  requireEnded(world);
+  if (world.quic !== null) endQuic(world, world.quic);
   requireOver(world);
+}
+
+/** On to what is due next. */
+function passTime(world: World): void {
+  const next = Math.min(world.clock.nextAtMs(), world.quic?.nextAtMs() ?? Infinity);
+  const gap = next - world.clock.nowMs();
+  world.clock.advance(gap > 0 && gap < Infinity ? gap : 100);
+}
+
+/** All streams have ended: what is under way arrives, then everybody leaves. */
+function endQuic(world: World, quic: QuicWorld): void {
+  const until = (condition: () => boolean): void => {
+    for (let i = 0; i < STEPS_MAX && !condition(); i++) {
+      world.lookAtBell();
+      if (deliver(world) || quic.turn() || actAll(world)) world.settleStep();
+      else passTime(world);
+    }
+  };
+  until(() => quic.isStill);
+  quic.closeClients();
+  for (const worker of world.workers) if (worker.isRunning) worker.quic!.hub.stop();
+  until(() => quic.isEmpty);
+  checkQuicEnd(quic);
 }
 
 /** All threads run, all servers serve, all listeners accept. */
@@ -117,6 +152,7 @@ function actLink(world: World, link: SimLink): boolean {
 
 function isOver(world: World): boolean {
   for (const backlog of world.allBacklogs()) if (backlog.clients.length > 0) return false;
+  if (world.quic?.isQuiet === false) return false;
   return world.workers.every(({ engine, isBuried }) => {
     if (isBuried) return true;
     if (engine.streamCount > 0) return false;
@@ -131,12 +167,16 @@ function liveStreams(worker: SimWorker): string {
     .join(", ");
 }
 
+function requireEnded({ workers }: World): void {
+  for (const worker of workers) {
+    if (!worker.isRunning) continue;
+    const isOver = worker.engine.streamCount === 0;
+    require(isOver, "every stream comes to its end", () => liveStreams(worker));
+  }
+}
+
 function requireOver(world: World): void {
   const running = world.workers.filter((worker) => worker.isRunning);
-  for (const worker of running) {
-    const { engine } = worker;
-    require(engine.streamCount === 0, "every stream comes to its end", () => liveStreams(worker));
-  }
   for (const client of world.clients) requireClientOver(world, client);
   for (const worker of running) {
     const { engine } = worker;

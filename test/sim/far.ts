@@ -7,9 +7,10 @@ import { Endpoint } from "../../src/conduit/sockaddr.ts";
 import { PROXY_NEED_MORE } from "../../src/wire/proxy-header.ts";
 import { ProxyHeaderReader } from "../../src/wire/proxy-reader.ts";
 import type { Choices } from "../support/sim-random.ts";
-import type { SimSocket } from "../support/sim-socket.ts";
 import { contentOf, isContentOf } from "./content.ts";
 import type { Mood } from "./options.ts";
+import { QuicStreamSocket } from "./quic-socket.ts";
+import type { FarSocket } from "./quic-socket.ts";
 import { require } from "./violation.ts";
 
 /** How the record of a stream ended: two letters, and what its record says. */
@@ -29,7 +30,7 @@ export const NO_HEADER: ClientHeader = { bytes: new Uint8Array(0), isGood: true,
 
 export class SimClient {
   readonly id: number;
-  readonly socket: SimSocket;
+  readonly socket: FarSocket;
   readonly header: ClientHeader;
   /** Bytes to send behind the header before it ends its direction. */
   readonly payloadBytes: number;
@@ -37,7 +38,7 @@ export class SimClient {
   /** Index of the frontend. */
   readonly proxy: number;
   /** Who it says it is, or its own address. */
-  readonly address: string;
+  address: string;
   readonly endpoint = new Endpoint();
   /** Bytes of header and payload sent so far. */
   sentBytes = 0;
@@ -50,6 +51,8 @@ export class SimClient {
   hasFinished = false;
   hasReset = false;
   hasClosed = false;
+  /** The connection under its stream died: QUIC only. */
+  hasDied = false;
   /** What it saw. */
   sawEnd = false;
   sawReset = false;
@@ -69,7 +72,7 @@ export class SimClient {
 
   constructor(
     id: number,
-    socket: SimSocket,
+    socket: FarSocket,
     header: ClientHeader,
     payloadBytes: number,
     isDeaf: boolean,
@@ -90,8 +93,15 @@ export class SimClient {
 
   /** Nothing more is to be expected of it. */
   get isOver(): boolean {
+    if (this.socket instanceof QuicStreamSocket) return this.socket.isDone(this.sawReset);
     const hasLeft = this.hasReset || this.hasClosed || this.sawReset;
     return hasLeft || (this.sawEnd && (this.hasFinished || this.socket.nearClosed));
+  }
+
+  /** It ended its connection before its time, or one direction of it. */
+  get hasBroken(): boolean {
+    const isOneWay = this.socket instanceof QuicStreamSocket && this.socket.hasBroken;
+    return this.hasReset || this.hasClosed || this.hasDied || isOneWay;
   }
 
   get key(): number {
@@ -190,7 +200,7 @@ export class SimClient {
 /** A connection to a server, as the server sees it. */
 export class SimLink {
   readonly id: number;
-  readonly socket: SimSocket;
+  readonly socket: FarSocket;
   readonly client: SimClient;
   readonly serverRow: number;
   readonly payloadBytes: number;
@@ -204,6 +214,8 @@ export class SimLink {
   hasFinished = false;
   hasReset = false;
   hasClosed = false;
+  /** The connection under its stream died: QUIC only. */
+  hasDied = false;
   sawEnd = false;
   sawReset = false;
   /** It read a PROXY header. */
@@ -211,7 +223,7 @@ export class SimLink {
 
   constructor(
     id: number,
-    socket: SimSocket,
+    socket: FarSocket,
     client: SimClient,
     serverRow: number,
     payloadBytes: number,
@@ -231,9 +243,23 @@ export class SimLink {
     return 2 * this.id + 1;
   }
 
+  /** It ended its connection before its time, or one direction of it. */
+  get hasBroken(): boolean {
+    const isOneWay = this.socket instanceof QuicStreamSocket && this.socket.hasBroken;
+    return this.hasReset || this.hasClosed || this.hasDied || isOneWay;
+  }
+
   get isOver(): boolean {
+    if (this.socket instanceof QuicStreamSocket) {
+      return this.hasFailed || this.socket.isDone(this.sawReset);
+    }
     const hasLeft = this.hasFailed || this.hasReset || this.hasClosed || this.sawReset;
     return hasLeft || (this.sawEnd && (this.hasFinished || this.socket.nearClosed));
+  }
+
+  /** It is connected, and the server knows of it. */
+  get isThere(): boolean {
+    return this.isOpen && !(this.socket instanceof QuicStreamSocket && this.socket.handle === 0);
   }
 
   /** From the proxy's view the connection exists: it counts against the server's limit. */
@@ -242,7 +268,7 @@ export class SimLink {
   }
 
   send(choices: Choices): boolean {
-    if (!this.isOpen || this.hasFinished || this.hasReset || this.hasClosed) return false;
+    if (!this.isThere || this.hasFinished || this.hasReset || this.hasClosed) return false;
     const most = Math.min(this.payloadBytes - this.sentBytes, this.socket.sendRoom);
     if (most <= 0) return false;
     const length = choices.between(1, most);
@@ -252,7 +278,7 @@ export class SimLink {
   }
 
   read(most: number): boolean {
-    if (!this.isOpen || this.hasReset || this.hasClosed) return false;
+    if (!this.isThere || this.hasReset || this.hasClosed) return false;
     let piece = this.socket.take(most);
     if (piece !== undefined) {
       if (this.header !== null && !this.hadHeader) piece = this.readHeader(this.header, piece);

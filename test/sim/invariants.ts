@@ -40,6 +40,7 @@ import {
 import { SHARE_SERVED, SHARE_STRIDE } from "../../src/tables/generated/share.ts";
 import { WORKER_STREAMS, WORKER_STRIDE } from "../../src/tables/generated/worker.ts";
 import { QueueWatch } from "./queue-watch.ts";
+import { checkQuic } from "./quic-watch.ts";
 import type { SimWorker } from "./sim-worker.ts";
 import { require } from "./violation.ts";
 import type { SimServer, World } from "./world.ts";
@@ -110,6 +111,7 @@ export class Invariants {
     }
     this.checkCurrents();
     this.queues.check();
+    if (world.quic !== null) checkQuic(world.quic);
   }
 
   // ── streams of one worker ──

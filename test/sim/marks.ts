@@ -61,6 +61,15 @@ export const MARKS = {
   "dynamic limit": "a limit between minconn and maxconn was in force",
   "write found the connection gone": "a reset that a write met first",
   "PROXY header sent": "a server read a header with the client's address",
+  "no credit for a stream": "a server allowed no more streams on a connection",
+  "connection shared by streams": "a second stream went over a connection to a server",
+  "QUIC stream parked": "a client's stream was accepted at a limit and waited",
+  "unsent stream went elsewhere": "its connection died before anything of it had gone out",
+  "client connection died with streams": "all of them were told, each as an abort",
+  "server connection died with streams": "… and of a server's",
+  "server connection died in its handshake": "who waited for it was told why",
+  "worker lost with QUIC connections": "control counted and released them",
+  "backend kept for its QUIC": "its removal was refused",
   "PROXY header received": "a header came in pieces before the payload",
 } as const;
 

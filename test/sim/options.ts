@@ -3,7 +3,9 @@
  * the rest very unevenly, and draws its limits and timeouts from small values, so that the runs
  * reach corners that uniform noise never does.
  */
-import type { BalanceSpec } from "../../src/tables/spec.ts";
+import type { BalanceSpec, QuicTransportSpec } from "../../src/tables/spec.ts";
+import { PLAIN_TRANSPORT } from "../support/sim-quic-lab.ts";
+import type { QuicHabits } from "../support/sim-quic.ts";
 import type { Choices } from "../support/sim-random.ts";
 import type { SocketHabits } from "../support/sim-socket.ts";
 
@@ -23,6 +25,10 @@ export const ACTIONS = [
   "serverClose",
   "serverReset",
   "serverMood",
+  "quicTurn",
+  "quicKill",
+  "clientBreak",
+  "serverBreak",
   "tick",
   "leap",
   "serverState",
@@ -59,6 +65,8 @@ export type ServerOptions = {
   backup: boolean;
   disabled: boolean;
   sendProxy: 0 | 1 | 2;
+  /** It speaks QUIC. */
+  isQuic: boolean;
 };
 
 export type TimeoutOptions = {
@@ -72,6 +80,8 @@ export type TimeoutOptions = {
 };
 
 export type ProxyOptions = {
+  /** Its clients come over QUIC. */
+  isQuic: boolean;
   maxconn: number;
   rateLimit: number;
   /** The last of the frontends may have no backend at all. */
@@ -93,6 +103,21 @@ export type ProxyOptions = {
   logasap: boolean;
   timeouts: TimeoutOptions;
   servers: ServerOptions[];
+};
+
+/** QUIC of a run. */
+export type QuicOptions = {
+  network: QuicHabits;
+  /** Settings of the proxy towards clients and servers, and of these. */
+  front: QuicTransportSpec;
+  back: QuicTransportSpec;
+  clients: QuicTransportSpec;
+  servers: QuicTransportSpec;
+  /** Connections of clients to one port. */
+  connectionsMax: number;
+  poolMaxConn: number;
+  poolPurgeDelayMs: number;
+  maxReuse: number;
 };
 
 export type SimOptions = {
@@ -118,6 +143,8 @@ export type SimOptions = {
   interrupt: number;
   dieInside: number;
   habits: SocketHabits;
+  /** Null = nobody speaks QUIC. */
+  quic: QuicOptions | null;
   proxies: ProxyOptions[];
   weights: Record<Action, number>;
   moods: Record<Mood, number>;
@@ -139,6 +166,10 @@ const WEIGHTS: Record<Action, number> = {
   serverClose: 6,
   serverReset: 6,
   serverMood: 8,
+  quicTurn: 0,
+  quicKill: 0,
+  clientBreak: 0,
+  serverBreak: 0,
   tick: 40,
   leap: 6,
   serverState: 3,
@@ -177,7 +208,75 @@ const ALGORITHMS: readonly BalanceSpec["algorithm"][] = [
 /** Draws the options of a seed. */
 export function drawOptions(choices: Choices): SimOptions {
   const options = drawAll(choices);
-  return choices.chance(0.3) ? crowd(options, choices) : options;
+  const drawn = choices.chance(0.3) ? crowd(options, choices) : options;
+  // Drawn last, so that seeds without it are what they were before there was any.
+  return choices.chance(0.3) ? overQuic(drawn, choices) : drawn;
+}
+
+/** Some of the clients and servers speak QUIC. */
+function overQuic(options: SimOptions, choices: Choices): SimOptions {
+  const often = (): boolean => choices.chance(0.7);
+  const proxies = options.proxies.map((proxy) => {
+    const isQuic = !proxy.acceptProxy && often();
+    const servers = proxy.servers.map((server) => ({
+      ...server,
+      isQuic: server.sendProxy === 0 && often(),
+    }));
+    return { ...proxy, isQuic, servers };
+  });
+  const { weights } = options;
+  const seldom = (weight: number): number => Math.ceil(weight * choices.pick([0, 0.3, 1, 3]));
+  return {
+    ...options,
+    proxies,
+    quic: drawQuic(choices, options.habits.roomBytes),
+    weights: {
+      ...weights,
+      deliver: weights.deliver * 2,
+      quicTurn: weights.deliver,
+      quicKill: seldom(4),
+      clientBreak: seldom(6),
+      serverBreak: seldom(6),
+    },
+  };
+}
+
+function drawQuic(choices: Choices, roomBytes: number): QuicOptions {
+  const settings = (): QuicTransportSpec => ({
+    ...PLAIN_TRANSPORT,
+    streamsBidiMax: choices.pick([1, 2, 4, 20]),
+    streamsUniMax: 0,
+    streamWindow: choices.pick([100, 1000, 50_000]),
+    connectionWindow: choices.pick([1000, 5000, 200_000]),
+    sendBuffer: Math.max(20, roomBytes),
+    idleTimeoutMs: choices.pick([800, 3000, 10_000]),
+    keepAliveMs: 100,
+    handshakeTimeoutMs: choices.pick([100, 1000, 5000]),
+    datagramMax: 0,
+  });
+  return {
+    network: {
+      pieceBytesMax: choices.pick([50, 1200, 5000]),
+      delayMsMax: choices.pick([0, 0, 3, 20]),
+      lost: choices.pick([0, 0, 0.1]),
+      lostMs: 30,
+      datagramLost: 0,
+      overtake: choices.pick([0, 0.2, 0.9]),
+      batchMax: choices.pick([1, 3, 10]),
+      flightBytesMax: choices.pick([1000, 50_000]),
+      shortWrite: choices.pick([0, 0.3]),
+      handshakeFailure: choices.pick([0, 0, 0.1]),
+      lateCredit: choices.pick([0, 0, 0.5]),
+    },
+    front: settings(),
+    back: settings(),
+    clients: settings(),
+    servers: settings(),
+    connectionsMax: choices.pick([1, 3, 10]),
+    poolMaxConn: choices.pick([-1, -1, 0, 1]),
+    poolPurgeDelayMs: choices.pick([0, 500, 5000]),
+    maxReuse: choices.pick([-1, -1, 0, 2]),
+  };
 }
 
 /** Many clients for few slots: queues are what such a seed is about. */
@@ -248,6 +347,7 @@ function drawAll(choices: Choices): SimOptions {
     interrupt: choices.pick([0, 0.02, 0.1]),
     dieInside: choices.pick([0, 0, 0, 0.002]),
     habits,
+    quic: null,
     proxies,
     weights,
     moods,
@@ -281,6 +381,7 @@ function drawTimeouts(choices: Choices): TimeoutOptions {
 function drawProxy(choices: Choices): ProxyOptions {
   const isLimited = choices.chance(0.75);
   return {
+    isQuic: false,
     maxconn: choices.pick([0, 0, 0, 1, 4]),
     rateLimit: choices.pick([0, 0, 0, 0, 0, 1, 3]),
     hasBackend: true,
@@ -314,5 +415,6 @@ export function drawServer(choices: Choices, isLimited: boolean): ServerOptions 
     backup: choices.chance(0.15),
     disabled: choices.chance(0.05),
     sendProxy: choices.pick([0, 0, 0, 0, 1, 2]),
+    isQuic: false,
   };
 }

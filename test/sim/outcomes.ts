@@ -21,6 +21,7 @@ import { peekRecord, releaseRecord, RING_FULL } from "../../src/tables/log-ring.
 import type { Outcome, SimClient, SimLink } from "./far.ts";
 import type { Mark } from "./marks.ts";
 import type { ProxyOptions } from "./options.ts";
+import { QuicStreamSocket } from "./quic-socket.ts";
 import { require } from "./violation.ts";
 import type { World } from "./world.ts";
 
@@ -72,6 +73,9 @@ function isTold(client: SimClient, termination: string): boolean {
   const sockets = client.link === undefined ? [client.socket] : [client.socket, client.link.socket];
   return sockets.every((socket) => {
     if (socket.closeDelivered && !socket.nearClosed) return true;
+    // Directions that were broken off one by one need no abort at the end.
+    const isOneWay = socket instanceof QuicStreamSocket && (socket.nearBroken || socket.hasBroken);
+    if (isOneWay && socket.nearClosed) return true;
     return socket.nearClosed && (!isAbort || socket.nearAborted || socket.closeDelivered);
   });
 }
@@ -121,7 +125,8 @@ function judgeData(world: World, client: SimClient, outcome: Outcome, proxy: Pro
   const { timeouts } = proxy;
   if (outcome.termination === "CD" && outcome.connected === false) {
     marks.hit("abort before a server");
-    require(client.hasReset, "who aborted is named", detail);
+    const isQuic = client.socket instanceof QuicStreamSocket;
+    require(isQuic ? client.hasBroken : client.hasReset, "who aborted is named", detail);
     return;
   }
   require(link !== undefined && link.isOpen, "data needs a connected server", detail);
@@ -131,11 +136,11 @@ function judgeData(world: World, client: SimClient, outcome: Outcome, proxy: Pro
       return;
     case "CD":
       marks.hit("client aborted in data");
-      require(client.hasReset || client.hasClosed, "who aborted is named", detail);
+      require(client.hasBroken, "who aborted is named", detail);
       return;
     case "SD":
       marks.hit("server aborted in data");
-      require(link.hasReset || link.hasClosed, "who aborted is named", detail);
+      require(link.hasBroken, "who aborted is named", detail);
       return;
     case "cD":
       marks.hit("client timeout");
@@ -159,8 +164,8 @@ function judgeInOrder(world: World, client: SimClient, link: SimLink, outcome: O
   const detail = name(client, outcome);
   const frontEnded = client.hasFinished || client.hasClosed;
   const backEnded = link.hasFinished || link.hasClosed;
-  if (frontEnded && (client.hasReset || client.hasClosed)) return;
-  if (backEnded && (link.hasReset || link.hasClosed)) return;
+  if (frontEnded && client.hasBroken) return;
+  if (backEnded && link.hasBroken) return;
   world.marks.hit("stream ended in order");
   require(frontEnded && backEnded, "an end in order needs both ends", detail);
   require(outcome.bytesUp === client.sentPayload, "all of the client's bytes went up", detail);

@@ -18,10 +18,12 @@ export const PLAIN_SERVER: ServerOptions = {
   backup: false,
   disabled: false,
   sendProxy: 0,
+  isQuic: false,
 };
 
 /** A `listen` section with one plain server, without limits and timeouts. */
 export const PLAIN_PROXY: ProxyOptions = {
+  isQuic: false,
   maxconn: 0,
   rateLimit: 0,
   hasBackend: true,
@@ -67,6 +69,7 @@ const PLAIN: SimOptions = {
   interrupt: 0,
   dieInside: 0,
   habits: { pieceBytesMax: 100_000, roomBytes: 100_000, shortWrite: 0, spuriousDrain: 0 },
+  quic: null,
   proxies: [PLAIN_PROXY],
   weights: Object.fromEntries(ACTIONS.map((action) => [action, 0])) as Record<Action, number>,
   moods: Object.fromEntries(MOODS.map((mood) => [mood, mood === "accept" ? 1 : 0])) as Record<

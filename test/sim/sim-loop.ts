@@ -14,6 +14,7 @@ import { SimLoopConduit } from "../support/sim-conduit.ts";
 import { SimNative } from "../support/sim-native.ts";
 import type { SimSocket } from "../support/sim-socket.ts";
 import type { Backlog, SimWorker } from "./sim-worker.ts";
+import { tcpOf } from "./world.ts";
 import type { World } from "./world.ts";
 
 /** What the simulation does with a loop that is private to its thread. */
@@ -88,7 +89,7 @@ export class SimLoop {
         const client = backlog.clients.shift()!;
         world.trace(() => `w${worker.number} accepts ${client}`);
         world.admit(worker, client);
-        return client.socket;
+        return tcpOf(client);
       },
     });
     return new ListeningDescriptor(this.loop, fd, onAccept, () => checkDescriptors(worker.engine));

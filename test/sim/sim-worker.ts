@@ -22,6 +22,7 @@ import type { BindSpec } from "../../src/tables/spec.ts";
 import type { SimSocket } from "../support/sim-socket.ts";
 import { readQuestion, readShutdown } from "./ask-actions.ts";
 import type { SimClient } from "./far.ts";
+import { WorkerQuic } from "./quic-near.ts";
 import { SimLoop } from "./sim-loop.ts";
 import { require } from "./violation.ts";
 import type { World } from "./world.ts";
@@ -81,6 +82,8 @@ export class SimWorker {
   engine: Engine;
   /** Its own event loop, where the run's conduits are those of the loop. */
   loop: SimLoop | null = null;
+  /** Its QUIC, where the run has any. */
+  quic: WorkerQuic | null = null;
   /** The thread is gone, and control has not noticed yet. */
   isLost = false;
   /** Control has buried it, and no other has taken its number yet. */
@@ -115,6 +118,7 @@ export class SimWorker {
 
   private makeEngine(): Engine {
     this.loop = this.world.options.conduit === "loop" ? new SimLoop(this.world, this) : null;
+    this.quic = this.world.quic === null ? null : new WorkerQuic(this.world, this, this.atTurnEnd);
     return new Engine(this.number, this.world.tables, this.environment(), GLOBALS);
   }
 
@@ -127,13 +131,12 @@ export class SimWorker {
         if (run !== this.wheelCallback) world.marks.hit("rate limit reached");
         return world.clock.start(number, delayMs, run);
       },
-      nextTurn: (run) => {
-        if (this.loop === null) this.turns.push(run);
-        else this.loop.nextTurn(run);
+      nextTurn: this.atTurnEnd,
+      dial: (target, owner, hints) => world.dial(this, target, owner, hints),
+      forgetTarget: (target) => {
+        if (target.quic !== null) this.quic!.hub.forget(target);
       },
-      dial: (target, owner) => world.dial(this, target, owner),
-      forgetTarget: () => {},
-      listen: (spec, _fd, _proxyRow, onAccept) => this.listen(spec, onAccept),
+      listen: (spec, _fd, proxyRow, onAccept) => this.listen(spec, proxyRow, onAccept),
       random32: () => world.choices.next(),
       hasDescriptor: () => world.hasDescriptor(),
       cpuMicros: () => 0,
@@ -151,12 +154,27 @@ export class SimWorker {
         require(this.engine.streamCount === 0, "a worker stops when its last stream has ended");
         require(!this.hasStopped, "a worker stops once");
         this.hasStopped = true;
+        this.quic?.hub.stop();
       },
     };
   }
 
-  private listen(spec: BindSpec, onAccept: (conduit: Conduit) => void): ListeningSocket {
+  /** Runs something when the turn of the loop is over. */
+  private readonly atTurnEnd = (run: () => void): void => {
+    if (this.loop === null) this.turns.push(run);
+    else this.loop.nextTurn(run);
+  };
+
+  private listen(
+    spec: BindSpec,
+    proxyRow: number,
+    onAccept: (conduit: Conduit) => void,
+  ): ListeningSocket {
     const port = spec.address.family === "ipv4" ? spec.address.port : 0;
+    if (spec.quic !== undefined) {
+      const accept = (conduit: Conduit): void => this.world.quic!.accept(this, conduit, onAccept);
+      return this.quic!.hub.listen(spec.quic, port, proxyRow, accept);
+    }
     const backlog = this.world.backlog(port, this.number);
     if (this.loop !== null) return this.loop.listen(backlog, onAccept);
     const listener = new SimListener(this.world, backlog, (client) =>
@@ -192,6 +210,7 @@ export class SimWorker {
     if (this.turns.length > 0) ready.push(this.runTurn);
     if (world.clock.isDue(this.number)) ready.push(this.fireTimer);
     if (this.hasNotes()) ready.push(this.readNotes);
+    if (this.quic?.transport.isReady === true) ready.push(this.turnQuic);
     if (this.loop !== null) {
       // Its sockets are told of by its own poll.
       if (this.loop.isReady) ready.push(this.turnLoop);
@@ -240,6 +259,11 @@ export class SimWorker {
   private readonly turnLoop = (): void => {
     this.world.trace(() => `w${this.number} turn of its loop`);
     this.loop!.turn();
+  };
+
+  private readonly turnQuic = (): void => {
+    this.world.trace(() => `w${this.number} turn of its transport`);
+    this.quic!.transport.turn();
   };
 
   private readonly runTurn = (): void => {

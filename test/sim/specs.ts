@@ -8,9 +8,12 @@ import type {
   KeepaliveSpec,
   Plan,
   ProxySpec,
+  QuicBindSpec,
+  QuicServerSpec,
   ServerSpec,
 } from "../../src/tables/spec.ts";
-import type { ProxyOptions, ServerOptions, SimOptions } from "./options.ts";
+import { bindSpec, serverSpec } from "../support/sim-quic-lab.ts";
+import type { ProxyOptions, QuicOptions, ServerOptions, SimOptions } from "./options.ts";
 
 const ORIGIN = { file: "sim", line: 0 };
 const KEEPALIVE: KeepaliveSpec = { enabled: false, idleSeconds: 0, intervalSeconds: 0, count: 0 };
@@ -22,12 +25,14 @@ export const SERVER_PORT = 9000;
 /** Everything that the simulation begins with: a `listen` section for each of its proxies. */
 export function makePlan(options: SimOptions): Plan {
   let port = SERVER_PORT;
+  const { quic } = options;
   const proxies = options.proxies.map((proxy, index) => {
     const servers = proxy.hasBackend ? proxy.servers : [];
     return makeProxySpec(
       proxy,
       index,
-      servers.map((server, at) => makeServer(server, `s${at + 1}`, at + 1, port++)),
+      servers.map((server, at) => makeServer(server, `s${at + 1}`, at + 1, port++, quic)),
+      quic,
     );
   });
   const first = proxies[0];
@@ -44,6 +49,7 @@ export function makeProxySpec(
   options: ProxyOptions,
   index: number,
   servers: ServerSpec[],
+  quic: QuicOptions | null = null,
 ): ProxySpec {
   return {
     name: `p${index + 1}`,
@@ -76,7 +82,7 @@ export function makeProxySpec(
     },
     clientKeepalive: KEEPALIVE,
     serverKeepalive: KEEPALIVE,
-    binds: [makeBind(options, index)],
+    binds: [makeBind(options, index, quic)],
     maxconn: options.maxconn,
     backlog: 0,
     rateLimitSessions: options.rateLimit,
@@ -114,9 +120,10 @@ function makeBalance(options: ProxyOptions): BalanceSpec {
   };
 }
 
-function makeBind(options: ProxyOptions, index: number): BindSpec {
+function makeBind(options: ProxyOptions, index: number, quic: QuicOptions | null): BindSpec {
   const port = FRONT_PORT + index;
   return {
+    ...(options.isQuic && quic !== null ? { quic: bindSpec({ transport: quic.front }) } : {}),
     address: { family: "ipv4", host: "127.0.0.1", port },
     id: 1,
     acceptProxy: options.acceptProxy,
@@ -143,6 +150,7 @@ export function makeServer(
   name: string,
   id: number,
   port: number,
+  quic: QuicOptions | null = null,
 ): ServerSpec {
   const spec: ServerSpec = {
     name,
@@ -180,6 +188,23 @@ export function makeServer(
     },
     origin: ORIGIN,
   };
+  if (options.isQuic && quic !== null) spec.quic = nearServerSpec(quic);
   if (options.sendProxy !== 0) spec.sendProxy = { version: options.sendProxy, options: [] };
   return spec;
+}
+
+/** QUIC of the proxy's servers. */
+function nearServerSpec(quic: QuicOptions): QuicServerSpec {
+  const { back, poolMaxConn, poolPurgeDelayMs, maxReuse } = quic;
+  return serverSpec({ transport: back, poolMaxConn, poolPurgeDelayMs, maxReuse });
+}
+
+/** QUIC of the simulated servers themselves. */
+export function farBindSpec({ servers }: QuicOptions): QuicBindSpec {
+  return bindSpec({ transport: servers });
+}
+
+/** QUIC of the simulated clients. */
+export function farServerSpec({ clients }: QuicOptions): QuicServerSpec {
+  return serverSpec({ transport: clients });
 }

@@ -9,7 +9,7 @@
 import { Lb } from "../../src/balance/lb.ts";
 import { formatIp, parseIp } from "../../src/base/address.ts";
 import { BACK, CLOSE_REFUSED, CLOSE_RESOURCE, FRONT } from "../../src/conduit/conduit.ts";
-import type { Conduit, ConduitOwner } from "../../src/conduit/conduit.ts";
+import type { Conduit, ConduitOwner, DialHints } from "../../src/conduit/conduit.ts";
 import { Endpoint } from "../../src/conduit/sockaddr.ts";
 import type { DialTarget } from "../../src/conduit/tcp/dial.ts";
 import { buildPlan, makeWorkshop } from "../../src/control/build.ts";
@@ -20,6 +20,7 @@ import { Grace } from "../../src/control/life/grace.ts";
 import { References } from "../../src/control/life/references.ts";
 import type { ServerObject } from "../../src/control/model.ts";
 import { MutationLog } from "../../src/control/mutation-log.ts";
+import type { QuicSource } from "../../src/control/quic-start.ts";
 import type { RowAllocator } from "../../src/control/rows.ts";
 import { runFor } from "../../src/data/owner.ts";
 import { Stream } from "../../src/data/stream.ts";
@@ -48,6 +49,8 @@ import { Marks } from "./marks.ts";
 import { MOODS } from "./options.ts";
 import type { Mood, SimOptions } from "./options.ts";
 import { harvestRecords } from "./outcomes.ts";
+import { QuicStreamSocket } from "./quic-socket.ts";
+import { QuicWorld } from "./quic-world.ts";
 import { SimWorker } from "./sim-worker.ts";
 import type { Backlog } from "./sim-worker.ts";
 import { makePlan } from "./specs.ts";
@@ -79,6 +82,13 @@ parseIp("127.0.0.1", OWN_ADDRESS.ip);
 OWN_ADDRESS.family = 4;
 OWN_ADDRESS.port = 8000;
 
+/** QUIC needs nothing of the machine here. */
+const SIMULATED_QUIC: QuicSource = {
+  settings: () => ({ addresses: {}, secret: "", chunksMax: 0 }),
+  problemOfBind: () => "",
+  problemOfServer: () => "",
+};
+
 /** A row that was freed, or will be. */
 export type Removal = { rows: RowAllocator; row: number; generation: number; backendRow: number };
 
@@ -102,6 +112,8 @@ export class World {
   /** Streams that control has been told of. */
   readonly names = new Names();
   readonly invariants: Invariants;
+  /** What speaks QUIC around the process; null = nothing does. */
+  readonly quic: QuicWorld | null;
   private readonly backlogs = new Map<string, Backlog>();
   private readonly traced: string[] | null;
   private depth = 0;
@@ -152,6 +164,8 @@ export class World {
     });
     const plan = makePlan(options);
     this.shop = makeWorkshop(plan, this.tables, this.lb, this.mutationLog, null, options.workers);
+    this.shop.quic = SIMULATED_QUIC;
+    this.quic = options.quic === null ? null : new QuicWorld(this, options.quic);
     this.control = this.makeControl(plan);
     buildPlan(this.shop);
     for (const object of this.shop.model.serverByRow.values()) this.addServer(object);
@@ -204,6 +218,7 @@ export class World {
     const { address } = object.spec;
     const port = address?.family === "ipv4" ? address.port : 0;
     this.servers.push({ object, port, mood: null, isGone: false });
+    if (object.spec.quic !== undefined) this.quic!.serve(port);
   }
 
   /** Writes a line of the trace, if one is wanted. */
@@ -233,7 +248,7 @@ export class World {
   refuseBacklog(backlog: Backlog): void {
     for (const client of backlog.clients.splice(0)) {
       client.isRefused = true;
-      client.socket.terminate();
+      tcpOf(client).terminate();
     }
   }
 
@@ -245,14 +260,14 @@ export class World {
   admit(worker: SimWorker, client: SimClient): void {
     client.isAccepted = true;
     client.worker = worker.number;
-    this.clientsBySocket.set(client.socket, client);
-    this.own(worker, client.socket, client);
+    this.clientsBySocket.set(tcpOf(client), client);
+    this.own(worker, tcpOf(client), client);
   }
 
   /** A worker takes a client from its backlog. */
   accept(worker: SimWorker, client: SimClient): Conduit {
     this.admit(worker, client);
-    const { socket } = client;
+    const socket = tcpOf(client);
     const endpoints: SimEndpoints = {
       remote: (out) => out.copyFrom(client.endpoint),
       local: (out) => out.copyFrom(OWN_ADDRESS),
@@ -270,6 +285,12 @@ export class World {
     if (!(owner instanceof Stream) || socket === undefined) return;
     const client = this.clientsBySocket.get(socket);
     require(client !== undefined, "a stream has an accepted client");
+    this.ownedBy(client, owner);
+  }
+
+  /** The same of a client that is known. */
+  ownedBy(client: SimClient, owner: ConduitOwner | null): void {
+    if (!(owner instanceof Stream)) return;
     client.stream = owner.uniqueCounter;
     this.clientsByStream.set(client.stream, client);
     this.invariants.countSession(client.proxy);
@@ -284,7 +305,12 @@ export class World {
   }
 
   /** A worker connects to a server. */
-  dial(worker: SimWorker, target: DialTarget, owner: ConduitOwner): Conduit | number {
+  dial(
+    worker: SimWorker,
+    target: DialTarget,
+    owner: ConduitOwner,
+    hints: DialHints | null,
+  ): Conduit | number {
     this.inside(worker, "dial");
     require(owner instanceof Stream, "a stream dials");
     const client = this.clientsByStream.get(owner.uniqueCounter);
@@ -295,6 +321,7 @@ export class World {
     require(server !== undefined && server.port === port, "a stream dials its own server");
     const { choices } = this;
     if (this.fails(RESOURCE_FAILURES)) return CLOSE_RESOURCE;
+    if (target.quic !== null) return this.dialOverQuic(worker, target, owner, hints!, client, row);
     const mood = this.moodOf(server);
     if (mood === "refuse") {
       this.trace(() => `w${worker.number} dial for ${client}: ${server.object.spec.name} refuses`);
@@ -330,6 +357,28 @@ export class World {
       : new SimTcpConduit(socket, endpoints, owner, BACK, true);
   }
 
+  /** … which speaks QUIC: a stream of a connection that there is, or of a new one. */
+  private dialOverQuic(
+    worker: SimWorker,
+    target: DialTarget,
+    owner: ConduitOwner,
+    hints: DialHints,
+    client: SimClient,
+    row: number,
+  ): Conduit | number {
+    const { quic, choices, options } = this;
+    require(quic !== null, "a server that speaks QUIC is of a run that does");
+    const socket = new QuicStreamSocket(quic.serverSide, options.habits, choices);
+    const payload = choices.below(options.payloadBytesMax + 1);
+    const id = this.links.length + 1;
+    const link = new SimLink(id, socket, client, row, payload, false, "accept");
+    this.links.push(link);
+    this.heldLinks.push(link);
+    client.links.push(link);
+    this.trace(() => `w${worker.number} dials over QUIC: ${link}`);
+    return quic.dial(worker, target, owner, hints, link);
+  }
+
   private own(worker: SimWorker, socket: SimSocket, client: SimClient): void {
     worker.own(socket);
     socket.onMoved = () => {
@@ -337,7 +386,8 @@ export class World {
     };
   }
 
-  private moodOf(server: SimServer): Mood {
+  /** How the next connection to a server goes. */
+  moodOf(server: SimServer): Mood {
     if (this.isDraining) return "accept";
     if (server.mood !== null) return server.mood;
     const { moods } = this.options;
@@ -346,7 +396,9 @@ export class World {
 
   /** What a server does with a connection that it was asked for. @returns false: nothing, ever */
   settle(link: SimLink): boolean {
-    const { socket, mood } = link;
+    const { mood } = link;
+    const { socket } = link;
+    require(socket instanceof SimSocket, "a server settles TCP connections");
     if (mood === "silence" && !this.isDraining) return false;
     this.trace(() => `server settles ${link}: ${mood}`);
     if (mood === "refuseLate" || mood === "silence") {
@@ -408,6 +460,7 @@ export class World {
       const hasRecord = client.outcome !== null || client.isLoggedEarly;
       if (!hasRecord || !client.socket.nearClosed) client.isOrphan = true;
     }
+    if (this.quic !== null) this.quic.workerDied(worker);
     worker.die();
   }
 
@@ -453,4 +506,10 @@ export class World {
     for (const worker of this.workers) worker.sweep();
     this.isTimerEvent = false;
   }
+}
+
+/** The connection of a client that came over TCP. */
+export function tcpOf({ socket }: SimClient): SimSocket {
+  require(socket instanceof SimSocket, "the client came over TCP");
+  return socket;
 }

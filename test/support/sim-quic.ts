@@ -166,9 +166,9 @@ export class SimStream {
 }
 
 /**
- * Window of a stream that a peer opened and nobody reads yet. All of them together leave half of the
- * connection's window to those that are read: otherwise streams that wait for others to end (for a
- * slot, for the credit of the next connection) could keep these from ever ending.
+ * Window of a stream that a peer opened and nobody reads yet. All of them together leave half of
+ * the connection's window to those that are read: otherwise streams that wait for others to end
+ * (for a slot, for the credit of the next connection) could keep these from ever ending.
  */
 export function firstWindow(spec: QuicTransportSpec): number {
   const streams = Math.max(1, spec.streamsBidiMax + spec.streamsUniMax);
@@ -211,6 +211,7 @@ export class SimConnection {
   knockAtMs = Infinity;
   /** Its end has been told. */
   isToldOver = false;
+  isReleased = false;
   /** When it is released; Infinity = it lives. */
   releaseAtMs = Infinity;
   readonly inbound: Frame[] = [];
@@ -670,6 +671,8 @@ export class SimNetwork {
   private port = 40_000;
   /** Which of a port's sockets a new connection meets: by its connection ID, so by chance. */
   steer: (sockets: readonly SimSocketOfQuic[], client: SimConnection) => SimSocketOfQuic;
+  /** How a port answers somebody who knocks; by default it does if anybody is there. */
+  answers: (client: SimConnection) => "yes" | "refuse" | "silence" = () => "yes";
   trace: (line: () => string) => void = () => {};
 
   constructor(choices: Choices, habits: QuicHabits, nowMs: () => number) {
@@ -698,7 +701,9 @@ export class SimNetwork {
   /** A client knocks. @returns false: nobody is there */
   knock(client: SimConnection): boolean {
     const sockets = this.sockets.get(client.remote.port) ?? [];
-    if (sockets.length === 0) return false;
+    const answer = this.answers(client);
+    if (sockets.length === 0 || answer === "refuse") return false;
+    if (answer === "silence") return true;
     this.steer(sockets, client).initials.push({ client, dueMs: this.dueMs(0) });
     return true;
   }

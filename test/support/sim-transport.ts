@@ -141,7 +141,32 @@ export class SimTransport implements Transport, Told {
 
   /** Would `turn` do something? */
   get isReady(): boolean {
-    return !this.isDestroyed && (this.told.length > 0 || this.work().length > 0);
+    return !this.isDestroyed && (this.told.length > 0 || this.hasWork());
+  }
+
+  /** Is anything to be told, sent or received, now or later? Deadlines do not count. */
+  get isBusy(): boolean {
+    if (this.told.length > 0) return true;
+    for (const [, connection] of this.handles.from(0)) {
+      const { state, inbound, hasOutput } = connection;
+      if (state === "over" || state === "handshake" || inbound.length > 0 || hasOutput) return true;
+    }
+    return false;
+  }
+
+  /** The same as whether there is `work`, which costs more. */
+  private hasWork(): boolean {
+    const now = this.network.nowMs();
+    for (const endpoint of this.endpoints) {
+      for (const { dueMs } of endpoint?.initials ?? []) if (dueMs <= now) return true;
+    }
+    for (const [, connection] of this.handles.from(0)) {
+      if (connection.releaseAtMs <= now) return true;
+      if (connection.state === "over") continue;
+      if (this.deadlineOf(connection) <= now || connection.hasOutput) return true;
+      if (connection.inbound.length > 0 && connection.arrivals(now).length > 0) return true;
+    }
+    return false;
   }
 
   /** Does one thing: tells of one event, or sends, receives, or runs what is due. */
@@ -182,9 +207,11 @@ export class SimTransport implements Transport, Told {
     for (const [, connection] of this.handles.from(0)) {
       if (connection.releaseAtMs <= now) work.push(() => this.letGo(connection));
       if (connection.state === "over") continue;
-      if (this.deadlineOf(connection) <= now) work.push(() => this.expire(connection));
+      const hasArrivals = connection.arrivals(now).length > 0;
       if (connection.hasOutput) work.push(() => connection.flush());
-      if (connection.arrivals(now).length > 0) work.push(() => this.receive(connection));
+      if (hasArrivals) work.push(() => this.receive(connection));
+      // Whoever was asleep reads first.
+      else if (this.deadlineOf(connection) <= now) work.push(() => this.expire(connection));
     }
     return work;
   }
@@ -278,6 +305,7 @@ export class SimTransport implements Transport, Told {
     server.remote.copyFrom(client.local);
     server.sni = client.sni;
     this.account.opened(endpoint.proxyRow, true);
+    this.accepts(server);
     const alpn = chooseAlpn(endpoint.profile.bind?.alpn ?? [], client.alpnOffered);
     if (alpn === null) {
       this.end(server, CAUSE_PROTOCOL, NO_APPLICATION_PROTOCOL, "", true);
@@ -285,6 +313,16 @@ export class SimTransport implements Transport, Told {
     }
     server.alpn = alpn;
     server.send({ kind: "welcome" });
+  }
+
+  /** A client's connection has begun: for whoever watches. */
+  accepts(_connection: SimConnection): void {
+    // Nobody does.
+  }
+
+  /** A connection is over: the same. @param _cause CAUSE_* */
+  ends(_connection: SimConnection, _cause: number): void {
+    // Nobody does.
   }
 
   // ── connections ──
@@ -390,6 +428,7 @@ export class SimTransport implements Transport, Told {
     connection.inbound.length = 0;
     connection.releaseAtMs = this.network.nowMs() + (cause === CAUSE_IDLE ? 0 : CLOSING_MS);
     this.network.trace(() => `${connection} is over: cause ${cause}, code ${code}`);
+    this.ends(connection, cause);
     this.told.push(() => {
       connection.isToldOver = true;
       this.account.closed(connection.proxyRow, connection.isServer, cause, code);
@@ -407,6 +446,7 @@ export class SimTransport implements Transport, Told {
     for (const stream of connection.streams.values()) this.streamHandles.remove(stream.handle);
     connection.streams.clear();
     this.handles.remove(handle);
+    connection.isReleased = true;
     this.account.released(proxyRow, isServer, last);
   }
 
@@ -718,6 +758,11 @@ export class SimTransport implements Transport, Told {
     return this.handles.get(connection);
   }
 
+  /** The inside of a stream that lives; undefined = it does not. */
+  streamOf(stream: number): SimStream | undefined {
+    return this.live(stream);
+  }
+
   /** All connections, also those that are closing. */
   *connections(): Generator<SimConnection> {
     for (const [, connection] of this.handles.from(0)) yield connection;
@@ -737,8 +782,9 @@ export class SimTransport implements Transport, Told {
         counts.map((value, at) => value - counted[at]!),
         isToldOver,
       );
-      if (connection.state === "over" || peer === null) continue;
+      const wasOver = connection.state === "over";
       connection.state = "over";
+      if (wasOver || peer === null) continue;
       if (answersResets && !peer.isCut) peer.inbound.unshift(statelessReset());
       else this.network.cut(connection);
     }

@@ -116,7 +116,8 @@ export function peerClosed(stream: Stream, side: number, code: number): void {
     return;
   }
   const hadEnded = side === FRONT ? stream.frontEnded : stream.backEnded;
-  if (hadEnded && !broken) {
+  // A direction that was broken off has not ended in order.
+  if (hadEnded && !broken && stream.brokenCause === 0) {
     // It had said all it had to say; the other side is cut off, and the log tells of an end.
     endStream(stream, CAUSE_NONE, PHASE_NONE, true);
     return;
