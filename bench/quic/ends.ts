@@ -39,7 +39,6 @@ const TRANSPORT: QuicTransportSpec = {
   udpPayloadMax: 0,
   early: false,
   gso: true,
-  reorderMax: 0,
 };
 
 const UDP_BUFFER_BYTES = 4_194_304;

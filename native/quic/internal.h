@@ -3,6 +3,7 @@
  *
  *   engine.c      engine, timers, the turn (pump, flush);  events.c  what is told
  *   arena.c       chunks of bytes, and the two queues made of them
+ *   scarcity.c    whose unread bytes are given up when hardly a chunk is left
  *   endpoint.c    UDP sockets;  datagram-io.c  what goes through them
  *   packets.c     packets of no connection: negotiation, Retry, resets, who is let in
  *   routing.c     connection IDs: whose packet is it, and how it gets there;  steer.c  the kernel's part
@@ -529,6 +530,10 @@ struct sq_stream *sq_stream_new(struct sq_connection *connection, int64_t id, in
 void sq_stream_want_send(struct sq_stream *stream);
 int sq_stream_received(struct sq_stream *stream, const uint8_t *bytes, size_t length, int is_end);
 void sq_stream_reset_received(struct sq_stream *stream, uint64_t code);
+/* We give up what the peer sends: its owner is told of a reset with code 0. */
+void sq_stream_evict(struct sq_stream *stream);
+/* If hardly a chunk is left: gives up the streams that hold most of what nobody reads. */
+void sq_arena_relieve(struct sq_engine *engine);
 void sq_stream_stop_received(struct sq_stream *stream, uint64_t code);
 void sq_stream_acked(struct sq_stream *stream, uint64_t offset);
 void sq_stream_replace(struct sq_stream *stream);

@@ -126,8 +126,9 @@ enum {
 	SQ_SET_STRICT_SNI,          /* server: a name without certificate is refused */
 	SQ_SET_REJECT_LOW_PORTS,    /* server: drops Initials from ports below 1024 */
 	SQ_SET_GSO,                 /* 0 = one datagram a call */
-	SQ_SET_REORDER_MAX,         /* packets out of order before one counts as lost: no effect, ngtcp2
-	                             * has 3 */
+	SQ_SET_SHARED,              /* 1 = the streams have different owners: what one of them does not
+	                             * read must not keep the others from receiving, so that only
+	                             * SQ_SET_STREAM_WINDOW bounds what is unread */
 	SQ_SET_COUNT
 };
 

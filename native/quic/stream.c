@@ -120,6 +120,12 @@ void sq_stream_want_send(struct sq_stream *stream)
 
 /* ---- receiving ---- */
 
+/* Are the connection's streams those of different owners? Then its own window is never the bound. */
+static int is_shared(const struct sq_connection *connection)
+{
+	return connection->profile->settings[SQ_SET_SHARED] != 0;
+}
+
 /* The peer may send as many bytes more. */
 static void give_credit(struct sq_stream *stream, uint64_t count)
 {
@@ -129,7 +135,8 @@ static void give_credit(struct sq_stream *stream, uint64_t count)
 		return;
 	if (!stream->is_library_done && !stream->is_receive_over && !stream->has_end)
 		ngtcp2_conn_extend_max_stream_offset(connection->conn, stream->id, count);
-	ngtcp2_conn_extend_max_offset(connection->conn, count);
+	if (!is_shared(connection))
+		ngtcp2_conn_extend_max_offset(connection->conn, count);
 	sq_connection_want_write(connection);
 }
 
@@ -168,9 +175,17 @@ int sq_stream_received(struct sq_stream *stream, const uint8_t *bytes, size_t le
 
 	if (is_end)
 		stream->has_end = 1;
+	if (is_shared(connection) && length > 0)
+		ngtcp2_conn_extend_max_offset(connection->conn, length);
 	if (stream->is_receive_over)
 		return 0;
 	if (stream->is_released) {
+		give_credit(stream, length);
+		return 0;
+	}
+	sq_arena_relieve(connection->engine);
+	/* This very stream may have been given up for it. */
+	if (stream->is_receive_over) {
 		give_credit(stream, length);
 		return 0;
 	}
@@ -193,6 +208,22 @@ void sq_stream_reset_received(struct sq_stream *stream, uint64_t code)
 		sq_tell_stream(stream, SQ_TOLD_RESET);
 	stream->events &= (uint8_t)~SQ_TOLD_DATA;
 	drop_unread(stream);
+}
+
+void sq_stream_evict(struct sq_stream *stream)
+{
+	struct sq_connection *connection = stream->connection;
+
+	stream->reset_code = 0;
+	sq_tell_stream(stream, SQ_TOLD_RESET);
+	stream->events &= (uint8_t)~SQ_TOLD_DATA;
+	drop_unread(stream);
+	if (stream->is_library_done || stream->has_end || !sq_connection_is_live(connection))
+		return;
+	connection->counts[SQ_N_STOPS_SENT]++;
+	/* A stream that the library has given up meanwhile needs none. */
+	if (ngtcp2_conn_shutdown_stream_read(connection->conn, 0, stream->id, 0) == 0)
+		sq_connection_want_write(connection);
 }
 
 int sq_stream_peek(struct sq_engine *engine, uint32_t handle)

@@ -165,8 +165,6 @@ export type QuicTransportSpec = {
   /** 0-RTT: `allow-0rtt`. */
   early: boolean;
   gso: boolean;
-  /** Packets out of order before one counts as lost; 0 = the library's. */
-  reorderMax: number;
 };
 
 /** QUIC of a `bind` line. */

@@ -364,14 +364,15 @@ void early_data_is_told_as_such(void)
 
 /* ---- memory ---- */
 
-/* An arena that is too small: who needs more is closed, the others go on. */
+/* An arena that is too small: the stream that holds most is given up, everything else goes on. */
 void the_arena_is_a_bound(void)
 {
 	static uint8_t bytes[1 << 20];
-	double settings[] = { SQ_SET_STREAM_WINDOW, 1048576, SQ_SET_CONNECTION_WINDOW, 1048576,
-		              SQ_SET_SEND_BUFFER, 1048576, SQ_SET_STREAMS_BIDI, 1,
+	double settings[] = { SQ_SET_STREAM_WINDOW, 1048576, SQ_SET_CONNECTION_WINDOW, 2097152,
+		              SQ_SET_SEND_BUFFER, 1048576, SQ_SET_STREAMS_BIDI, 2,
 		              SQ_SET_STREAMS_UNI, 0, -1 };
-	uint32_t at_client, at_server, mine, theirs;
+	uint32_t at_client, at_server, mine, theirs, other, at_other, more, more_theirs;
+	uint8_t heard[8];
 	int fd;
 
 	begin(settings);
@@ -380,14 +381,47 @@ void the_arena_is_a_bound(void)
 	server = node_new(1, 1, 16);
 	server_endpoint = node_listen_fd(server, server_profile, fd);
 	pair(&at_client, &at_server);
+	pair(&other, &at_other);
 	open_pair(at_client, 0, &mine, &theirs);
 	sq_stream_write(client->engine, mine, bytes, 0, sizeof(bytes));
 	wait_event(server, SQ_EV_DATA, at_server, theirs);
 	hear(server, theirs, NULL, 1, NULL);
-	EXPECT_NUMBER(wait_event(server, SQ_EV_CLOSED, at_server, 0).a, SQ_CAUSE_INTERNAL);
-	world_settle(30);
+	EXPECT_NUMBER(wait_event(server, SQ_EV_RESET, at_server, theirs).lo, 0);
+	wait_event(client, SQ_EV_STOP, at_client, mine);
 	EXPECT_NUMBER(sq_chunks_used(server->engine), 0);
-	forget_events(server);
+	/* A neighbour's stream, and the next one of the same connection. */
+	open_pair(other, 0, &more, &more_theirs);
+	say(client, more, "neighbour");
+	EXPECT_NUMBER(hear_all(server, more_theirs, heard, 8, NULL), 8);
+	EXPECT(memcmp(heard, "neighbou", 8) == 0);
+	sq_stream_release(server->engine, theirs);
+	sq_stream_release(client->engine, mine);
+	open_pair(at_client, 0, &mine, &theirs);
+	say(client, mine, "next");
+	EXPECT_NUMBER(hear_all(server, theirs, heard, 4, NULL), 4);
+	end();
+}
+
+/* Streams of different owners: one that is not read holds its own window, and nobody else. */
+void a_shared_connection_is_nobodys_bound(void)
+{
+	static uint8_t bytes[1 << 20];
+	double settings[] = { SQ_SET_STREAM_WINDOW, 65536, SQ_SET_CONNECTION_WINDOW, 65536,
+		              SQ_SET_SEND_BUFFER, 1048576, SQ_SET_SHARED, 1, -1 };
+	uint32_t at_client, at_server, mine[4], theirs[4];
+
+	begin(settings);
 	pair(&at_client, &at_server);
+	for (int i = 0; i < 4; i++)
+		open_pair(at_client, 0, &mine[i], &theirs[i]);
+	/* Three that nobody reads, each as full as it can be. */
+	for (int i = 0; i < 3; i++)
+		sq_stream_write(server->engine, theirs[i], bytes, 0, sizeof(bytes));
+	world_settle(100);
+	EXPECT_NUMBER(number_of(client, at_client, SQ_N_UNREAD), 3 * 65536);
+	/* The fourth is read, and gets all of its own. */
+	sq_stream_write(server->engine, theirs[3], bytes, 0, sizeof(bytes));
+	EXPECT_NUMBER(hear_all(client, mine[3], NULL, sizeof(bytes), NULL), sizeof(bytes));
+	EXPECT_NUMBER(number_of(client, at_client, SQ_N_UNREAD), 3 * 65536);
 	end();
 }

@@ -48,7 +48,6 @@ export const TRANSPORT: QuicTransportSpec = {
   udpPayloadMax: 0,
   early: false,
   gso: true,
-  reorderMax: 0,
 };
 
 /** QUIC of a bind line. */

@@ -16,7 +16,6 @@ const TRANSPORT: QuicTransportSpec = {
   udpPayloadMax: 0,
   early: false,
   gso: true,
-  reorderMax: 0,
 };
 
 /** What is told apart from these by a test is given. */

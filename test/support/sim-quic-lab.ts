@@ -18,7 +18,6 @@ export const PLAIN_TRANSPORT: QuicTransportSpec = {
   udpPayloadMax: 0,
   early: false,
   gso: true,
-  reorderMax: 0,
 };
 
 export type BindWishes = Partial<Omit<QuicBindSpec, "transport">> & {

@@ -18,6 +18,11 @@ import { QUIC_SETTINGS, quicErrorText } from "./native-quic.ts";
 import type { Quic, QuicSetting } from "./native-quic.ts";
 import { QuicProfile } from "./profile.ts";
 
+/**
+ * Unread bytes of one stream of a server, whose connection is shared by many clients: a client that
+ * does not read holds no more of them.
+ */
+const SHARED_WINDOW = 256 * 1024;
 const CONGESTION = { cubic: 0, newreno: 1, bbr: 2 };
 const VERIFY = { none: 0, optional: 1, required: 2 };
 /** Datagrams of a connection that wait in each direction. */
@@ -95,7 +100,9 @@ function fillBind(quic: Quic, pointer: Pointer, spec: QuicBindSpec): string {
 }
 
 function fillServer(quic: Quic, pointer: Pointer, spec: QuicServerSpec): string {
-  set(quic, pointer, { ...transportSettings(spec.transport), verify: VERIFY[spec.verify] });
+  const settings = transportSettings(spec.transport);
+  const streamWindow = Math.min(spec.transport.streamWindow, SHARED_WINDOW);
+  set(quic, pointer, { ...settings, streamWindow, shared: 1, verify: VERIFY[spec.verify] });
   if (spec.certificate !== undefined) {
     const problem = addCertificate(quic, pointer, spec.certificate);
     if (problem !== "") return problem;
@@ -124,7 +131,6 @@ function transportSettings(spec: QuicTransportSpec): Settings {
     udpPayloadMax: spec.udpPayloadMax,
     early: spec.early ? 1 : 0,
     gso: spec.gso ? 1 : 0,
-    reorderMax: spec.reorderMax,
   };
 }
 

@@ -62,7 +62,7 @@ export const QUIC_SETTINGS = [
   "strictSni",
   "rejectLowPorts",
   "gso",
-  "reorderMax",
+  "shared",
 ] as const;
 
 export type QuicSetting = (typeof QUIC_SETTINGS)[number];

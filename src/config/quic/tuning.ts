@@ -117,6 +117,5 @@ export function transportOf(
     udpPayloadMax: 0,
     early,
     gso: side.gso,
-    reorderMax: 0,
   };
 }

@@ -70,7 +70,6 @@ describe("bind", () => {
         udpPayloadMax: 0,
         early: false,
         gso: true,
-        reorderMax: 0,
       },
     });
   });
