@@ -1,8 +1,8 @@
 /**
  * What QUIC is built from, out of Debian's packages: the source of ngtcp2, and OpenSSL's headers
- * and static libraries. Fetched by apt, which checks the archive's signatures, with a configuration,
- * lists and a status of its own in the cache: the system's apt is read for its mirror, keys and
- * proxies, and left alone. Needs no root.
+ * and static libraries. Fetched by apt, which checks the archive's signatures, with a
+ * configuration, lists and a status of its own in the cache: the system's apt is read for its
+ * mirror, keys and proxies, and left alone. Needs no root.
  */
 import {
   existsSync,
