@@ -5,15 +5,8 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 
 import { QUIC_CACHE, Unavailable } from "../../scripts/quic-packages.ts";
 import {
@@ -101,7 +94,13 @@ export async function buildProgram(
     stdio: "pipe",
   });
   renameSync(fresh, program);
-  execFileSync("rm", ["-r", work]);
+  rmSync(work, { recursive: true });
+  // What older sources were made into is of no use any more.
+  const family = `${name}-${tools.tls}-${flavour}-`;
+  for (const file of readdirSync(QUIC_CACHE)) {
+    const isOlder = file.startsWith(family) && file !== basename(program);
+    if (isOlder && !file.includes(".")) rmSync(join(QUIC_CACHE, file), { force: true });
+  }
   return program;
 }
 
@@ -190,10 +189,4 @@ export function makePemFolder(folder: string): void {
   writeFileSync(file("broken.crt"), crt.replace(/\nMII/, "\nMIA"));
   writeFileSync(file("half.crt"), crt + crt.slice(0, crt.length / 2));
   writeFileSync(file("broken.key"), key.replace(/\nMI/, "\nMA"));
-}
-
-/** Makes the folder of the cache that programs may leave files in. */
-export function cacheFolder(): string {
-  mkdirSync(QUIC_CACHE, { recursive: true });
-  return QUIC_CACHE;
 }
