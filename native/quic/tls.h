@@ -29,8 +29,9 @@ void sq_tls_context_drop(struct sq_tls_context *context);
 /* 0 or SQ_TLS, with a text that says what is wrong (key does not belong to the certificate …). */
 int sq_tls_context_certificate(struct sq_tls_context *context, const char *chain, int chain_bytes,
                                const char *key, int key_bytes);
-/* NULL, 0 = the system's. */
+/* NULL, 0 = the system's: SQ_TLS if it has none. One that is no root is trusted as well. */
 int sq_tls_context_authorities(struct sq_tls_context *context, const char *pem, int bytes);
+/* A server without a list takes what its client likes best; none gets in without a protocol. */
 int sq_tls_context_alpn(struct sq_tls_context *context, const uint8_t *wire, int bytes);
 /* 0 none, 1 optional, 2 required. */
 void sq_tls_context_verify(struct sq_tls_context *context, int mode);
