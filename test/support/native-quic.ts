@@ -87,14 +87,17 @@ export async function buildProgram(
   const program = join(QUIC_CACHE, `${name}-${tools.tls}-${flavour}-${key}`);
   if (existsSync(program)) return program;
   const work = `${program}.${process.pid}`;
-  const objects = await compileObjects(compiler, flags, sources, work);
-  const fresh = join(work, "program");
-  const sanitizers = flavour === "asan" ? SANITIZERS : [];
-  execFileSync(compiler, ["-o", fresh, ...sanitizers, ...objects, ...tools.linkFlags, "-lm"], {
-    stdio: "pipe",
-  });
-  renameSync(fresh, program);
-  rmSync(work, { recursive: true });
+  try {
+    const objects = await compileObjects(compiler, flags, sources, work);
+    const fresh = join(work, "program");
+    const sanitizers = flavour === "asan" ? SANITIZERS : [];
+    execFileSync(compiler, ["-o", fresh, ...sanitizers, ...objects, ...tools.linkFlags, "-lm"], {
+      stdio: "pipe",
+    });
+    renameSync(fresh, program);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
   // What older sources were made into is of no use any more.
   const family = `${name}-${tools.tls}-${flavour}-`;
   for (const file of readdirSync(QUIC_CACHE)) {
