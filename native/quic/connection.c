@@ -168,10 +168,6 @@ static int start_tls(struct sq_connection *connection, struct sq_tls *tls)
 		return -1;
 	connection->tls = tls;
 	ngtcp2_conn_set_tls_native_handle(connection->conn, sq_tls_native(tls));
-	if (connection->profile->settings[SQ_SET_KEEP_ALIVE_MS] > 0)
-		ngtcp2_conn_set_keep_alive_timeout(
-			connection->conn,
-			(uint64_t)connection->profile->settings[SQ_SET_KEEP_ALIVE_MS] * MILLIS);
 	return 0;
 }
 

@@ -105,7 +105,8 @@ enum {
 enum {
 	SQ_SET_IDLE_MS,             /* max_idle_timeout; 0 = none */
 	SQ_SET_HANDSHAKE_MS,
-	SQ_SET_KEEP_ALIVE_MS,       /* pings on a silent connection with streams; 0 = none */
+	SQ_SET_KEEP_ALIVE_MS,       /* pings on a silent connection; to a client only while it has
+	                             * streams; 0 = none */
 	SQ_SET_STREAMS_BIDI,        /* that the peer may have open at a time */
 	SQ_SET_STREAMS_UNI,
 	SQ_SET_STREAM_WINDOW,       /* unread bytes of a stream that a peer may cause */

@@ -204,6 +204,19 @@ static int set_timer(struct sq_connection *connection)
 	return 0;
 }
 
+/*
+ * Asks a silent peer for signs of life. Not a client that has no stream: nobody else limits its time,
+ * and it would stay for ever. A connection to a server is its pool's, or its session's.
+ */
+static void keep_alive(struct sq_connection *connection)
+{
+	double after = connection->profile->settings[SQ_SET_KEEP_ALIVE_MS];
+	int is_wanted = after > 0 && (!connection->is_server || connection->stream_count > 0);
+
+	ngtcp2_conn_set_keep_alive_timeout(connection->conn,
+	                                   is_wanted ? (uint64_t)after * MILLIS : UINT64_MAX);
+}
+
 int sq_connection_write(struct sq_connection *connection)
 {
 	struct sq_engine *engine = connection->engine;
@@ -216,6 +229,7 @@ int sq_connection_write(struct sq_connection *connection)
 	sq_clock(engine);
 	unblock(connection);
 	allow_streams(connection);
+	keep_alive(connection);
 	quantum = ngtcp2_conn_get_send_quantum2(connection->conn);
 	if (quantum > AGGREGATE_BYTES_MAX)
 		quantum = AGGREGATE_BYTES_MAX;
