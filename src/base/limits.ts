@@ -107,7 +107,8 @@ export const BIND_ATTEMPTS_MAX = 200;
 
 /**
  * Memory of a worker for bytes of QUIC streams and datagrams that are on their way, in pieces of 32
- * KiB: beyond, peers get no more credit, and writers wait.
+ * KiB. When it is used up, writers wait, and streams that hold most of what nobody reads are broken
+ * off.
  * @unit pieces
  */
 export const QUIC_CHUNKS_MAX = 32_768;

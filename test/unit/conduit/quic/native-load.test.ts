@@ -126,27 +126,47 @@ describe("many streams", () => {
 });
 
 describe("an arena that is too small for all", () => {
-  KEEP("makes writers wait, loses nothing, and is empty in the end", async () => {
+  KEEP("breaks streams off, ends none before its time, and is empty in the end", async () => {
     // 16 pieces of 32 KiB for eight streams that want more each.
     const { lab, client, server } = await join({ bind: { transport: WIDE }, chunksMax: 16 });
-    server.onOpened = (stream) => (stream.isEcho = true);
+    server.onOpened = (stream) => {
+      stream.isEcho = true;
+      // What was broken off on its way here is not echoed whole: that is said too.
+      stream.onStreamReset = (handle, code) => {
+        stream.resetCode = code;
+        lab.server.reset(handle, code);
+      };
+    };
     const before = [lab.client.chunksUsed, lab.server.chunksUsed];
     const streams = Array.from({ length: 8 }, (_, index) => {
       const stream = client.open();
-      stream.send(new Uint8Array(200_000).fill(index));
+      stream.send(new Uint8Array(200_000).fill(index + 1));
       stream.finish();
       return stream;
     });
-    await lab.until(() => streams.every((stream) => stream.hasEnd));
+    const isOver = (stream: StreamEnd): boolean =>
+      stream.hasEnd || stream.resetCode !== undefined || stream.stopCode !== undefined;
+    await lab.until(() => streams.every(isOver));
     for (const [index, stream] of streams.entries()) {
-      expect(stream.receivedBytes).toBe(200_000);
-      expect(stream.all().every((byte) => byte === index)).toBe(true);
+      if (stream.hasEnd) expect(stream.receivedBytes).toBe(200_000);
+      expect(stream.all().every((byte) => byte === index + 1)).toBe(true);
+      lab.client.reset(stream.handle, 0n);
       lab.client.release(stream.handle);
     }
-    for (const { handle } of server.streams) lab.server.release(handle);
+    await lab.until(() => server.streams.length === 8 && server.streams.every(isOver));
+    for (const { handle } of server.streams) {
+      lab.server.reset(handle, 0n);
+      lab.server.release(handle);
+    }
     await lab.until(
       () => lab.client.chunksUsed === before[0] && lab.server.chunksUsed === before[1],
     );
+    // Their connection goes on.
+    const next = client.open();
+    next.send(new Uint8Array(1000));
+    next.finish();
+    await lab.until(() => next.hasEnd);
+    expect([next.receivedBytes, client.cause, server.cause]).toEqual([1000, 0, 0]);
     lab.close();
   });
 });
