@@ -14,7 +14,7 @@
 #ifndef UDP_GRO
 #define UDP_GRO 104
 #endif
-#define RECEIVE_BUFFER (4 << 20)
+#define RECEIVE_BUFFER (16 << 20)
 #define SEND_BUFFER (2 << 20)
 
 socklen_t sq_address_bytes(const struct sockaddr *address)
