@@ -252,14 +252,15 @@ int sq_endpoint_close(struct sq_engine *engine, int index)
 		return SQ_GONE;
 	if (endpoint->connections > 0)
 		return -EBUSY;
+	/* What the socket does not take is kept: it goes with the rest. */
+	if (engine->sending.endpoint == endpoint)
+		sq_send_all(engine);
 	while (endpoint->pending) {
 		struct sq_pending *pending = endpoint->pending;
 
 		endpoint->pending = pending->next;
 		free(pending);
 	}
-	if (engine->sending.endpoint == endpoint)
-		sq_send_all(engine);
 	if (endpoint->profile)
 		sq_profile_free(endpoint->profile);
 	else

@@ -40,6 +40,7 @@ void a_successor_resets_what_it_does_not_know(void);
 void clients_prove_their_address(void);
 void connections_are_limited(void);
 void garbage_is_counted_and_nothing_else(void);
+void a_closed_endpoint_keeps_nothing(void);
 void errors_end_one_connection_only(void);
 void allocations_may_fail(void);
 void growth_is_told_once(void);

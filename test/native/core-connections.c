@@ -184,6 +184,24 @@ void garbage_is_counted_and_nothing_else(void)
 
 /* ---- errors inside ---- */
 
+/* What its socket did not take when it was closed stayed behind, in memory that nobody knew. */
+void a_closed_endpoint_keeps_nothing(void)
+{
+	uint8_t bytes[1200] = "\xc0\x0b\x0b\x0b\x0b\x08" "12345678" "\x08" "abcdefgh";
+	struct sockaddr_in from = { .sin_family = AF_INET, .sin_port = htons(40000) };
+
+	begin(NULL);
+	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	/* An answer to an unknown version is on its way. */
+	sq_feed(server->engine, server_endpoint, (struct sockaddr *)&from, sizeof(from), bytes,
+	        sizeof(bytes));
+	sq_inject(server->engine, 4, 100);
+	EXPECT(sq_endpoint_close(server->engine, server_endpoint) == 0);
+	sq_inject(server->engine, 4, 0);
+	sq_flush(server->engine);
+	end();
+}
+
 void errors_end_one_connection_only(void)
 {
 	uint32_t first_client, first_server, second_client, second_server, mine, theirs;

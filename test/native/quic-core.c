@@ -93,6 +93,7 @@ int main(int argc, char **argv)
 		CASE(answers_come_from_the_address_that_was_asked),
 		CASE(the_kernel_finds_the_worker),
 		CASE(processes_share_a_port),
+		CASE(a_closed_endpoint_keeps_nothing),
 		CASE(errors_end_one_connection_only),
 		CASE(allocations_may_fail),
 		CASE(growth_is_told_once),
