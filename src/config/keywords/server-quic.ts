@@ -111,7 +111,6 @@ const parseProto: ServerTlsParser = (_, value) =>
   value === "quic" ? undefined : `'${value}' cannot be spoken over QUIC here.`;
 
 const DONE: readonly (readonly [name: string, parse: ServerTlsParser])[] = [
-  ["allow-0rtt", set((tls) => (tls.early = true))],
   ["alpn", parseAlpnWord],
   ["ca-file", parseCaFile],
   // A check of a QUIC server is a handshake anyway.
@@ -130,10 +129,13 @@ const DONE: readonly (readonly [name: string, parse: ServerTlsParser])[] = [
   ["verifyhost", parseVerifyHost],
 ];
 
-/** About TCP, TLS 1.2 and older, or HTTP. */
+/**
+ * About TCP, TLS 1.2 and older, or HTTP. And early data: a stream is opened when the handshake is
+ * done, with a session that is resumed if there is one.
+ */
 const INERT =
-  "ciphers ktls npn pool-conn-name pool-low-conn sni-auto ssl-reuse tcp-ut tfo tls-tickets " +
-  "no-check-ssl no-sni-auto";
+  "allow-0rtt ciphers ktls npn pool-conn-name pool-low-conn sni-auto ssl-reuse tcp-ut tfo " +
+  "tls-tickets no-check-ssl no-sni-auto";
 
 /** Would weaken or strengthen what is checked, or who can follow a client. */
 const COMING = "ciphersuites client-sigalgs crl-file curves no-ssl-reuse no-tls-tickets sigalgs";

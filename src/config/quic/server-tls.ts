@@ -25,7 +25,6 @@ export type ServerTls = {
   poolMaxConn: number;
   poolPurgeDelayMs: number;
   maxReuse: number;
-  early: boolean;
   congestion: Congestion | undefined;
   warnings: Set<string>;
 };
@@ -54,7 +53,6 @@ export function newServerTls(
     poolMaxConn: base?.poolMaxConn ?? -1,
     poolPurgeDelayMs: base?.poolPurgeDelayMs ?? 5_000,
     maxReuse: base?.maxReuse ?? -1,
-    early: base?.transport.early ?? false,
     congestion,
     warnings: new Set(),
   };
@@ -62,7 +60,7 @@ export function newServerTls(
 
 /** The spec. Whole sessions may be mapped onto it, so all kinds of streams are taken. */
 export function quicServerOf(tls: ServerTls, tuning: QuicTuning): QuicServerSpec {
-  const { authorities, authoritiesFile, verifyHost, sni, certificate, early, congestion } = tls;
+  const { authorities, authoritiesFile, verifyHost, sni, certificate, congestion } = tls;
   return {
     alpn: tls.alpn,
     verify: tls.verify,
@@ -75,6 +73,6 @@ export function quicServerOf(tls: ServerTls, tuning: QuicTuning): QuicServerSpec
     poolPurgeDelayMs: tls.poolPurgeDelayMs,
     maxReuse: tls.maxReuse,
     streamsMax: tuning.back.streamsMax,
-    transport: transportOf(tuning.back, { takesAll: true, early, congestion }),
+    transport: transportOf(tuning.back, { takesAll: true, early: false, congestion }),
   };
 }

@@ -254,7 +254,7 @@ describe("server", () => {
   test("every option arrives", async () => {
     const words =
       "verify required ca-file /tls/a.pem sni str(b.test) verifyhost c.test alpn doq,x " +
-      "crt /tls/b.pem quic-cc-algo newreno allow-0rtt pool-max-conn 3 pool-purge-delay 7s " +
+      "crt /tls/b.pem quic-cc-algo newreno pool-max-conn 3 pool-purge-delay 7s " +
       "max-reuse 9 check weight 5";
     const { quic, weight, check } = await server(`${QUIC} ${words}`);
     expect(quic).toMatchObject({
@@ -268,7 +268,7 @@ describe("server", () => {
       poolPurgeDelayMs: 7000,
       maxReuse: 9,
     });
-    expect(quic?.transport).toMatchObject({ congestion: "newreno", early: true });
+    expect(quic?.transport).toMatchObject({ congestion: "newreno", early: false });
     expect({ weight, enabled: check.enabled }).toEqual({ weight: 5, enabled: true });
   });
   test("'ssl-server-verify none', -dV and 'pool-purge-delay 0' say what the manual says", async () => {
@@ -318,6 +318,13 @@ describe("server", () => {
     ]);
     const plain = await load(`${LISTEN} bind :1\n${defaults} server t 1.1.1.1:2 no-ssl`);
     expect(plain.plan).toBeNull();
+  });
+  // It was taken, and nothing was ever sent before the handshake was done.
+  test("'allow-0rtt' of a server is named as without effect", async () => {
+    const lines = `${LISTEN} bind :1\n server s ${QUIC} verify none allow-0rtt`;
+    expect(await said(lines)).toEqual([
+      "WARNING [t.cfg] : without effect in this program: 'server … allow-0rtt' (line 9).",
+    ]);
   });
   test("templates make as many QUIC servers", async () => {
     const lines = `${LISTEN} bind :1\n server-template s 2 quic4@1.1.1.1:1 ssl alpn x`;

@@ -357,7 +357,7 @@ describe("QUIC at run time", () => {
   const TEXT =
     "global\n tune.quic.be.max-idle-timeout 7s\ndefaults tcp\n mode tcp\n timeout connect 1s\n" +
     " timeout server 1s\nbackend b from tcp\n default-server verify none alpn doq\n" +
-    " server q quic4@1.1.1.1:853 ssl ca-file /tls/a.pem verify required max-reuse 3 allow-0rtt\n";
+    " server q quic4@1.1.1.1:853 ssl ca-file /tls/a.pem verify required max-reuse 3\n";
   const load = (): Promise<RuntimeConfig> => runtimeOf(TEXT, { machine: MACHINE });
 
   test("a server takes the words of files, and the settings of global", async () => {
@@ -372,14 +372,13 @@ describe("QUIC at run time", () => {
     expect(made.quic?.transport.idleTimeoutMs).toBe(7000);
   });
   test("'from' a QUIC server copies TLS and pool, words behind it win", async () => {
-    const words = wordsOf("quic4@1.2.3.4:1 from srv:q allow-0rtt max-reuse 4");
+    const words = wordsOf("quic4@1.2.3.4:1 from srv:q max-reuse 4");
     const made = specOf((await load()).makeServer("b", "n", words));
     const first = specOf(
       (await load()).makeServer("b", "n", wordsOf("quic4@1.2.3.4:1 from srv:q")),
     );
     expect(first.quic).toMatchObject({ verify: "required", alpn: ["doq"], maxReuse: 3 });
     expect(made.quic).toEqual({ ...first.quic!, maxReuse: 4 });
-    expect(made.quic?.transport.early).toBe(true);
   });
   test("'from' a QUIC server at a TCP address does not drop TLS in silence", async () => {
     const made = (await load()).makeServer("b", "n", wordsOf("1.2.3.4:1 from srv:q"));
