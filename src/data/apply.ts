@@ -143,7 +143,7 @@ function addListener(engine: Engine, mutation: Mutation & { kind: "listener.add"
   const view = new ListenerView(row, proxy, bind);
   engine.listeners.set(row, view);
   proxy.listeners.push(view);
-  view.socket = engine.environment.listen(bind, fd, proxyRow, (conduit) =>
+  view.socket = engine.environment.listen(bind, fd, proxy, (conduit) =>
     admit(engine, view, conduit),
   );
   startListening(engine, view);

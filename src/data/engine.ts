@@ -50,12 +50,12 @@ export type Environment = {
   forgetTarget(target: DialTarget): void;
   /**
    * Makes the listening socket of a bind; accepted conduits go to `onAccept`.
-   * @param proxyRow row of the frontend
+   * @param frontend row, and how long a connection without streams may last, ms, -1 = for ever
    */
   listen(
     spec: BindSpec,
     fd: number,
-    proxyRow: number,
+    frontend: { row: number; timeoutClient: number },
     onAccept: (conduit: Conduit) => void,
   ): ListeningSocket;
   /** 32 random bits, unsigned. */

@@ -34,7 +34,7 @@ export function makeBunSockets(fault: Fault): Sockets {
     nextTurn: onNextTurn,
     dial: dialTcp,
     forgetTarget: () => {},
-    listen: (spec, fd, _proxyRow, onAccept) =>
+    listen: (spec, fd, _frontend, onAccept) =>
       new Acceptor(acceptSource(spec, fd), (conduit) => acceptOne(conduit, onAccept), fault),
     hasDescriptor,
     // One read is Bun's to size: up to 512 KiB.

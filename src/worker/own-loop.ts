@@ -77,9 +77,9 @@ export function makeOwnLoop(options: OwnLoopOptions): Sockets {
         ? dialOnLoop(loop, target, owner)
         : (quic.open()?.dial(target, owner, hints ?? NO_HINTS) ?? CLOSE_RESOURCE),
     forgetTarget: (target) => quic.hub?.forget(target),
-    listen: (spec, fd, proxyRow, onAccept) => {
+    listen: (spec, fd, frontend, onAccept) => {
       if (spec.quic !== undefined) {
-        return quic.open()?.listen(spec.quic, fd, proxyRow, onAccept) ?? NO_QUIC;
+        return quic.open()?.listen(spec.quic, fd, frontend, onAccept) ?? NO_QUIC;
       }
       return new ListeningDescriptor(loop, fd, onAccept, () => {
         if (engine !== null) checkDescriptors(engine);

@@ -136,7 +136,7 @@ export class SimWorker {
       forgetTarget: (target) => {
         if (target.quic !== null) this.quic!.hub.forget(target);
       },
-      listen: (spec, _fd, proxyRow, onAccept) => this.listen(spec, proxyRow, onAccept),
+      listen: (spec, _fd, frontend, onAccept) => this.listen(spec, frontend, onAccept),
       random32: () => world.choices.next(),
       hasDescriptor: () => world.hasDescriptor(),
       cpuMicros: () => 0,
@@ -167,13 +167,13 @@ export class SimWorker {
 
   private listen(
     spec: BindSpec,
-    proxyRow: number,
+    frontend: { row: number; timeoutClient: number },
     onAccept: (conduit: Conduit) => void,
   ): ListeningSocket {
     const port = spec.address.family === "ipv4" ? spec.address.port : 0;
     if (spec.quic !== undefined) {
       const accept = (conduit: Conduit): void => this.world.quic!.accept(this, conduit, onAccept);
-      return this.quic!.hub.listen(spec.quic, port, proxyRow, accept);
+      return this.quic!.hub.listen(spec.quic, port, frontend, accept);
     }
     const backlog = this.world.backlog(port, this.number);
     if (this.loop !== null) return this.loop.listen(backlog, onAccept);

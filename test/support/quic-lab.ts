@@ -28,6 +28,8 @@ import { SimTransport } from "./sim-transport.ts";
 /** Row of the only server, and of the proxy that everything counts for. */
 export const SERVER_ROW = SERVER_STRIDE;
 export const PROXY_ROW = 64;
+/** It as a frontend without limits of time. */
+export const FRONTEND = { row: PROXY_ROW, timeoutClient: -1 };
 const HUB = 1;
 /** Turns after which a condition is taken to fail. */
 const TURNS_MAX = 2_000_000;

@@ -6,6 +6,8 @@
  * answered: clients try again, as with a full backlog. When it closes, connections without streams
  * are closed, the others with their last stream.
  */
+import { PROCESS_MAXCONN } from "../../tables/generated/process.ts";
+import { PROXY_FRONT_MAXCONN, PROXY_QUIC_FRONT } from "../../tables/generated/proxy.ts";
 import type { QuicBindSpec } from "../../tables/spec.ts";
 import { FRONT } from "../conduit.ts";
 import type { Conduit } from "../conduit.ts";
@@ -18,6 +20,9 @@ import type { ConduitHome } from "./quic-conduit.ts";
 import { SessionConduit } from "./session-conduit.ts";
 import type { ConnectionOwner, EndpointOwner } from "./transport.ts";
 
+/** The frontend of a listener: its row, and how long a connection without streams may last, ms. */
+export type QuicFrontend = { row: number; timeoutClient: number };
+
 /** A listening endpoint; the engine sees it as a listening socket. */
 export class QuicAcceptor implements EndpointOwner {
   readonly hub: QuicHub;
@@ -27,23 +32,25 @@ export class QuicAcceptor implements EndpointOwner {
   private readonly spec: QuicBindSpec;
   private readonly profile: QuicProfile;
   private readonly fd: number;
-  private readonly proxyRow: number;
+  private readonly frontend: QuicFrontend;
   private endpoint = -1;
+  /** As many connections live as the frontend may have: handshakes are not answered. */
+  private isFull = false;
   private readonly connections = new Set<ClientConnection>();
 
-  /** @param proxyRow row of the frontend: what its connections count for */
+  /** @param frontend what its connections count for */
   constructor(
     hub: QuicHub,
     spec: QuicBindSpec,
     fd: number,
-    proxyRow: number,
+    frontend: QuicFrontend,
     onAccept: (conduit: Conduit) => void,
   ) {
     this.hub = hub;
     this.spec = spec;
     this.profile = QuicProfile.ofBind(spec);
     this.fd = fd;
-    this.proxyRow = proxyRow;
+    this.frontend = frontend;
     this.onAccept = onAccept;
   }
 
@@ -52,11 +59,12 @@ export class QuicAcceptor implements EndpointOwner {
     if (this.isAccepting) return 0;
     const { transport } = this.hub;
     if (this.endpoint < 0) {
-      this.endpoint = transport.listen(this.profile, this.fd, this.proxyRow, this);
+      this.endpoint = transport.listen(this.profile, this.fd, this.frontend.row, this);
       if (this.endpoint < 0) return this.endpoint;
     }
-    transport.setAccepting(this.endpoint, true);
     this.isAccepting = true;
+    this.isFull = this.hasNoRoom();
+    transport.setAccepting(this.endpoint, !this.isFull);
     return 0;
   }
 
@@ -64,6 +72,32 @@ export class QuicAcceptor implements EndpointOwner {
     if (!this.isAccepting) return;
     this.isAccepting = false;
     this.hub.transport.setAccepting(this.endpoint, false);
+  }
+
+  /**
+   * Do as many connections live as the frontend, or the process, may have? Streams are held to
+   * `maxconn` one by one; a connection that has none yet must not cost nothing.
+   */
+  private hasNoRoom(): boolean {
+    const { tables } = this.hub;
+    const { row } = this.frontend;
+    const proxies = tables.proxies.words;
+    const own = proxies[row + PROXY_FRONT_MAXCONN]!;
+    const most = own > 0 ? own : tables.process.words[PROCESS_MAXCONN]!;
+    return most > 0 && Atomics.load(proxies, row + PROXY_QUIC_FRONT) >= most;
+  }
+
+  /** From time to time: closes connections that have had no stream for too long. */
+  tick(nowMs: number): void {
+    if (this.isFull && this.isAccepting && !this.hasNoRoom()) {
+      this.isFull = false;
+      this.hub.transport.setAccepting(this.endpoint, true);
+    }
+    const { timeoutClient } = this.frontend;
+    if (timeoutClient < 0) return;
+    for (const client of this.connections) {
+      if (nowMs - client.idleSinceMs >= timeoutClient) client.closeIfIdle();
+    }
   }
 
   /** No new streams; what lives ends by itself. */
@@ -78,6 +112,10 @@ export class QuicAcceptor implements EndpointOwner {
 
   onAccepted(connection: number): ConnectionOwner {
     this.hub.keepTime();
+    if (!this.isFull && this.hasNoRoom()) {
+      this.isFull = true;
+      this.hub.transport.setAccepting(this.endpoint, false);
+    }
     if (this.spec.map === "session") return this.acceptSession(connection);
     const client = new ClientConnection(this, connection);
     this.connections.add(client);
@@ -100,12 +138,15 @@ export class QuicAcceptor implements EndpointOwner {
 class ClientConnection implements ConnectionOwner, ConduitHome {
   private readonly acceptor: QuicAcceptor;
   private readonly handle: number;
+  /** When it had a stream last, ms; Infinity = it has one. */
+  idleSinceMs: number;
   /** Its streams, in no order; each knows its place. */
   private readonly streams: QuicConduit[] = [];
 
   constructor(acceptor: QuicAcceptor, handle: number) {
     this.acceptor = acceptor;
     this.handle = handle;
+    this.idleSinceMs = acceptor.hub.clock.nowMs();
   }
 
   onConnected(): void {
@@ -123,6 +164,7 @@ class ClientConnection implements ConnectionOwner, ConduitHome {
     conduit.home = this;
     conduit.place = this.streams.length;
     this.streams.push(conduit);
+    this.idleSinceMs = Infinity;
     conduit.open(connection, stream);
     this.acceptor.onAccept(conduit);
   }
@@ -165,6 +207,7 @@ class ClientConnection implements ConnectionOwner, ConduitHome {
       last.place = conduit.place;
     }
     conduit.place = -1;
+    if (this.streams.length === 0) this.idleSinceMs = this.acceptor.hub.clock.nowMs();
     if (this.acceptor.isClosed) this.closeIfIdle();
   }
 

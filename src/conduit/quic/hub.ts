@@ -8,6 +8,7 @@ import type { Tables } from "../../tables/tables.ts";
 import type { Conduit, ConduitOwner, DialHints } from "../conduit.ts";
 import type { DialTarget } from "../tcp/dial.ts";
 import { QuicAcceptor } from "./acceptor.ts";
+import type { QuicFrontend } from "./acceptor.ts";
 import { SessionPool } from "./bridge.ts";
 import { ServerPool } from "./pool.ts";
 import type { QuicConduit, TurnTaker } from "./quic-conduit.ts";
@@ -107,10 +108,10 @@ export class QuicHub implements TurnTaker {
   listen(
     spec: QuicBindSpec,
     fd: number,
-    proxyRow: number,
+    frontend: QuicFrontend,
     onAccept: (conduit: Conduit) => void,
   ): QuicAcceptor {
-    const acceptor = new QuicAcceptor(this, spec, fd, proxyRow, onAccept);
+    const acceptor = new QuicAcceptor(this, spec, fd, frontend, onAccept);
     this.acceptors.add(acceptor);
     this.keepTime();
     return acceptor;
@@ -189,6 +190,7 @@ export class QuicHub implements TurnTaker {
     const now = this.clock.nowMs();
     this.transport.countLive();
     for (const pool of [...this.pools]) pool.tick(now);
+    for (const acceptor of this.acceptors) acceptor.tick(now);
     this.keepTime();
   }
 }

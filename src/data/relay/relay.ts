@@ -137,9 +137,10 @@ export function abortedBy(stream: Stream, side: number): void {
   endStream(stream, side === FRONT ? CAUSE_CLIENT : CAUSE_SERVER, PHASE_DATA, true);
 }
 
-/** Nothing has passed in either direction: for client and server the stream has not begun. */
+/** Nothing has passed in either direction: for the client the stream has not begun. */
 function mayConnectAgain(stream: Stream): boolean {
-  return stream.bytesUp === 0 && stream.bytesDown === 0 && stream.front !== null;
+  const hasMoved = stream.bytesUp > 0 || stream.bytesDown > 0;
+  return !hasMoved && stream.brokenCause === 0 && stream.front !== null;
 }
 
 /** Idle times: which side has been silent too long, if any. */

@@ -46,7 +46,7 @@ async function make(): Promise<Setup> {
   const quic = new QuicLab();
   const accepted: Conduit[] = [];
   const { row } = lab.control.model.frontends.get("web")!;
-  const acceptor = quic.hub.listen(bindSpec(), PORT, row, (conduit) => {
+  const acceptor = quic.hub.listen(bindSpec(), PORT, { row, timeoutClient: -1 }, (conduit) => {
     conduit.setOwner(null, FRONT);
     accepted.push(conduit);
   });

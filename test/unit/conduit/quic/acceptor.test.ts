@@ -4,16 +4,17 @@ import { expect, test } from "bun:test";
 import { FRONT } from "../../../../src/conduit/conduit.ts";
 import type { Conduit } from "../../../../src/conduit/conduit.ts";
 import type { QuicAcceptor } from "../../../../src/conduit/quic/acceptor.ts";
-import { bindSpec, PROXY_ROW, QuicLab } from "../../../support/quic-lab.ts";
+import { PROXY_FRONT_MAXCONN, PROXY_QUIC_FRONT } from "../../../../src/tables/generated/proxy.ts";
+import { bindSpec, FRONTEND, PROXY_ROW, QuicLab } from "../../../support/quic-lab.ts";
 
 const PORT = 443;
 
 type Listening = { lab: QuicLab; accepted: Conduit[]; acceptor: QuicAcceptor };
 
-function listen(): Listening {
+function listen(frontend = FRONTEND): Listening {
   const lab = new QuicLab();
   const accepted: Conduit[] = [];
-  const acceptor = lab.hub.listen(bindSpec(), PORT, PROXY_ROW, (conduit) => {
+  const acceptor = lab.hub.listen(bindSpec(), PORT, frontend, (conduit) => {
     conduit.setOwner(null, FRONT);
     accepted.push(conduit);
   });
@@ -85,4 +86,42 @@ test("a client that leaves ends all its streams", () => {
   for (const conduit of accepted) conduit.abort();
   lab.pass(10_000);
   expect([lab.near.streamCount, lab.near.connectionCount, lab.nearAccount.live]).toEqual([0, 0, 0]);
+});
+
+test("a connection without a stream is closed after the client's limit of time", () => {
+  const { lab, accepted } = listen({ ...FRONTEND, timeoutClient: 3000 });
+  const idle = lab.connect(PORT);
+  const busy = lab.connect(PORT);
+  lab.until(() => idle.isConnected && busy.isConnected);
+  const stream = busy.openStream();
+  lab.until(() => accepted.length === 1);
+  lab.pass(2000);
+  expect(idle.closed).toBeNull();
+  lab.pass(3000);
+  expect(idle.closed).toMatchObject({ code: 0n });
+  expect(busy.closed).toBeNull();
+  stream.finish();
+  accepted[0]!.close();
+  lab.pass(2000);
+  expect(busy.closed).toBeNull();
+  lab.pass(3000);
+  expect(busy.closed).not.toBeNull();
+});
+
+test("as many connections live as the frontend may have, with or without streams", () => {
+  const { lab, acceptor } = listen();
+  const words = lab.tables.proxies.words;
+  words[PROXY_ROW + PROXY_FRONT_MAXCONN] = 3;
+  const live = [lab.connect(PORT), lab.connect(PORT)];
+  lab.until(() => live.every(({ isConnected }) => isConnected));
+  // The account of the lab counts elsewhere.
+  words[PROXY_ROW + PROXY_QUIC_FRONT] = 3;
+  const last = lab.connect(PORT);
+  lab.until(() => last.isConnected);
+  const more = lab.connect(PORT);
+  lab.pass(1500);
+  expect(more.isConnected).toBe(false);
+  expect(acceptor.isAccepting).toBe(true);
+  words[PROXY_ROW + PROXY_QUIC_FRONT] = 2;
+  lab.until(() => more.isConnected);
 });

@@ -355,6 +355,25 @@ describe("failures", () => {
     expect(open(lab)).toBe(1);
   });
 
+  // Purged as idle, it took with it whoever waited for its stream to be gone.
+  test("a connection without streams is kept while somebody waits for one", () => {
+    const lab = new QuicLab();
+    lab.serve(PORT, { streamsBidiMax: 1 });
+    const target = lab.target(PORT, { poolPurgeDelayMs: 1000 });
+    const [first] = dialMany(lab, target, 1);
+    first!.conduit.close();
+    lab.settle();
+    // The server has not let go of the stream: it allows no other.
+    const { caller, conduit } = dial(lab, target);
+    lab.pass(10_000);
+    expect([open(lab), idle(lab), caller.opens, caller.closeCode]).toEqual([1, 0, 0, -1]);
+    const [stream] = lab.arrivals[0]!.streams;
+    stream!.finish();
+    lab.far.release(stream!.stream);
+    lab.until(() => caller.opens === 1);
+    conduit.close();
+  });
+
   test("a connection that dies takes its streams, and who only waited goes elsewhere", () => {
     const lab = new QuicLab();
     lab.serve(PORT, { streamsBidiMax: 2 });

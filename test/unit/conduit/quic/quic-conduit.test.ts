@@ -13,7 +13,7 @@ import type { Conduit, ConduitOwner } from "../../../../src/conduit/conduit.ts";
 import { QUIC_COUNTS, QUIC_MOMENTS } from "../../../../src/conduit/quic/transport.ts";
 import { Endpoint } from "../../../../src/conduit/sockaddr.ts";
 import { runConduitSuite } from "../../../support/conduit-suite.ts";
-import { bindSpec, FarStream, PROXY_ROW, QuicLab } from "../../../support/quic-lab.ts";
+import { bindSpec, FarStream, FRONTEND, QuicLab } from "../../../support/quic-lab.ts";
 import type { FarConnection } from "../../../support/quic-lab.ts";
 
 const PORT = 443;
@@ -74,7 +74,7 @@ type Accepted = { lab: QuicLab; conduit: Conduit; peer: FarStream; client: FarCo
 /** A stream that a client of the far side has opened. */
 function accept(owner: ConduitOwner, lab = new QuicLab()): Accepted {
   const accepted: Conduit[] = [];
-  const acceptor = lab.hub.listen(bindSpec(), PORT, PROXY_ROW, (conduit) => {
+  const acceptor = lab.hub.listen(bindSpec(), PORT, FRONTEND, (conduit) => {
     conduit.setOwner(owner, FRONT);
     accepted.push(conduit);
   });
@@ -98,7 +98,7 @@ function suite(): void {
   const lab = new QuicLab();
   lab.serve(PORT);
   const waiting: { owner: ConduitOwner; done(conduit: Conduit): void }[] = [];
-  const acceptor = lab.hub.listen(bindSpec(), 1443, PROXY_ROW, (conduit) => {
+  const acceptor = lab.hub.listen(bindSpec(), 1443, FRONTEND, (conduit) => {
     const { owner, done } = waiting.shift()!;
     conduit.setOwner(owner, FRONT);
     done(conduit);

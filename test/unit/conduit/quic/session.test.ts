@@ -44,6 +44,7 @@ const FRONT_PORT = 443;
 const BACK_PORT = 4433;
 const SERVER_ROW = SERVER_STRIDE;
 const PROXY_ROW = 96;
+const FRONTEND = { row: PROXY_ROW, timeoutClient: -1 };
 const PROXY = 1;
 const TURNS_MAX = 400_000;
 
@@ -165,7 +166,7 @@ class SessionLab {
       quic: new QuicTarget(spec, PROXY_ROW, SERVER_ROW, "192.0.2.3"),
     };
     const bind = bindSpec({ ...wishes.front, map: "session" });
-    const acceptor = this.hub.listen(bind, FRONT_PORT, PROXY_ROW, (conduit) => {
+    const acceptor = this.hub.listen(bind, FRONT_PORT, FRONTEND, (conduit) => {
       const joiner = new Joiner(this, conduit);
       this.joiners.push(joiner);
       if (this.dialsAtOnce) joiner.dial();
