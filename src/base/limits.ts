@@ -147,6 +147,12 @@ export const LINE_WORDS_MAX = 64;
  * @unit characters
  */
 export const FILE_LENGTH_MAX = 268_435_456;
+
+/**
+ * Bytes of a file with certificates, keys or authorities. They are read at run time too, by the
+ * thread that everything else waits for.
+ */
+export const PEM_BYTES_MAX = 1_048_576;
 /**
  * Deepest nesting of `.if`.
  * @unit levels

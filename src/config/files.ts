@@ -8,10 +8,17 @@ import type { Report } from "./message.ts";
 /** One text to parse and the name that messages give it. */
 export type ConfigText = { name: string; content: string };
 
+/** Why a file cannot be read that is not there. */
+export const ABSENT = "No such file or directory";
+
 /** What the loader asks of the file system. Answers are values: nothing throws. */
 export type FileAccess = {
-  /** Content of a file, or why it cannot be read (`No such file or directory`). */
-  readText: (path: string) => { content: string } | { problem: string };
+  /**
+   * Content of a file, or why it cannot be read (`No such file or directory`).
+   * @param bytesMax read only if it is a regular file of at most that many bytes, so that reading
+   *   never waits; left out: whatever can be read, as `-f <(…)`
+   */
+  readText: (path: string, bytesMax?: number) => { content: string } | { problem: string };
   /** Names in a folder, or undefined when the path is no folder. */
   listFolder: (path: string) => readonly string[] | undefined;
 };

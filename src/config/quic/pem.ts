@@ -1,13 +1,16 @@
 /**
  * Certificates, keys and authorities from PEM files (HAProxy manual 5.1, `crt`, `ca-file`): found,
  * read once a load, and checked: that they can be read, that the key belongs to the certificate,
- * that it is valid now. Access to files is handed in. Main thread.
+ * that it is valid now. Access to files is handed in; only regular files of a bounded length are
+ * read, so that no path of an operator holds the thread. Main thread.
  */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 
 import { systemClock } from "../../base/clock.ts";
+import { PEM_BYTES_MAX } from "../../base/limits.ts";
 import type { CertificateSpec } from "../../tables/spec.ts";
+import { ABSENT } from "../files.ts";
 import type { FileAccess } from "../files.ts";
 import { parsed, refused } from "../numbers.ts";
 import type { Parsed } from "../numbers.ts";
@@ -34,7 +37,7 @@ const AUTHORITY = /\.(?:pem|crt|cer|crl)$/u;
 /** Kinds of keys of a bundle: `site.pem.rsa` beside `site.pem.ecdsa`. */
 const BUNDLE = ["ecdsa", "rsa", "dsa"];
 
-/** Reads and checks. One a load; what was read is kept for run time. */
+/** Reads and checks. One a load; what was read is kept for run time, what could not be is not. */
 export class PemStore {
   readonly #files: FileAccess;
   readonly #certificates = new Map<string, Parsed<FoundCertificates>>();
@@ -42,6 +45,10 @@ export class PemStore {
 
   constructor(files: FileAccess) {
     this.#files = files;
+  }
+
+  #read(path: string): ReturnType<FileAccess["readText"]> {
+    return this.#files.readText(path, PEM_BYTES_MAX);
   }
 
   /**
@@ -53,16 +60,16 @@ export class PemStore {
     const known = this.#certificates.get(full);
     if (known !== undefined) return known;
     const found = this.#find(full);
-    this.#certificates.set(full, found);
+    if (found.ok) this.#certificates.set(full, found);
     return found;
   }
 
   #find(path: string): Parsed<FoundCertificates> {
     const names = this.#files.listFolder(path);
     if (names !== undefined) return this.#folder(path, names);
-    if ("content" in this.#files.readText(path)) return this.#all([path]);
+    if ("content" in this.#read(path)) return this.#all([path]);
     const bundle = BUNDLE.map((kind) => `${path}.${kind}`);
-    const there = bundle.filter((file) => "content" in this.#files.readText(file));
+    const there = bundle.filter((file) => "content" in this.#read(file));
     return this.#all(there.length === 0 ? [path] : there);
   }
 
@@ -87,7 +94,7 @@ export class PemStore {
   }
 
   #one(file: string): Parsed<{ spec: CertificateSpec; warning?: string }> {
-    const text = this.#files.readText(file);
+    const text = this.#read(file);
     if ("problem" in text) return refused(`unable to load '${file}' : ${text.problem}`);
     const blocks = text.content.match(CERTIFICATE);
     if (blocks === null) return refused(`'${file}' has no certificate (PEM)`);
@@ -106,9 +113,13 @@ export class PemStore {
     if (own !== undefined) return parsed(`${own}\n`);
     const beside = [`${file}.key`, file.replace(/\.[^./]+$/u, ".key")];
     for (const path of beside) {
-      const text = this.#files.readText(path);
-      const found = "content" in text ? PRIVATE_KEY.exec(text.content)?.[0] : undefined;
-      if (found !== undefined) return parsed(`${found}\n`);
+      const text = this.#read(path);
+      if ("content" in text) {
+        const found = PRIVATE_KEY.exec(text.content)?.[0];
+        if (found !== undefined) return parsed(`${found}\n`);
+      } else if (text.problem !== ABSENT) {
+        return refused(`unable to load '${path}' : ${text.problem}`);
+      }
     }
     return refused(`'${file}' has no private key, and there is none in '${beside[0]}'`);
   }
@@ -122,7 +133,7 @@ export class PemStore {
     const known = this.#authorities.get(full);
     if (known !== undefined) return known;
     const found = this.#readAuthorities(full);
-    this.#authorities.set(full, found);
+    if (found.ok) this.#authorities.set(full, found);
     return found;
   }
 
@@ -137,7 +148,7 @@ export class PemStore {
             .map((name) => within(path, name));
     const blocks: string[] = [];
     for (const file of files) {
-      const text = this.#files.readText(file);
+      const text = this.#read(file);
       if ("problem" in text) return refused(`unable to load '${file}' : ${text.problem}`);
       for (const block of text.content.match(CERTIFICATE) ?? []) {
         const problem = problemOf(() => new X509Certificate(block));
@@ -164,7 +175,7 @@ export class PemStore {
   /** `crt-list FILE`: one file a line; lines with options or names are refused. */
   list(path: string, base: string): Parsed<FoundCertificates> {
     const full = within(base, path);
-    const text = this.#files.readText(full);
+    const text = this.#read(full);
     if ("problem" in text) return refused(`unable to load '${full}' : ${text.problem}`);
     const found: FoundCertificates = { certificates: [], warnings: [] };
     for (const [index, line] of text.content.split("\n").entries()) {

@@ -102,9 +102,9 @@ function withMemory(disk: FileAccess, files: ReadonlyMap<string, string> | undef
   if (files === undefined) return disk;
   return {
     ...disk,
-    readText: (path) => {
+    readText: (path, bytesMax) => {
       const content = files.get(path);
-      return content === undefined ? disk.readText(path) : { content };
+      return content === undefined ? disk.readText(path, bytesMax) : { content };
     },
   };
 }
