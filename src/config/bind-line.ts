@@ -19,16 +19,22 @@ const INDEX = new KeywordIndex(BIND_KEYWORDS);
 
 /** Adds the listeners of a `bind` line to `proxy`, or reports why not. */
 export function parseBindLine(line: Line, proxy: ProxyDraft): void {
+  const { messages } = line.context.report;
+  const before = messages.length;
+  proxy.binds.push(...bindsOf(line, proxy));
+  proxy.hasBrokenBind ||= messages.slice(before).some(({ severity }) => severity === "alert");
+}
+
+/** The listeners of a line that are neither refused nor skipped. */
+function bindsOf(line: Line, { section }: ProxyDraft): BindDraft[] {
   const [where, ...options] = line.args;
   if (where === undefined) {
     const usage = "{<path>|[addr1]:port1[-end1]}{,[addr]:port[-end]}...";
     alertLine(line, `'bind' expects ${usage} as arguments.`);
-    return;
+    return [];
   }
   const binds = parseAddresses(line, where);
-  if (binds === undefined) return;
-  const kept = applyOptions({ line, where, section: proxy.section, binds }, options);
-  proxy.binds.push(...kept);
+  return binds === undefined ? [] : applyOptions({ line, where, section, binds }, options);
 }
 
 function parseAddresses(line: Line, where: string): BindDraft[] | undefined {

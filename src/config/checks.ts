@@ -199,7 +199,7 @@ function checkUse(context: LoadContext, proxy: ProxyDraft): void {
 }
 
 function checkBinds({ report }: LoadContext, proxy: ProxyDraft): void {
-  if (proxy.binds.length > 0) return;
+  if (proxy.binds.length > 0 || proxy.hasBrokenBind) return;
   const advice = "Please declare it as a backend if this was intended.";
   const text = `${titleOf(proxy)} has no 'bind' directive. ${advice}`;
   report.add("warning", proxy.origin, text);

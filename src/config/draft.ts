@@ -161,6 +161,8 @@ export type ProxyDraft = {
   /** Names of ACLs that were refused: rules that use them are not reported again. */
   brokenAcls: Set<string>;
   binds: BindDraft[];
+  /** A `bind` line was refused: that no listener is there is not reported again. */
+  hasBrokenBind: boolean;
   servers: ServerDraft[];
   /** The first server of each name. */
   serversByName: Map<string, ServerDraft>;
@@ -312,6 +314,7 @@ export function newProxyDraft(
     acls: new Map(),
     brokenAcls: new Set(),
     binds: [],
+    hasBrokenBind: false,
     servers: [],
     serversByName: new Map(),
     useBackends: [],

@@ -378,6 +378,21 @@ describe("sections in mode http", () => {
   });
 });
 
+test.each(["bind 80", "bind :80 foo", "bind :443 ssl crt /x.pem", "bind quic4@:443 ssl crt /no"])(
+  "refused: %s; that nobody listens then is not said again",
+  async (line) => {
+    const lines = linesOf(await loadText(`${TIMEOUTS}listen l\n ${line}\n server s 1.1.1.1:1\n`));
+    expect(lines.map((one) => one.split(" ")[0])).toEqual(["ALERT"]);
+  },
+);
+
+test("a listener that is left out on request is no error: that nobody listens is said", async () => {
+  const text = `${TIMEOUTS}listen l\n bind :443 ssl crt /x.pem\n server s 1.1.1.1:1\n`;
+  const lines = linesOf(await loadText(text, { skipComing: true }));
+  expect(lines.map((one) => one.split(" ")[0])).toEqual(["WARNING", "WARNING"]);
+  expect(lines[1]).toContain("proxy 'l' has no 'bind' directive.");
+});
+
 describe("warnings that HAProxy gives too", () => {
   const warns = async (text: string, warning: string): Promise<void> => {
     const result = await loadText(text);
