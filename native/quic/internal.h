@@ -420,6 +420,8 @@ struct sq_engine {
 	int mail_fd;        /* epoll over the two that follow */
 	int bell_fd;        /* rung by engines of the process */
 	int peer_fd;        /* packets from other processes */
+	char peer_prefix[33]; /* of the names of all such sockets that share the secret */
+	uint8_t peer_cookie[16]; /* at the head of such packets */
 	struct sq_mail *mail, *mail_last;
 	int mail_count;
 	struct sq_arena arena;

@@ -31,7 +31,7 @@
 #define MAIL_MAX 1024
 /* Packets from other processes that one turn takes. */
 #define PEER_BATCH 64
-#define COOKIE_BYTES 16
+#define COOKIE_BYTES sizeof(((struct sq_engine *)0)->peer_cookie)
 
 /* Head of a packet between processes. */
 struct parcel {
@@ -68,26 +68,31 @@ void sq_cid_make(struct sq_engine *engine, ngtcp2_cid *cid)
 	sq_random(engine, cid->data + 4, CID_BYTES - 4);
 }
 
+/* What names and packets are made of. Once: anybody's garbage may ask for a name. */
+static int derive_peers(struct sq_engine *engine)
+{
+	uint8_t bytes[16];
+
+	if (sq_derive(bytes, sizeof(bytes), engine->mail_key, "sluice peer") != 0 ||
+	    sq_derive(engine->peer_cookie, COOKIE_BYTES, engine->mail_key,
+	              "sluice peer cookie") != 0)
+		return -1;
+	for (int i = 0; i < 16; i++)
+		snprintf(engine->peer_prefix + i * 2, 3, "%02x", bytes[i]);
+	return 0;
+}
+
 /* The abstract name of the socket of a worker of a process. */
 static socklen_t peer_name(const struct sq_engine *engine, uint16_t tag, int worker,
                            struct sockaddr_un *name)
 {
-	uint8_t bytes[16];
-	char purpose[64];
+	int length;
 
 	memset(name, 0, sizeof(*name));
 	name->sun_family = AF_UNIX;
-	snprintf(purpose, sizeof(purpose), "sluice peer %u %d", tag, worker);
-	if (sq_derive(bytes, sizeof(bytes), engine->mail_key, purpose) != 0)
-		return 0;
-	for (int i = 0; i < 16; i++)
-		snprintf(name->sun_path + 1 + i * 2, 3, "%02x", bytes[i]);
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + 32);
-}
-
-static int cookie(const struct sq_engine *engine, uint8_t *out)
-{
-	return sq_derive(out, COOKIE_BYTES, engine->mail_key, "sluice peer cookie");
+	length = snprintf(name->sun_path + 1, sizeof(name->sun_path) - 1, "%s %u %d",
+	                  engine->peer_prefix, tag, worker);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
 }
 
 /* A process that cannot have the socket (no such family in a sandbox) works alone. */
@@ -103,7 +108,7 @@ static void open_peer_socket(struct sq_engine *engine)
 		return;
 	setsockopt(engine->peer_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	event.data.fd = engine->peer_fd;
-	if (!length || bind(engine->peer_fd, (struct sockaddr *)&name, length) != 0 ||
+	if (bind(engine->peer_fd, (struct sockaddr *)&name, length) != 0 ||
 	    epoll_ctl(engine->mail_fd, EPOLL_CTL_ADD, engine->peer_fd, &event) != 0) {
 		close(engine->peer_fd);
 		engine->peer_fd = -1;
@@ -115,6 +120,8 @@ int sq_routing_join(struct sq_engine *engine)
 {
 	if (engine->worker == 0)
 		return 0;
+	if (derive_peers(engine) != 0)
+		return -1;
 	open_peer_socket(engine);
 	pthread_mutex_lock(&register_lock);
 	engines[engine->worker] = engine;
@@ -199,8 +206,7 @@ static int give_to_process(struct sq_engine *engine, const uint8_t *cid,
 		return SQ_ROUTE_DEAD;
 	memset(&head, 0, sizeof(head));
 	message.msg_namelen = peer_name(engine, (uint16_t)(cid[2] << 8 | cid[3]), cid[0], &name);
-	if (!message.msg_namelen || cookie(engine, head.cookie) != 0)
-		return SQ_ROUTE_TAKEN;
+	memcpy(head.cookie, engine->peer_cookie, COOKIE_BYTES);
 	head.ecn = packet->ecn;
 	head.local_bytes = packet->local_bytes;
 	head.remote_bytes = packet->remote_bytes;
@@ -243,8 +249,6 @@ static void take_packet(struct sq_engine *engine, struct sq_packet *packet)
 static int read_peers(struct sq_engine *engine)
 {
 	struct parcel head;
-	uint8_t expected[COOKIE_BYTES];
-	int is_checked = 0;
 
 	for (int i = 0; i < PEER_BATCH; i++) {
 		struct iovec pieces[2] = { { &head, sizeof(head) },
@@ -258,11 +262,8 @@ static int read_peers(struct sq_engine *engine)
 		length = recvmsg(engine->peer_fd, &message, MSG_DONTWAIT);
 		if (length < 0)
 			return 0;
-		if (!is_checked && cookie(engine, expected) != 0)
-			return 0;
-		is_checked = 1;
 		if ((size_t)length <= sizeof(head) ||
-		    memcmp(head.cookie, expected, COOKIE_BYTES) != 0 ||
+		    memcmp(head.cookie, engine->peer_cookie, COOKIE_BYTES) != 0 ||
 		    head.local_bytes != sq_address_bytes((struct sockaddr *)&head.local) ||
 		    head.remote_bytes != sq_address_bytes((struct sockaddr *)&head.remote))
 			continue;
