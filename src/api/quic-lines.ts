@@ -8,6 +8,7 @@ import { QUIC_MOMENTS, QUIC_NUMBERS } from "../conduit/quic/transport.ts";
 import type { Model } from "../control/model.ts";
 import { formatQuicId } from "../control/quic-list.ts";
 import { formatStreamId } from "../control/stream-id.ts";
+import { escapeUnprintable } from "../expr/log-format.ts";
 import type { QuicRecord, QuicStateName, QuicStreamRecord } from "../tables/questions.ts";
 import { anonymAddress, anonymName } from "./anonymize.ts";
 import type { Asker } from "./command.ts";
@@ -160,7 +161,8 @@ const SECTIONS: Readonly<
       .map((line) => `    ${line}`),
   ],
   tls: ({ asker }, { sni, alpn, cipher, group, isResumed, isEarly, isVerified }) => [
-    `  tls: sni=${sni === "" ? "-" : anonymName(asker, sni)} alpn=${alpn || "-"}` +
+    `  tls: sni=${sni === "" ? "-" : anonymName(asker, oneWord(sni))}` +
+      ` alpn=${oneWord(alpn) || "-"}` +
       ` cipher=${cipher || "-"} group=${group || "-"} resumed=${Number(isResumed)}` +
       ` early=${Number(isEarly)} verified=${Number(isVerified)}`,
   ],
@@ -169,6 +171,11 @@ const SECTIONS: Readonly<
     return [`  counters: ${pairs(record, counted) || "-"}`];
   },
 };
+
+/** What a peer has chosen, as one word of one line, whatever is in it. */
+function oneWord(text: string): string {
+  return escapeUnprintable(text).replaceAll(" ", "#20");
+}
 
 /** A connection for programs. */
 export function quicJson(show: QuicShow, record: QuicRecord): Json {

@@ -27,7 +27,7 @@ import type { ConnectionOwner, TransportAccount } from "../../conduit/quic/trans
 import { encodeSocketAddress } from "../../conduit/sockaddr.ts";
 import type { Address, QuicServerSpec, SourceSpec } from "../../tables/spec.ts";
 import { systemLibc } from "../process/system-libc.ts";
-import { failureOf, refusalOf } from "./result.ts";
+import { failureOf, inItsWords, refusalOf } from "./result.ts";
 import type { CheckResult } from "./result.ts";
 
 /** Where and how to check. */
@@ -234,9 +234,9 @@ class Check implements ConnectionOwner, QuicProbe {
       this.transport.connectionText(connection, "failure") ||
       this.transport.connectionText(connection, "reason");
     if (code === CONNECTION_REFUSED) {
-      return { code: "L4CON", info: words || "connection refused by the server" };
+      return inItsWords("L4CON", words || "connection refused by the server");
     }
-    return { code: "L6RSP", info: words || `handshake failed with code 0x${code.toString(16)}` };
+    return inItsWords("L6RSP", words || `handshake failed with code 0x${code.toString(16)}`);
   }
 
   private close(): void {

@@ -2,6 +2,7 @@
  * Results of checks by connecting: HAProxy's codes (management manual 9.1, `check_status`) and the
  * sentences of its log.
  */
+import { escapeUnprintable } from "../../expr/log-format.ts";
 
 /**
  * `L4OK` passed, `L4CON` refused or unreachable, `L4TOUT` no answer, `SOCKERR` our own fault,
@@ -25,6 +26,11 @@ export const CHECK_REASONS: Record<CheckCode, string> = {
   SOCKERR: "Socket error",
   HANA: "Health analyze",
 };
+
+/** A result in a server's own words: whatever they are, they stay on one line of logs and tables. */
+export function inItsWords(code: CheckCode, words: string): CheckResult {
+  return { code, info: escapeUnprintable(words) };
+}
 
 /** Is the server well? */
 export function hasPassed({ code }: CheckResult): boolean {

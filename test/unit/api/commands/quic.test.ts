@@ -171,6 +171,22 @@ describe("formats", () => {
     expect(result.connections[0]!["counters"]).toMatchObject({ handshakesDone: 1 });
   });
 
+  // A client could write lines of its own into the answer.
+  test("a name stays a word, whatever a peer puts into it", async () => {
+    const { say, quic } = await make();
+    quic.serve(8443);
+    const sni = "a\n* 0x1[01]: alpn=x\u001b[2J";
+    const server = quic.hub.dial(quic.target(8443), { onOpen: () => {} } as never, {
+      sni,
+      session: null,
+    });
+    if (typeof server === "number") throw new Error(`not dialled: ${server}`);
+    quic.until(() => (server as unknown as { stream: number }).stream !== 0);
+    expect(await say("show quic tls be")).toContain(
+      "  tls: sni=a#0A*#200x1[01]:#20alpn=x#1B[2J alpn=",
+    );
+  });
+
   test("help, and words that are none", async () => {
     const { say } = await make();
     expect(await say("show quic help")).toStartWith("Usage: show quic [help | <format>]");

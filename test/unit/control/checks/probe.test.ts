@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { nativeModule } from "../../../../src/conduit/native.ts";
 import { probeTargetOf, startProbe } from "../../../../src/control/checks/probe.ts";
 import type { ProbeTarget } from "../../../../src/control/checks/probe.ts";
-import { infoOf } from "../../../../src/control/checks/result.ts";
+import { infoOf, inItsWords } from "../../../../src/control/checks/result.ts";
 import type { CheckResult } from "../../../../src/control/checks/result.ts";
 import type { Address, CheckSpec, ServerSpec } from "../../../../src/tables/spec.ts";
 import { freePort } from "../../../support/ports.ts";
@@ -120,4 +120,12 @@ test("option tcp-check adds the step to what failed", () => {
   expect(infoOf({ code: "L4TOUT" }, true)).toBe(step);
   expect(infoOf({ code: "L4CON", info: "x" }, true)).toBe(`x${step}`);
   expect(infoOf({ code: "L4CON", info: "x" }, false)).toBe("x");
+});
+
+// A server's reason for closing stood in the log as it came.
+test("what a server says stays on one line", () => {
+  expect(inItsWords("L6RSP", "no\nHealth check for server b/s succeeded\u001b[2J")).toEqual({
+    code: "L6RSP",
+    info: "no#0AHealth check for server b/s succeeded#1B[2J",
+  });
 });
