@@ -8,8 +8,8 @@ import { Refusal } from "../base/refusals.ts";
 import { PROXY_FLAG_PUBLISHED } from "../tables/generated/enums.ts";
 import { PROXY_FLAGS } from "../tables/generated/proxy.ts";
 import { SERVER_ADMIN_STATE } from "../tables/generated/server.ts";
-import type { ProxySpec, ServerSpec } from "../tables/spec.ts";
-import type { Model, ProxyObject, ServerObject } from "./model.ts";
+import type { BindSpec, ProxySpec, ServerSpec } from "../tables/spec.ts";
+import type { ListenerObject, Model, ProxyObject, ServerObject } from "./model.ts";
 
 /** A backend or frontend in a draft. */
 export type DraftProxy = {
@@ -62,6 +62,10 @@ export class Draft {
   readonly #frontends = new Map<string, DraftProxy>();
   /** GUIDs that changes before have taken. */
   readonly guids = new Set<string>();
+  /** Listeners that changes before will make, and that hand on whole QUIC sessions. */
+  readonly sessionBinds = new Map<DraftProxy, BindSpec>();
+  /** Listeners that changes before will close. */
+  readonly closing = new Set<ListenerObject>();
 
   constructor(model: Model) {
     this.model = model;
@@ -81,6 +85,19 @@ export class Draft {
 
   findFrontend(name: string): DraftProxy | undefined {
     return this.#find(this.#frontends, this.model.frontends, name);
+  }
+
+  /** Frontends that hand on whole QUIC sessions, each with a listener that does. */
+  *sessionFronts(): Iterable<[frontend: DraftProxy, bind: BindSpec]> {
+    for (const { hasQuicFront, listeners, spec } of this.model.frontends.values()) {
+      if (hasQuicFront !== true) continue;
+      const found = listeners.find(
+        (one) => one.spec.quic?.map === "session" && !this.closing.has(one),
+      );
+      const frontend = found === undefined ? undefined : this.findFrontend(spec.name);
+      if (found !== undefined && frontend !== undefined) yield [frontend, found.spec];
+    }
+    yield* this.sessionBinds;
   }
 
   /** The server called `name`. @throws Refusal NO_SERVER */

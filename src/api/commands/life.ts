@@ -255,7 +255,7 @@ const addBind: ChangeCommand = {
     const entry = draftFrontend(draft, wanted(call.args[0], "A frontend name is expected."));
     if (args.length < 2) throw usage("add bind <frontend> <address>[,…] [<bind keyword>…]");
     const made = control.runtime.makeBinds(entry.spec.name, args.slice(1));
-    return prepareAddBinds(control, entry, specOf(call, made));
+    return prepareAddBinds(control, draft, entry, specOf(call, made));
   },
   touches: (call) => [`frontend:${call.args[0] ?? ""}`],
 };
@@ -265,9 +265,9 @@ const delBind: ChangeCommand = {
   usage: "<frontend>/<listener>",
   summary: "stop listening; connections that are there go on",
   level: "admin",
-  prepare(call) {
+  prepare(call, draft) {
     if (call.args.length !== 1) throw usage("del bind <frontend>/<listener>");
-    return prepareDelBind(call.control, listenerOf(call.control, call.args[0] ?? ""));
+    return prepareDelBind(call.control, draft, listenerOf(call.control, call.args[0] ?? ""));
   },
 };
 

@@ -91,9 +91,9 @@ const ASPECTS: Record<string, Aspect> = {
   addr: {
     usage: "addr <address> [port <port>]",
     most: 3,
-    prepare: (control, _draft, entry, words) => {
+    prepare: (control, draft, entry, words) => {
       const { address, port } = placeWords(words, ADDR_TEXT);
-      return prepareAddress(control, entry, address, port);
+      return prepareAddress(control, draft, entry, address, port);
     },
   },
   agent: missing("agent {up|down}", NO_AGENT),

@@ -6,6 +6,7 @@
 import type { LoadContext } from "../context.ts";
 import { hasBack, hasFront, isQuic, titleOf } from "../draft.ts";
 import type { BindDraft, ProxyDraft, ServerDraft } from "../draft.ts";
+import { wrongForSessions } from "./session-words.ts";
 
 /**
  * Runs them.
@@ -63,16 +64,10 @@ function targetsOf(context: LoadContext, proxy: ProxyDraft): Set<ProxyDraft> {
 
 /** Servers that cannot take a whole session. */
 function checkSession(context: LoadContext, bind: BindDraft, target: ProxyDraft): void {
-  const { file, line } = bind.origin;
-  const what = `'bind ${bind.text} … quic-map session' (${file}:${line})`;
   for (const server of target.servers) {
-    if (!isQuic(server.address)) {
-      const text = `${what} hands whole QUIC sessions to its backend: it needs a 'quic4@' address.`;
-      alertServer(context, target, server, text);
-    } else if (server.settings.sendProxy !== undefined) {
-      const text = `${what} hands it whole QUIC sessions, where 'send-proxy' has no place.`;
-      alertServer(context, target, server, text);
-    }
+    const sendsProxy = server.settings.sendProxy !== undefined;
+    const wrong = wrongForSessions(bind, { isQuic: isQuic(server.address), sendsProxy });
+    if (wrong !== undefined) alertServer(context, target, server, wrong);
   }
 }
 

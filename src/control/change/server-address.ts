@@ -12,7 +12,8 @@ import type { Address, ServerSpec } from "../../tables/spec.ts";
 import { LEVEL_NOTICE } from "../../wire/syslog.ts";
 import { refreshCheck } from "../checks/start.ts";
 import { madeServer } from "../draft.ts";
-import type { Change, ChangeResult, DraftServer } from "../draft.ts";
+import type { Change, ChangeResult, Draft, DraftServer } from "../draft.ts";
+import { refuseBehindSessions } from "../life/session-map.ts";
 import { serverName } from "../model.ts";
 import type { ServerObject } from "../model.ts";
 import { beginQuicServer } from "../quic-start.ts";
@@ -42,6 +43,7 @@ type Port = { portMode: ServerSpec["portMode"]; portOffset: number; port: number
  */
 export function prepareAddress(
   control: ServerControl,
+  draft: Draft,
   entry: DraftServer,
   addressWord: string,
   portWord: string | undefined,
@@ -53,7 +55,9 @@ export function prepareAddress(
   else delete place.quic;
   refuseQuicPath(place, addressWord);
   const text = describeMove(old, place, portWord !== undefined);
-  entry.spec = placedAt(entry.spec, place);
+  const spec = placedAt(entry.spec, place);
+  refuseBehindSessions(draft, entry.proxy, spec);
+  entry.spec = spec;
   return {
     effect: `moves ${draftName(entry)} to ${hostOf(place.address)} port ${portText(place)}`,
     ...moveChange(control, entry, place, text),

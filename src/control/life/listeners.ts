@@ -25,15 +25,17 @@ import type { BindSpec } from "../../tables/spec.ts";
 import { addListener } from "../build.ts";
 import type { LifeControl } from "../control.ts";
 import { madeProxy } from "../draft.ts";
-import type { Change, DraftProxy } from "../draft.ts";
+import type { Change, Draft, DraftProxy } from "../draft.ts";
 import { enterGuid, removeGuid } from "../guids.ts";
 import type { ListenerObject, ProxyObject } from "../model.ts";
 import { refuseTakenAddress } from "./conflicts.ts";
 import { freeWhenIdle, purgeLater } from "./removal.ts";
+import { isSessionBind, refuseSessions } from "./session-map.ts";
 
 /** Checks that binds can be added to a frontend; they are bound when it is applied. */
 export function prepareAddBinds(
   control: LifeControl,
+  draft: Draft,
   entry: DraftProxy,
   specs: readonly BindSpec[],
 ): Change {
@@ -44,6 +46,9 @@ export function prepareAddBinds(
       throw new Refusal("EXISTS", `Already exists a listener with the name '${name}'.`);
     }
   }
+  refuseSessions(draft, entry, specs);
+  const session = specs.find(isSessionBind);
+  if (session !== undefined) draft.sessionBinds.set(entry, session);
   const made: ListenerObject[] = [];
   const takeBack = (): void => {
     // What was shut down and made again meanwhile has its number still.
@@ -104,7 +109,12 @@ function freeListenerId(frontend: ProxyObject): number {
 }
 
 /** Checks that a bind can be removed: always, its connections go on. */
-export function prepareDelBind(control: LifeControl, listener: ListenerObject): Change {
+export function prepareDelBind(
+  control: LifeControl,
+  draft: Draft,
+  listener: ListenerObject,
+): Change {
+  draft.closing.add(listener);
   let takeBack = (): void => undefined;
   return {
     effect: `stops listening on ${listener.spec.text}`,

@@ -41,6 +41,7 @@ import { isInMaintenance } from "../state-notices.ts";
 import { withStreamAges } from "./explain.ts";
 import { holderClause, SERVER_REASONS, serverHolders } from "./holders.ts";
 import { purgeLater } from "./removal.ts";
+import { refuseBehindSessions } from "./session-map.ts";
 import { refuseTrack } from "./track.ts";
 
 /** What linking a server anew would forget: maxima and the picks (a float, in two words). */
@@ -90,6 +91,7 @@ export function prepareAddServer(
     throw nameTaken();
   }
   refuseTrack(draft, proxy, spec.track);
+  refuseBehindSessions(draft, proxy, spec);
   claimGuid(control.shop, draft, spec.guid);
   const complete = { ...spec, id: serverId(proxy, spec) };
   const entry = draft.addServer(proxy, complete, SERVER_ADMIN_FORCED_MAINT);
