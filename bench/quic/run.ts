@@ -43,6 +43,7 @@ type Bench = {
   metrics: readonly Metric[];
   contestants: readonly string[];
   hasWorkers: boolean;
+  isOnce: boolean;
   run(contestant: string, workers: number, effort: Effort): Promise<number[]>;
 };
 
@@ -53,7 +54,8 @@ function benches(names: readonly string[]): Bench[] {
     );
     const run = (name: string, workers: number, effort: Effort): Promise<number[]> =>
       workload.run(name as QuicContestant, workers, effort);
-    return { ...workload, contestants: able, hasWorkers: true, run };
+    const { isOnce = false } = workload;
+    return { ...workload, contestants: able, hasWorkers: !isOnce, isOnce, run };
   });
   const h3: Bench = {
     name: H3_NAME,
@@ -61,6 +63,7 @@ function benches(names: readonly string[]): Bench[] {
     metrics: H3_METRICS,
     contestants: H3_CONTESTANTS.filter((name) => missingH3Part(name) === undefined),
     hasWorkers: false,
+    isOnce: false,
     run: (name, _workers, effort) => measureH3(name as (typeof H3_CONTESTANTS)[number], effort),
   };
   return [...quic, h3].filter((one) => names.includes(one.name));
@@ -78,7 +81,7 @@ export async function runQuic(
         return { workload: bench.name, what: bench.what, workers, metric, samples: {} };
       });
       results.push(...rows);
-      for (let round = 0; round < plan.rounds; round++) {
+      for (let round = 0; round < (bench.isOnce ? 1 : plan.rounds); round++) {
         for (let turn = 0; turn < bench.contestants.length; turn++) {
           const name = bench.contestants[(turn + round) % bench.contestants.length] ?? "";
           // Nothing of these has workers: once is enough.

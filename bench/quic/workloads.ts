@@ -18,6 +18,8 @@ export interface QuicWorkload {
   metrics: readonly Metric[];
   /** Who can run it; all unless said. */
   contestants?: readonly QuicContestant[];
+  /** It takes long, and says the same each time: one round and one number of workers are enough. */
+  isOnce?: boolean;
   run(name: QuicContestant, workers: number, effort: Effort): Promise<number[]>;
 }
 
@@ -186,6 +188,41 @@ const memory: QuicWorkload = {
   },
 };
 
+const STREAMS_MANY = 1_000_000;
+const CONNECTIONS_MANY = 100_000;
+/** What is allocated once is there after this part of them. */
+const WARM_PART = 0.05;
+
+/** Resident memory before and after so many streams, or connections. */
+const growth: QuicWorkload = {
+  name: "quic-growth",
+  what: "memory after 1,000,000 streams, and after 100,000 connections, against before",
+  contestants: ["quic-tcp", "quic-quic", "session"],
+  isOnce: true,
+  metrics: [
+    { name: "over the streams", unit: "MiB", better: "lower", valueMax: 32 },
+    { name: "over the connections", unit: "MiB", better: "lower", valueMax: 32 },
+  ],
+  async run(name, workers, effort) {
+    const values: number[] = [];
+    for (const [load, many] of [
+      [{ what: "streams", streams: PARALLEL }, STREAMS_MANY],
+      [{ what: "handshakes", connections: 16 }, CONNECTIONS_MANY],
+    ] as const) {
+      await using chain = await startChain(name, workers);
+      const count = Math.max(200, Math.round(many * effort.scale));
+      const first = Math.round(count * WARM_PART);
+      await chain.run({ ...load, countMax: first }).measured();
+      await Bun.sleep(SETTLE_MS);
+      const before = chain.residentBytes();
+      await chain.run({ ...load, countMax: count }).measured();
+      await Bun.sleep(SETTLE_MS);
+      values.push((chain.residentBytes() - before) / KIBIBYTE / KIBIBYTE);
+    }
+    return values;
+  },
+};
+
 /** All of them, in the order of the table. */
 export const QUIC_WORKLOADS: readonly QuicWorkload[] = [
   bulk(1),
@@ -199,4 +236,5 @@ export const QUIC_WORKLOADS: readonly QuicWorkload[] = [
   latency,
   beside,
   memory,
+  growth,
 ];
