@@ -71,7 +71,7 @@ function make(quic: Quic, profile: QuicProfile): Pointer | string {
   const problem =
     profile.bind !== null
       ? fillBind(quic, pointer, profile.bind)
-      : fillServer(quic, pointer, profile.server!);
+      : fillServer(quic, pointer, profile.server!, profile.isShared);
   if (problem === "") return pointer;
   quic.profileFree(pointer);
   return problem;
@@ -99,10 +99,13 @@ function fillBind(quic: Quic, pointer: Pointer, spec: QuicBindSpec): string {
   return setAlpn(quic, pointer, spec.alpn);
 }
 
-function fillServer(quic: Quic, pointer: Pointer, spec: QuicServerSpec): string {
-  const settings = transportSettings(spec.transport);
-  const streamWindow = Math.min(spec.transport.streamWindow, SHARED_WINDOW);
-  set(quic, pointer, { ...settings, streamWindow, shared: 1, verify: VERIFY[spec.verify] });
+function fillServer(quic: Quic, pointer: Pointer, spec: QuicServerSpec, isShared: boolean): string {
+  const settings = { ...transportSettings(spec.transport), verify: VERIFY[spec.verify] };
+  if (isShared) {
+    settings.shared = 1;
+    settings.streamWindow = Math.min(spec.transport.streamWindow, SHARED_WINDOW);
+  }
+  set(quic, pointer, settings);
   if (spec.certificate !== undefined) {
     const problem = addCertificate(quic, pointer, spec.certificate);
     if (problem !== "") return problem;

@@ -10,20 +10,28 @@ export class QuicProfile {
   readonly isServer: boolean;
   readonly bind: QuicBindSpec | null;
   readonly server: QuicServerSpec | null;
+  /** Its connections carry streams of many clients: none of them may use up what others need. */
+  readonly isShared: boolean;
   /** What the transport made of it; null = nothing yet. Only the transport touches it. */
   made: unknown = null;
 
-  private constructor(bind: QuicBindSpec | null, server: QuicServerSpec | null) {
+  private constructor(bind: QuicBindSpec | null, server: QuicServerSpec | null, isShared: boolean) {
     this.isServer = bind !== null;
     this.bind = bind;
     this.server = server;
+    this.isShared = isShared;
   }
 
   static ofBind(spec: QuicBindSpec): QuicProfile {
-    return new QuicProfile(spec, null);
+    return new QuicProfile(spec, null, false);
   }
 
   static ofServer(spec: QuicServerSpec): QuicProfile {
-    return new QuicProfile(null, spec);
+    return new QuicProfile(null, spec, true);
+  }
+
+  /** Of connections that are one client's alone: its session's. */
+  static ofSession(spec: QuicServerSpec): QuicProfile {
+    return new QuicProfile(null, spec, false);
   }
 }

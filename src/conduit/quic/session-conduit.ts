@@ -103,7 +103,7 @@ export class SessionConduit implements Conduit, ConnectionOwner {
     const session = new SessionConduit(hub, owner, BACK, serverRow);
     const handle = hub.transport.connect(
       {
-        profile: quic.profile,
+        profile: quic.sessionProfile,
         remote: target.socketAddress,
         local: target.source,
         interfaceName: target.interfaceName,
@@ -255,7 +255,10 @@ export class SessionConduit implements Conduit, ConnectionOwner {
 
   onClosed(connection: number, cause: number, code: bigint, wasEstablished: boolean): void {
     if (this.state === CLOSED) return;
-    const { other } = this;
+    const { other, hub, serverRow } = this;
+    if (serverRow !== 0) {
+      hub.handshakes.ofServer(serverRow, connection, cause, code, wasEstablished);
+    }
     const hasCode = cause === CAUSE_APPLICATION;
     // Some close without an error by the transport's code for that.
     const isClean = hasCode

@@ -10,6 +10,7 @@ import { QuicProfile } from "./profile.ts";
 export class QuicTarget {
   readonly spec: QuicServerSpec;
   readonly profile: QuicProfile;
+  private forSessions: QuicProfile | null = null;
   /** Row of the backend: what the connections count for. */
   readonly proxyRow: number;
   readonly serverRow: number;
@@ -24,5 +25,11 @@ export class QuicTarget {
     this.proxyRow = proxyRow;
     this.serverRow = serverRow;
     this.host = host;
+  }
+
+  /** Settings of the connections that are made for one client's session each. */
+  get sessionProfile(): QuicProfile {
+    this.forSessions ??= QuicProfile.ofSession(this.spec);
+    return this.forSessions;
   }
 }
