@@ -24,6 +24,7 @@ import {
 import type { Tables } from "../tables/tables.ts";
 import { hasDescriptor } from "./bun-sockets.ts";
 import { WorkerQuic } from "./quic.ts";
+import type { QuicNames } from "./quic.ts";
 import type { Fault, Sockets } from "./sockets.ts";
 
 /** What a loop is made of. */
@@ -68,7 +69,14 @@ export function makeOwnLoop(options: OwnLoopOptions): Sockets {
   const loop = new NativeLoop(native, bell, systemClock, hooks, adoptAccepted);
   words[row + WORKER_BELL_DESCRIPTOR] = loop.bell;
   tables.workers.floats[(row + WORKER_LOOP) >> 1] = Number(loop.pointer);
-  const quic = new WorkerQuic({ ...options, loop, memory });
+  const names: QuicNames = {
+    server: (at) => {
+      const server = engine?.server(at);
+      return server === undefined ? "" : `${server.backend.spec.name}/${server.name}`;
+    },
+    proxy: (at) => engine?.proxies.get(at)?.spec.name ?? "",
+  };
+  const quic = new WorkerQuic({ ...options, loop, memory, names });
   return {
     startTimer: (delayMs, run) => loop.startTimer(delayMs, run),
     nextTurn: (run) => loop.nextTurn(run),

@@ -10,9 +10,11 @@ import { QuicAccount } from "../conduit/quic/account.ts";
 import { TransportDesk } from "../conduit/quic/describe.ts";
 import type { QuicDesk } from "../conduit/quic/describe.ts";
 import { EngineMemory } from "../conduit/quic/engine-memory.ts";
+import type { HandshakeFailure } from "../conduit/quic/handshake-log.ts";
 import { QuicHub } from "../conduit/quic/hub.ts";
 import { quicModule, useQuicAddresses } from "../conduit/quic/native-quic.ts";
 import { NativeTransport } from "../conduit/quic/native-transport.ts";
+import { escapeUnprintable } from "../expr/log-format.ts";
 import {
   WORKER_GENERATION,
   WORKER_QUIC_ENGINE,
@@ -33,6 +35,14 @@ export type WorkerQuicOptions = {
   fault: Fault;
   notice(text: string): void;
   ringControl(): void;
+  names: QuicNames;
+};
+
+/** Names for notices, by row; "" = it is gone. */
+export type QuicNames = {
+  /** `backend/server`. */
+  server(row: number): string;
+  proxy(row: number): string;
 };
 
 /** Connections that are looked at in one call. */
@@ -115,7 +125,19 @@ export class WorkerQuic {
       clock: systemClock,
       startTimer: (delayMs, run) => loop.startTimer(delayMs, run),
       nextTurn: (run) => loop.nextTurn(run),
+      tellFailure: (failure, left) => notice(this.failureText(failure, left)),
     });
+  }
+
+  private failureText(failure: HandshakeFailure, left: number): string {
+    const { names } = this.options;
+    const { serverRow, proxyRow, local, remote, why } = failure;
+    const who =
+      serverRow === 0
+        ? `frontend ${names.proxy(proxyRow)} (${local}): the QUIC handshake of client ${remote}`
+        : `server ${names.server(serverRow)}: the QUIC handshake with ${remote}`;
+    const others = left === 0 ? "" : ` (and ${left} more)`;
+    return `${who} failed: ${escapeUnprintable(why)}${others}`;
   }
 
   /**

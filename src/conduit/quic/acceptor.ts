@@ -122,6 +122,10 @@ export class QuicAcceptor implements EndpointOwner {
     return client;
   }
 
+  onFailed(connection: number, cause: number, code: bigint): void {
+    this.hub.handshakes.ofClient(this, this.frontend.row, connection, cause, code);
+  }
+
   private acceptSession(connection: number): SessionConduit {
     const session = SessionConduit.accepted(this.hub, connection);
     this.onAccept(session);

@@ -10,6 +10,8 @@ import type { DialTarget } from "../tcp/dial.ts";
 import { QuicAcceptor } from "./acceptor.ts";
 import type { QuicFrontend } from "./acceptor.ts";
 import { SessionPool } from "./bridge.ts";
+import { HandshakeLog } from "./handshake-log.ts";
+import type { TellFailure } from "./handshake-log.ts";
 import { ServerPool } from "./pool.ts";
 import type { QuicConduit, TurnTaker } from "./quic-conduit.ts";
 import { SessionConduit } from "./session-conduit.ts";
@@ -37,6 +39,8 @@ export type HubOptions = {
   startTimer(delayMs: number, run: () => void): Ticker;
   /** Runs `run` when the events of this turn of the loop have been handled. */
   nextTurn(run: () => void): void;
+  /** Tells operators of handshakes that failed; left out: nobody is told. */
+  tellFailure?: TellFailure;
 };
 
 /** QUIC of one worker. */
@@ -48,6 +52,8 @@ export class QuicHub implements TurnTaker {
   readonly nextTurn: (run: () => void) => void;
   /** What sessions share. */
   readonly sessions: SessionPool;
+  /** Handshakes that failed, for operators. */
+  readonly handshakes: HandshakeLog;
   /** The worker stops: nothing is kept for later. */
   isStopping = false;
   private readonly startTimer: HubOptions["startTimer"];
@@ -70,6 +76,11 @@ export class QuicHub implements TurnTaker {
     this.startTimer = options.startTimer;
     this.nextTurn = options.nextTurn;
     this.sessions = new SessionPool(options.transport, options.nextTurn);
+    this.handshakes = new HandshakeLog(
+      options.transport,
+      () => options.clock.nowMs(),
+      options.tellFailure ?? (() => {}),
+    );
     this.onTurn = () => this.readAgain();
     this.onTick = () => this.tick();
   }
@@ -191,6 +202,7 @@ export class QuicHub implements TurnTaker {
     this.transport.countLive();
     for (const pool of [...this.pools]) pool.tick(now);
     for (const acceptor of this.acceptors) acceptor.tick(now);
+    this.handshakes.tick(now);
     this.keepTime();
   }
 }

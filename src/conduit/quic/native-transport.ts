@@ -280,7 +280,9 @@ export class NativeTransport implements Transport {
     const wasEstablished = this.events[at + 6]! === 1;
     const code = this.codeAt(at);
     const owner = this.connections.close(connection, cause, code);
-    if (owner !== null) owner.onClosed(connection.handle, cause, code, wasEstablished);
+    const { handle, endpoint } = connection;
+    if (!wasEstablished && endpoint.owner !== null) endpoint.owner.onFailed?.(handle, cause, code);
+    if (owner !== null) owner.onClosed(handle, cause, code, wasEstablished);
   }
 
   /** @cold */

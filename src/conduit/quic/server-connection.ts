@@ -145,8 +145,10 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
     while (transport.peekDatagram(this.handle) >= 0) transport.dropDatagram(this.handle);
   }
 
-  onClosed(_connection: number, cause: number, code: bigint, wasEstablished: boolean): void {
+  onClosed(connection: number, cause: number, code: bigint, wasEstablished: boolean): void {
     if (this.state === CONNECTION_CLOSED) return;
+    const { hub, target } = this.pool;
+    hub.handshakes.ofServer(target.serverRow, connection, cause, code, wasEstablished);
     this.leave();
     const streams = this.streams.splice(0);
     const waiting = this.waiting.splice(0);

@@ -171,6 +171,12 @@ export interface StreamOwner {
 export interface EndpointOwner {
   /** A client's handshake is done: who owns the connection. Its streams are told afterwards. */
   onAccepted(connection: number): ConnectionOwner;
+  /**
+   * A client's handshake has failed. Nobody owns the connection, unless early data came on it.
+   * @param cause CAUSE_*
+   * @param code as in `onClosed`
+   */
+  onFailed?(connection: number, cause: number, code: bigint): void;
 }
 
 /** Who counts, for which proxy: `account.ts`, or a test's own. */
