@@ -114,6 +114,14 @@ export const BIND_ATTEMPTS_MAX = 200;
 export const QUIC_CHUNKS_MAX = 32_768;
 
 /**
+ * Streams that a worker keeps for a listener at a limit. TCP clients wait in the system's backlog;
+ * clients of QUIC whose connections live go on opening streams: those beyond are broken off.
+ * @unit streams
+ * @change maxconn
+ */
+export const PARKED_MAX = 4096;
+
+/**
  * A PROXY header with all its fields; a longer one is refused.
  * @unit bytes
  */

@@ -9,6 +9,7 @@
  * @hot
  */
 import { assert } from "../../base/assert.ts";
+import { PARKED_MAX } from "../../base/limits.ts";
 import { FRONT } from "../../conduit/conduit.ts";
 import type { Conduit } from "../../conduit/conduit.ts";
 import { LISTENER_STATE_CLOSED } from "../../tables/generated/enums.ts";
@@ -158,6 +159,10 @@ function resumeAtNextSecond(engine: Engine, listener: ListenerView, now: number)
 
 /** @cold */
 function park(engine: Engine, listener: ListenerView, conduit: Conduit): void {
+  if (listener.parked.length >= PARKED_MAX) {
+    conduit.abort();
+    return;
+  }
   conduit.pause();
   listener.parked.push(conduit);
   if (listener.socket !== null) listener.socket.pause();

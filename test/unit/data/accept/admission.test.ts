@@ -1,6 +1,9 @@
 /** Limits of process, frontend and listener over several workers; what waits at them. */
 import { describe, expect, test } from "bun:test";
 
+import { PARKED_MAX } from "../../../../src/base/limits.ts";
+import type { Conduit } from "../../../../src/conduit/conduit.ts";
+import { admit } from "../../../../src/data/accept/admission.ts";
 import { PROCESS_CURRENT, PROCESS_MAXCONN } from "../../../../src/tables/generated/process.ts";
 import type { SimClient } from "../../../sim/far.ts";
 import { PLAIN_PROXY, Rig } from "../../../sim/rig.ts";
@@ -66,6 +69,19 @@ describe.each([...LIMITS])("maxconn of $name", ({ rig: makeRig }) => {
     expect(clients[4]!.stream).toBeGreaterThanOrEqual(0);
     expect(rig.world.tables.process.words[PROCESS_CURRENT]).toBe(1);
   });
+});
+
+// Clients of QUIC go on opening streams on connections that live: the backlog of the system is none.
+test("so many wait at a limit, and those beyond are broken off", () => {
+  const rig = new Rig({ processMaxconn: 1 });
+  rig.connect();
+  const { engine } = rig.world.workers[0]!;
+  const listener = [...engine.listeners.values()][0]!;
+  let aborted = 0;
+  const waiting = { pause: () => {}, abort: () => void aborted++ } as unknown as Conduit;
+  for (let i = 0; i < PARKED_MAX + 5; i++) admit(engine, listener, waiting);
+  expect(listener.parked).toHaveLength(PARKED_MAX);
+  expect(aborted).toBe(5);
 });
 
 describe("limits that change", () => {
