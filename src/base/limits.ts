@@ -157,8 +157,9 @@ export const LINE_WORDS_MAX = 64;
 export const FILE_LENGTH_MAX = 268_435_456;
 
 /**
- * Bytes of a file with certificates, keys or authorities. They are read at run time too, by the
- * thread that everything else waits for.
+ * A file with certificates, keys or authorities. They are read at run time too, by the thread that
+ * everything else waits for.
+ * @unit bytes
  */
 export const PEM_BYTES_MAX = 1_048_576;
 /**
