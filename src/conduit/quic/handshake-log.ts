@@ -32,6 +32,10 @@ const ALERT_FIRST = 0x100n;
 const ALERT_LAST = 0x1ffn;
 const CONNECTION_REFUSED = 2n;
 
+/** A handshake that is given up before has failed by whoever asked for it, ms. */
+const PATIENCE_MS = 1000;
+
+const AGE_MILLIS = QUIC_COUNTS + QUIC_MOMENTS.indexOf("ageMillis");
 const PACKETS_RECEIVED = QUIC_NUMBERS.indexOf("packetsReceived");
 
 /** What a path said, by errno. Linux numbers. */
@@ -66,6 +70,7 @@ export class HandshakeLog {
   /** By listener, and by row of the server: those that were told of within the last second. */
   readonly #entries = new Map<object | number, Entry>();
   readonly #endpoint = new Endpoint();
+  readonly #numbers = new Float64Array(QUIC_COUNTS + QUIC_MOMENTS.length);
 
   constructor(transport: Transport, nowMs: () => number, tell: TellFailure) {
     this.#transport = transport;
@@ -86,6 +91,14 @@ export class HandshakeLog {
   ): void {
     const isAlert = cause === CAUSE_TRANSPORT && code >= ALERT_FIRST && code <= ALERT_LAST;
     if (!wasEstablished || isAlert) this.#add(serverRow, serverRow, 0, connection, cause, code);
+  }
+
+  /** We give up a handshake with a server: told if it had its time, since nobody answered. */
+  givenUp(serverRow: number, connection: number): void {
+    const numbers = this.#numbers;
+    if (!this.#transport.connectionNow(connection, numbers)) return;
+    if (numbers[AGE_MILLIS]! < PATIENCE_MS) return;
+    this.#add(serverRow, serverRow, 0, connection, CAUSE_HANDSHAKE, 0n);
   }
 
   /** A client's handshake has failed. @param listener whoever listens; it tells them apart */

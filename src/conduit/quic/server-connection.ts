@@ -250,8 +250,10 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
     assert(this.isEmpty(), "ServerConnection.close: nobody uses it, nobody waits for it");
     const code = this.cleanCode();
     const { handle } = this;
+    const { hub, target } = this.pool;
+    if (this.state === CONNECTION_CONNECTING) hub.handshakes.givenUp(target.serverRow, handle);
     this.leave();
-    this.pool.hub.closeGently(handle, code);
+    hub.closeGently(handle, code);
   }
 
   private isEmpty(): boolean {

@@ -197,8 +197,10 @@ export class SessionConduit implements Conduit, ConnectionOwner {
   /** Closes the connection, unless it is over. */
   private closeConnection(code: bigint, reason: string): void {
     if (this.state === CLOSED) return;
+    const { state, serverRow, connection } = this;
+    if (state === CONNECTING) this.hub.handshakes.givenUp(serverRow, connection);
     this.becomeClosed();
-    this.transport.closeConnection(this.connection, true, code, reason);
+    this.transport.closeConnection(connection, true, code, reason);
   }
 
   private becomeClosed(): void {

@@ -13,10 +13,13 @@ import {
   CAUSE_RESET,
   CAUSE_TRANSPORT,
   CAUSE_VERSION,
+  QUIC_COUNTS,
+  QUIC_MOMENTS,
   QUIC_NUMBERS,
 } from "../../../../src/conduit/quic/transport.ts";
 import type { QuicText, Transport } from "../../../../src/conduit/quic/transport.ts";
 
+const AGE_MILLIS = QUIC_COUNTS + QUIC_MOMENTS.indexOf("ageMillis");
 const PACKETS_RECEIVED = QUIC_NUMBERS.indexOf("packetsReceived");
 
 class Lab {
@@ -24,6 +27,7 @@ class Lab {
   readonly told: string[] = [];
   readonly texts: Partial<Record<QuicText, string>> = {};
   packets = 0;
+  ageMs = 0;
   readonly log: HandshakeLog;
 
   constructor() {
@@ -36,6 +40,7 @@ class Lab {
       },
       connectionNow: (_connection, out) => {
         out[PACKETS_RECEIVED] = this.packets;
+        out[AGE_MILLIS] = this.ageMs;
         return true;
       },
     };
@@ -86,6 +91,16 @@ describe("the reason", () => {
     const lab = new Lab();
     lab.packets = 2;
     expect(lab.why(CAUSE_HANDSHAKE)).toBe("it took too long");
+  });
+
+  test("one that we give up had no answer, if it had time for one", () => {
+    const lab = new Lab();
+    lab.ageMs = 999;
+    lab.log.givenUp(1, 7);
+    expect(lab.told).toEqual([]);
+    lab.ageMs = 1000;
+    lab.log.givenUp(1, 7);
+    expect(lab.told).toEqual(["1 no answer +0"]);
   });
 
   test("a peer's own words", () => {
