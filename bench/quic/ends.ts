@@ -55,7 +55,8 @@ export class Ends {
     const quic = quicModule();
     if (native === null || quic === null) throw new Error("built without the native parts");
     const fault = (where: string, text: string): void => fail(`${where}: ${text}`);
-    const hooks = { prepareSleep: () => SLEEP, woken() {}, fault };
+    const failed = (where: string, error: unknown): void => fault(where, String(error));
+    const hooks = { prepareSleep: () => SLEEP, woken() {}, fault: failed };
     hooks.prepareSleep = () => (this.#later.length > 0 ? GO_ON : SLEEP);
     const loop = new NativeLoop(native, -1, systemClock, hooks, adoptAccepted);
     this.loop = loop;

@@ -2,6 +2,7 @@
  * A worker on its own event loop (conduit/loop): how it sleeps, who wakes it, and what it leaves in
  * its row so that control can close its sockets should it die.
  */
+import { describeError } from "../base/assert.ts";
 import { systemClock } from "../base/clock.ts";
 import { CLOSE_RESOURCE } from "../conduit/conduit.ts";
 import type { DialHints } from "../conduit/conduit.ts";
@@ -65,7 +66,11 @@ export function makeOwnLoop(options: OwnLoopOptions): Sockets {
   const woken = (): void => {
     Atomics.store(words, row + WORKER_BELL_ARMED, 0);
   };
-  const hooks = { prepareSleep, woken, fault };
+  const hooks = {
+    prepareSleep,
+    woken,
+    fault: (where: string, error: unknown) => fault(where, describeError(error)),
+  };
   const loop = new NativeLoop(native, bell, systemClock, hooks, adoptAccepted);
   words[row + WORKER_BELL_DESCRIPTOR] = loop.bell;
   tables.workers.floats[(row + WORKER_LOOP) >> 1] = Number(loop.pointer);

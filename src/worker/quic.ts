@@ -125,6 +125,7 @@ export class WorkerQuic {
       clock: systemClock,
       startTimer: (delayMs, run) => loop.startTimer(delayMs, run),
       nextTurn: (run) => loop.nextTurn(run),
+      fault: (where, error) => fault(where, describeError(error)),
       tellFailure: (failure, left) => notice(this.failureText(failure, left)),
     });
   }

@@ -237,6 +237,9 @@ export class WorkerQuic {
       clock,
       startTimer: (delayMs, run) => clock.start(worker.number, delayMs, run),
       nextTurn,
+      fault: (_where, error) => {
+        throw error;
+      },
     });
   }
 

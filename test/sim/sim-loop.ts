@@ -41,8 +41,8 @@ export class SimLoop {
     const hooks = {
       prepareSleep: () => GO_ON,
       woken: () => {},
-      fault: (where: string, text: string): void => {
-        throw new Error(`${where}: ${text}`);
+      fault: (_where: string, error: unknown): void => {
+        throw error;
       },
     };
     const { native } = this;

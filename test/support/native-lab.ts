@@ -97,8 +97,8 @@ export function makeLoop(): { loop: NativeLoop; turn(): void } {
   const hooks = {
     prepareSleep: () => GO_ON,
     woken: () => {},
-    fault: (where: string, text: string): void => {
-      throw new Error(`${where}: ${text}`);
+    fault: (_where: string, error: unknown): void => {
+      throw error;
     },
   };
   const loop = new NativeLoop(nativeModule()!, -1, systemClock, hooks, adoptAccepted);

@@ -272,6 +272,9 @@ export class QuicLab {
       clock: this.clock,
       startTimer: (delayMs, run) => this.clock.start(HUB, delayMs, run),
       nextTurn: (run) => this.turns.push(run),
+      fault: (_where, error) => {
+        throw error;
+      },
     });
   }
 

@@ -11,7 +11,6 @@
  */
 import type { Pointer } from "bun:ffi";
 
-import { describeError } from "../../base/assert.ts";
 import { onNextTurn } from "../../base/clock.ts";
 import type { Clock, Ticker } from "../../base/clock.ts";
 import { BUFSIZE_DEFAULT } from "../../base/limits.ts";
@@ -62,7 +61,8 @@ export type LoopHooks = {
   prepareSleep(): number;
   /** Sleep is over. */
   woken(): void;
-  fault(where: string, text: string): void;
+  /** An exception of one event, reader or timer: a bug. */
+  fault: (where: string, error: unknown) => void;
 };
 
 export class NativeLoop {
@@ -126,8 +126,7 @@ export class NativeLoop {
       try {
         this.turn(mayRest);
       } catch (error) {
-        // A bug of ours: told, and the other streams go on.
-        this.hooks.fault("event loop", describeError(error));
+        this.failed(error);
       }
       if (this.mailTurns > 0) {
         this.mailTurns--;
@@ -135,6 +134,11 @@ export class NativeLoop {
       }
     }
     onNextTurn(this.onTurn);
+  }
+
+  /** A bug of ours: told, and everybody else goes on. */
+  private failed(error: unknown): void {
+    this.hooks.fault("event loop", error);
   }
 
   private turn(mayRest: boolean): void {
@@ -148,10 +152,21 @@ export class NativeLoop {
     }
     const count = this.native.loopPoll(this.pointer, timeoutMs);
     if (mayRest && !hasWork) this.hooks.woken();
-    for (let i = 0; i < count; i++) this.dispatch(i * EVENT_WORDS);
+    this.dispatchAll(count);
     if (this.again.length > 0) this.readAgain();
     if (this.atTurnEnd.length > 0) this.endTurn();
     if (this.timers.length > 0) this.runTimers();
+  }
+
+  /** An event is told once: what is lost behind one that throws would never come again. */
+  private dispatchAll(count: number): void {
+    for (let i = 0; i < count; i++) {
+      try {
+        this.dispatch(i * EVENT_WORDS);
+      } catch (error) {
+        this.failed(error);
+      }
+    }
   }
 
   private dispatch(at: number): void {
@@ -233,7 +248,7 @@ export class NativeLoop {
   acceptAll(fd: number): void {
     for (let rounds = 0; rounds < ACCEPT_ROUNDS_MAX; rounds++) {
       const count = this.native.loopAccept(this.pointer, fd);
-      for (let i = 0; i < count; i++) this.dispatch(i * EVENT_WORDS);
+      this.dispatchAll(count);
       if (count === 0 || this.events[(count - 1) * EVENT_WORDS] === EVENT_ACCEPT_FAILED) return;
     }
   }
@@ -251,7 +266,11 @@ export class NativeLoop {
     for (let i = 0; i < batch.length; i++) {
       const conduit = batch[i]!;
       conduit.isWaitingTurn = false;
-      conduit.pump();
+      try {
+        conduit.pump();
+      } catch (error) {
+        this.failed(error);
+      }
     }
     batch.length = 0;
     this.againSpare = batch;
@@ -265,7 +284,13 @@ export class NativeLoop {
   private endTurn(): void {
     const batch = this.atTurnEnd;
     this.atTurnEnd = [];
-    for (let i = 0; i < batch.length; i++) batch[i]!();
+    for (let i = 0; i < batch.length; i++) {
+      try {
+        batch[i]!();
+      } catch (error) {
+        this.failed(error);
+      }
+    }
   }
 
   /** Runs `run` once after `delayMs`. A few timers at a time: the engine has a wheel. @cold */
@@ -308,7 +333,11 @@ export class NativeLoop {
       if (!timer.isLive) continue;
       if (timer.atMs <= now) {
         timer.isLive = false;
-        timer.run();
+        try {
+          timer.run();
+        } catch (error) {
+          this.failed(error);
+        }
       } else {
         this.timers.push(timer);
       }

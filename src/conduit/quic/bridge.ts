@@ -31,16 +31,25 @@ const FREE_MAX = 1024;
 export class SessionPool implements SessionTurns {
   private readonly transport: Transport;
   private readonly nextTurn: (run: () => void) => void;
+  private readonly fault: (where: string, error: unknown) => void;
   private readonly onTurn: () => void;
   private free: SessionStream | null = null;
   private freeCount = 0;
   private again: SessionStream[] = [];
   private againSpare: SessionStream[] = [];
 
-  /** @param nextTurn runs a function when the events of this turn of the loop have been handled */
-  constructor(transport: Transport, nextTurn: (run: () => void) => void) {
+  /**
+   * @param nextTurn runs a function when the events of this turn of the loop have been handled
+   * @param fault is told of an exception of one stream, which is a bug; the others go on
+   */
+  constructor(
+    transport: Transport,
+    nextTurn: (run: () => void) => void,
+    fault: (where: string, error: unknown) => void,
+  ) {
     this.transport = transport;
     this.nextTurn = nextTurn;
+    this.fault = fault;
     this.onTurn = () => this.goOn();
   }
 
@@ -74,7 +83,13 @@ export class SessionPool implements SessionTurns {
   private goOn(): void {
     const batch = this.again;
     this.again = this.againSpare;
-    for (let i = 0; i < batch.length; i++) batch[i]!.goOn();
+    for (let i = 0; i < batch.length; i++) {
+      try {
+        batch[i]!.goOn();
+      } catch (error) {
+        this.fault("QUIC session stream", error);
+      }
+    }
     batch.length = 0;
     this.againSpare = batch;
   }

@@ -39,6 +39,8 @@ export type HubOptions = {
   startTimer(delayMs: number, run: () => void): Ticker;
   /** Runs `run` when the events of this turn of the loop have been handled. */
   nextTurn(run: () => void): void;
+  /** An exception of one stream, pool or listener: a bug. The others go on. */
+  fault: (where: string, error: unknown) => void;
   /** Tells operators of handshakes that failed; left out: nobody is told. */
   tellFailure?: TellFailure;
 };
@@ -57,6 +59,7 @@ export class QuicHub implements TurnTaker {
   /** The worker stops: nothing is kept for later. */
   isStopping = false;
   private readonly startTimer: HubOptions["startTimer"];
+  private readonly fault: HubOptions["fault"];
   private readonly pools = new Set<ServerPool>();
   private readonly acceptors = new Set<QuicAcceptor>();
   private again: QuicConduit[] = [];
@@ -75,7 +78,8 @@ export class QuicHub implements TurnTaker {
     this.clock = options.clock;
     this.startTimer = options.startTimer;
     this.nextTurn = options.nextTurn;
-    this.sessions = new SessionPool(options.transport, options.nextTurn);
+    this.fault = options.fault;
+    this.sessions = new SessionPool(options.transport, options.nextTurn, options.fault);
     this.handshakes = new HandshakeLog(
       options.transport,
       () => options.clock.nowMs(),
@@ -185,7 +189,11 @@ export class QuicHub implements TurnTaker {
     for (let i = 0; i < batch.length; i++) {
       const conduit = batch[i]!;
       conduit.isWaitingTurn = false;
-      conduit.pump();
+      try {
+        conduit.pump();
+      } catch (error) {
+        this.fault("QUIC stream", error);
+      }
     }
     batch.length = 0;
     this.againSpare = batch;
@@ -198,11 +206,16 @@ export class QuicHub implements TurnTaker {
 
   private tick(): void {
     this.ticker = null;
+    // First: whatever happens below, there is another look.
+    this.keepTime();
     const now = this.clock.nowMs();
     this.transport.countLive();
-    for (const pool of [...this.pools]) pool.tick(now);
-    for (const acceptor of this.acceptors) acceptor.tick(now);
-    this.handshakes.tick(now);
-    this.keepTime();
+    for (const one of [...this.pools, ...this.acceptors, this.handshakes]) {
+      try {
+        one.tick(now);
+      } catch (error) {
+        this.fault("QUIC tick", error);
+      }
+    }
   }
 }

@@ -24,8 +24,8 @@ function startLoop(): NativeLoop {
   const hooks = {
     prepareSleep: () => GO_ON,
     woken: () => {},
-    fault: (where: string, text: string): void => {
-      throw new Error(`${where}: ${text}`);
+    fault: (_where: string, error: unknown): void => {
+      throw error;
     },
   };
   const loop = new NativeLoop(native!, -1, systemClock, hooks, adoptAccepted);

@@ -155,6 +155,9 @@ class SessionLab {
       clock,
       startTimer: (delayMs, run) => clock.start(PROXY, delayMs, run),
       nextTurn: (run) => this.turns.push(run),
+      fault: (_where, error) => {
+        throw error;
+      },
     });
     const spec = serverSpec(wishes.back);
     this.target = {
