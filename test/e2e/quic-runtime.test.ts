@@ -161,6 +161,17 @@ quic("a server moves to QUIC and back to TCP", async () => {
     await sluice.ask(`set server be/s addr quic4@127.0.0.1 port ${udp.port}`);
     await reaches("quic");
   }
+  // An address alone keeps the transport, whoever listens there.
+  await using second = await startQuicNamed("second");
+  const moved = await sluice.ask(`set server be/s addr 127.0.0.1 port ${second.port}`);
+  expect(moved).toContain(
+    `no need to change the addr, port changed from '${udp.port}' to '${second.port}' by`,
+  );
+  await reaches("second");
+  const back = await sluice.ask(`set server be/s addr tcp4@127.0.0.1 port ${tcp.port}`);
+  expect(back).toContain("transport changed from 'quic' to 'tcp'");
+  await sluice.ask(`set server be/s addr 127.0.0.1 port ${tcp.port}`);
+  await reaches("tcp");
   expect(sluice.hasExited()).toBe(false);
 });
 
