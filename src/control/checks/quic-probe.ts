@@ -69,6 +69,8 @@ class QuicProber {
   private ticker: Ticker | null = null;
   private pauseMs = LOOK_FIRST_MS;
   private isLooking = false;
+  /** Exceptions of checks in this look: bugs. */
+  private faults: string[] = [];
   /** Checks that wait for an answer. */
   waiting = 0;
 
@@ -81,9 +83,8 @@ class QuicProber {
         afterTurn: () => this.lookSoon(),
         watch: () => 0,
         unwatch: () => undefined,
-        fault: (where, text) => {
-          throw new Error(`${where}: ${text}`);
-        },
+        // Not at once: the other checks of the same look have their turn first.
+        fault: (where, text) => void this.faults.push(`${where}: ${text}`),
         notice: () => undefined,
       },
       account: NO_ACCOUNT,
@@ -111,8 +112,20 @@ class QuicProber {
 
   private look(): void {
     this.isLooking = true;
-    this.transport.turn(ROUNDS);
-    this.isLooking = false;
+    try {
+      this.transport.turn(ROUNDS);
+    } finally {
+      this.isLooking = false;
+      this.lookAgain();
+    }
+    const { faults } = this;
+    if (faults.length === 0) return;
+    this.faults = [];
+    throw new Error(faults.join("; "));
+  }
+
+  /** While there is a connection. */
+  private lookAgain(): void {
     this.ticker = null;
     if (this.transport.connectionCount === 0) return;
     this.pauseMs = Math.min(this.pauseMs + 1, LOOK_LAST_MS);

@@ -162,6 +162,34 @@ describe("nobody who answers", () => {
     expect(isTold).toBe(false);
   });
 
+  native("an exception in what a result sets off is told, and stops no other check", async () => {
+    const server = startServer();
+    const told: string[] = [];
+    const { setTimeout } = globalThis;
+    const guarded = (run: () => void, delayMs: number): unknown =>
+      setTimeout(() => {
+        try {
+          run();
+        } catch (error) {
+          told.push(String(error));
+        }
+      }, delayMs);
+    globalThis.setTimeout = guarded as typeof setTimeout;
+    try {
+      const others = [probe(target(server.port)), probe(target(server.port))];
+      startProbe(target(server.port), () => {
+        throw new Error("a bug");
+      });
+      others.push(probe(target(server.port)));
+      expect(await Promise.all(others)).toEqual(others.map(() => ({ code: "L6OK" })));
+      while (told.length === 0) await Bun.sleep(1);
+    } finally {
+      globalThis.setTimeout = setTimeout;
+    }
+    expect(told).toEqual(["Error: QUIC event: Error: a bug"]);
+    expect(await probe(target(server.port))).toEqual({ code: "L6OK" });
+  });
+
   native("certificates that cannot be read are our own fault", async () => {
     const certificate = { file: "own.pem", chain: "nothing", key: "nothing" };
     const result = await probe(target(1, { certificate }));
