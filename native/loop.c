@@ -169,17 +169,29 @@ EXPORT int sl_loop_listen(struct sl_loop *loop, int fd, int accepting)
 	return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
-/* Watches a connected or connecting descriptor, which is the loop's from now on; on failure it is
- * closed. Returns its generation or -errno. */
-EXPORT int sl_loop_add(struct sl_loop *loop, int fd)
-{
-	int err = watch(loop, fd);
+int sl_connect(const struct sockaddr *addr, uint32_t addr_len, const struct sockaddr *source,
+               uint32_t source_len, const int32_t *opt, const char *interface);
 
-	if (err) {
+/*
+ * sl_connect, and the descriptor is the loop's at once: a thread that is ended between two calls
+ * would leave a socket that nobody knows. Returns the descriptor or -errno.
+ */
+EXPORT int sl_loop_connect(struct sl_loop *loop, const struct sockaddr *addr, uint32_t addr_len,
+                           const struct sockaddr *source, uint32_t source_len,
+                           const int32_t *opt, const char *interface)
+{
+	int fd = sl_connect(addr, addr_len, source, source_len, opt, interface);
+	int err = fd >= 0 ? watch(loop, fd) : fd;
+
+	if (err && fd >= 0)
 		close(fd);
-		return err;
-	}
-	return (int)loop->generation;
+	return err ? err : fd;
+}
+
+/* Generation of a descriptor of the loop. */
+EXPORT int sl_loop_generation(struct sl_loop *loop, int fd)
+{
+	return (int)loop->owned[fd];
 }
 
 /*

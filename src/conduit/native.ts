@@ -65,7 +65,16 @@ export type Native = {
   ring(bell: number): number;
   loopListen(loop: Pointer, fd: number, accepting: number): number;
   loopAccept(loop: Pointer, fd: number): number;
-  loopAdd(loop: Pointer, fd: number): number;
+  loopConnect(
+    loop: Pointer,
+    address: Uint8Array,
+    addressBytes: number,
+    source: Uint8Array | null,
+    sourceBytes: number,
+    options: Int32Array | null,
+    interfaceName: Uint8Array | null,
+  ): number;
+  loopGeneration(loop: Pointer, fd: number): number;
   loopWatch(loop: Pointer, fd: number, owned: number): number;
   loopUnwatch(loop: Pointer, fd: number): number;
   loopPoll(loop: Pointer, timeoutMs: number): number;
@@ -94,7 +103,11 @@ const SYMBOLS = {
   sl_ring: { args: ["i32"], returns: "i32" },
   sl_loop_listen: { args: ["ptr", "i32", "i32"], returns: "i32" },
   sl_loop_accept: { args: ["ptr", "i32"], returns: "i32" },
-  sl_loop_add: { args: ["ptr", "i32"], returns: "i32" },
+  sl_loop_connect: {
+    args: ["ptr", "ptr", "u32", "ptr", "u32", "ptr", "ptr"],
+    returns: "i32",
+  },
+  sl_loop_generation: { args: ["ptr", "i32"], returns: "i32" },
   sl_loop_watch: { args: ["ptr", "i32", "i32"], returns: "i32" },
   sl_loop_unwatch: { args: ["ptr", "i32"], returns: "i32" },
   sl_loop_poll: { args: ["ptr", "i32"], returns: "i32" },
@@ -183,7 +196,8 @@ function typed(symbols: Opened): Native {
     ring: symbols.sl_ring,
     loopListen: symbols.sl_loop_listen as unknown as Native["loopListen"],
     loopAccept: symbols.sl_loop_accept as unknown as Native["loopAccept"],
-    loopAdd: symbols.sl_loop_add as unknown as Native["loopAdd"],
+    loopConnect: symbols.sl_loop_connect as unknown as Native["loopConnect"],
+    loopGeneration: symbols.sl_loop_generation as unknown as Native["loopGeneration"],
     loopWatch: symbols.sl_loop_watch as unknown as Native["loopWatch"],
     loopUnwatch: symbols.sl_loop_unwatch as unknown as Native["loopUnwatch"],
     loopPoll: symbols.sl_loop_poll as unknown as Native["loopPoll"],

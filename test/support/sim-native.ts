@@ -124,7 +124,17 @@ export class SimNative {
     return 0;
   }
 
-  loopAdd(_loop: Pointer, fd: number): number {
+  loopConnect(): number {
+    const fd = this.connect();
+    if (fd >= 0) this.loopAdd(fd);
+    return fd;
+  }
+
+  loopGeneration(_loop: Pointer, fd: number): number {
+    return this.entries.get(fd)?.generation ?? -9;
+  }
+
+  private loopAdd(fd: number): number {
     const entry = this.entries.get(fd);
     if (entry === undefined) return -9;
     entry.generation = ++this.generation;
@@ -205,7 +215,7 @@ export class SimNative {
     const socket = backlog.take();
     if (socket === undefined) return [EVENT_ACCEPT_FAILED, listener, 0, EMFILE];
     const fd = this.takeFd(socket);
-    const generation = this.loopAdd(1 as Pointer, fd);
+    const generation = this.loopAdd(fd);
     return [EVENT_ACCEPTED, fd, generation, listener];
   }
 

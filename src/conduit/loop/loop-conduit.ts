@@ -7,12 +7,11 @@
  *
  * @hot
  */
-import { BACK, CLOSE_CLEAN, CLOSE_RESET, CLOSE_RESOURCE, FRONT, WRITE_CLOSED } from "../conduit.ts";
+import { BACK, CLOSE_CLEAN, CLOSE_RESET, FRONT, WRITE_CLOSED } from "../conduit.ts";
 import type { Conduit, ConduitOwner } from "../conduit.ts";
 import { closeCodeOfErrno, connectCloseCode, EAGAIN } from "../errno.ts";
 import { decodeSocketAddress } from "../sockaddr.ts";
 import type { Endpoint } from "../sockaddr.ts";
-import { connectTarget } from "../tcp/dial.ts";
 import type { DialTarget } from "../tcp/dial.ts";
 import type { NativeLoop } from "./native-loop.ts";
 
@@ -361,12 +360,10 @@ export function dialOnLoop(
   owner: ConduitOwner,
 ): LoopConduit | number {
   const { native } = loop;
-  const fd = connectTarget(native, target);
+  const fd = loop.connect(target);
   if (fd < 0) return connectCloseCode(-fd);
   const conduit = new LoopConduit(loop, fd, 0, owner, BACK, true);
-  const generation = loop.add(fd, conduit);
-  if (generation < 0) return CLOSE_RESOURCE;
-  conduit.generation = generation;
+  loop.enter(conduit);
   // Refused by sockets that know no delay: unix ones.
   native.setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   return conduit;

@@ -15,6 +15,7 @@ import { onNextTurn } from "../../base/clock.ts";
 import type { Clock, Ticker } from "../../base/clock.ts";
 import { BUFSIZE_DEFAULT } from "../../base/limits.ts";
 import type { Native } from "../native.ts";
+import type { DialTarget } from "../tcp/dial.ts";
 import type { LoopConduit } from "./loop-conduit.ts";
 
 /** Kinds of events; the same numbers stand in native/loop.c. */
@@ -196,11 +197,24 @@ export class NativeLoop {
     // The bell: what it rang for is seen before the next sleep.
   }
 
-  /** Watches a descriptor for a conduit. @returns its generation, or -errno (it is closed then) */
-  add(fd: number, conduit: LoopConduit): number {
-    const generation = this.native.loopAdd(this.pointer, fd);
-    if (generation > 0) this.handlers[fd] = conduit;
-    return generation;
+  /** Begins a connection, whose descriptor is the loop's. @returns the descriptor, or -errno */
+  connect(target: DialTarget): number {
+    const { socketAddress, source } = target;
+    return this.native.loopConnect(
+      this.pointer,
+      socketAddress.bytes,
+      socketAddress.bytes.length,
+      source === null ? null : source.bytes,
+      source === null ? 0 : source.bytes.length,
+      target.options,
+      target.interfaceName,
+    );
+  }
+
+  /** Tells a conduit of its descriptor, which is the loop's, from now on. */
+  enter(conduit: LoopConduit): void {
+    conduit.generation = this.native.loopGeneration(this.pointer, conduit.fd);
+    this.handlers[conduit.fd] = conduit;
   }
 
   /** Closes a conduit's descriptor. */

@@ -54,7 +54,7 @@ const HANDLERS: Bun.SocketHandler<TcpConduit> = {
 };
 
 /** A descriptor that connects to a target, with its options. @returns -errno when it failed */
-export function connectTarget(native: Native, target: DialTarget): number {
+function connectTarget(native: Native, target: DialTarget): number {
   const { socketAddress, source } = target;
   return native.connect(
     socketAddress.bytes,
