@@ -5,6 +5,7 @@
  */
 import type { Pointer } from "bun:ffi";
 
+import { assert } from "../base/assert.ts";
 import { giveLock, takeLock } from "../base/lock.ts";
 import { QuicAccount } from "../conduit/quic/account.ts";
 import { EngineMemory, isFrontOf, proxyRowOf } from "../conduit/quic/engine-memory.ts";
@@ -103,8 +104,9 @@ export function buryQuic(
   const at = (worker * WORKER_STRIDE + WORKER_QUIC_ENGINE) >> 1;
   const engine = tables.workers.floats[at]! as Pointer;
   tables.workers.floats[at] = 0;
+  if ((engine as number) === 0) return 0;
   const quic = quicModule();
-  if ((engine as number) === 0 || quic === null) return 0;
+  assert(quic !== null, "buryQuic: control has the module that it gave its workers");
   // Whoever waits for the proxies looks again when the burial is over.
   const account = new QuicAccount(tables, worker, () => undefined);
   const ended = new EngineMemory(memory);

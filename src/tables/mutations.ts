@@ -99,7 +99,7 @@ export type WorkerStart = {
   log: MutationBatch;
   /** Addresses of the native functions (`conduit/native.ts`); null = there is no module. */
   native: Record<string, number> | null;
-  /** What a QUIC engine of the worker writes (`conduit/quic/engine-memory.ts`): control keeps it. */
+  /** What a QUIC engine of the worker writes; control keeps it (`conduit/quic/`). */
   quicMemory: SharedArrayBuffer;
 };
 

@@ -1,6 +1,6 @@
 /**
- * How a process leaves its QUIC clients: a soft stop lets streams end and then says good-bye, a hard
- * one tells everybody before it goes. Nobody has to wait for a time-out.
+ * How a process leaves its QUIC clients: a soft stop lets streams end and then says good-bye, a
+ * hard one tells everybody before it goes. Nobody has to wait for a time-out.
  */
 import { expect } from "bun:test";
 
