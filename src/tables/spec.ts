@@ -204,6 +204,8 @@ export type QuicServerSpec = {
   verifyHost?: string;
   /** Name to ask for. */
   sni?: SampleExpression;
+  /** The same in checks. */
+  checkSni?: string;
   /** Our own certificate. */
   certificate?: CertificateSpec;
   /** Idle connections that a worker keeps; -1 = any number, 0 = none. */

@@ -24,7 +24,7 @@ export function beginConnection(
 ): number {
   const { remote, ticket } = dial;
   const sni = bytesOrNull(textBytes(dial.sni));
-  const verifyName = bytesOrNull(textBytes(dial.verifyName || dial.sni || hostOf(dial)));
+  const verifyName = bytesOrNull(textBytes(nameOf(dial)));
   const alpn = bytesOrNull(alpnWire(dial.alpn));
   return quic.connect(
     engine,
@@ -41,6 +41,12 @@ export function beginConnection(
     ticket,
     ticket?.length ?? 0,
   );
+}
+
+/** What the certificate must bear; "" = any name, of an authority that is trusted. */
+function nameOf(dial: QuicDial): string {
+  const { sni, verifyName } = dial;
+  return verifyName === null ? sni : verifyName || sni || hostOf(dial);
 }
 
 /** The server's address in words: what a certificate without another name must bear. */

@@ -206,8 +206,8 @@ export type QuicDial = {
   interfaceName: Uint8Array | null;
   /** Name to ask for; "" = none. */
   sni: string;
-  /** Name that the certificate must bear; "" = `sni`, else the address. */
-  verifyName: string;
+  /** Name that the certificate must bear; "" = `sni`, else the address; null = `sni`, else any. */
+  verifyName: string | null;
   /** Protocols; empty = those of the profile. */
   alpn: readonly string[];
   /** Of an earlier connection to the same server; null = none. */

@@ -65,11 +65,13 @@ const parseVerify: ServerTlsParser = (tls, value) => {
   return undefined;
 };
 
-const parseVerifyHost: ServerTlsParser = (tls, value) => {
-  if (!HOST_NAME.test(value)) return `'${value}' is no name of a host.`;
-  tls.verifyHost = value;
-  return undefined;
-};
+function hostName(key: "verifyHost" | "checkSni"): ServerTlsParser {
+  return (tls, value) => {
+    if (!HOST_NAME.test(value)) return `'${value}' is no name of a host.`;
+    tls[key] = value;
+    return undefined;
+  };
+}
 
 const parseSni: ServerTlsParser = (tls, value) => {
   const sample = parseSample(value);
@@ -113,6 +115,7 @@ const parseProto: ServerTlsParser = (_, value) =>
 const DONE: readonly (readonly [name: string, parse: ServerTlsParser])[] = [
   ["alpn", parseAlpnWord],
   ["ca-file", parseCaFile],
+  ["check-sni", hostName("checkSni")],
   // A check of a QUIC server is a handshake anyway.
   ["check-ssl", set(() => {})],
   ["crt", parseCrt],
@@ -126,7 +129,7 @@ const DONE: readonly (readonly [name: string, parse: ServerTlsParser])[] = [
   ["sni", parseSni],
   ["ssl", set((tls) => (tls.hasSsl = true))],
   ["verify", parseVerify],
-  ["verifyhost", parseVerifyHost],
+  ["verifyhost", hostName("verifyHost")],
 ];
 
 /**

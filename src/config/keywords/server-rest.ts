@@ -37,7 +37,7 @@ const COMING = undone<ServerParser>("coming", SERVER, "5.2", [
   ["check-pool-conn-name", "<name>", "Name of the connection that checks reuse."],
   ["check-proto", "<name>", "Protocol of checks."],
   ["check-reuse-pool", "", "Checks over idle connections."],
-  ["check-sni", "<name>", "Server name in TLS checks."],
+  ["check-sni", "<name>", "Name that TLS checks ask for, and that the certificate must have."],
   ["check-sni-auto", "", "Server name in TLS checks, chosen automatically."],
   ["check-ssl", "", "Checks over TLS."],
   ["check-via-socks4", "", "Checks through a SOCKS proxy."],

@@ -21,6 +21,7 @@ export type ServerTls = {
   authoritiesFile: string | undefined;
   verifyHost: string | undefined;
   sni: SampleExpression | undefined;
+  checkSni: string | undefined;
   certificate: CertificateSpec | undefined;
   poolMaxConn: number;
   poolPurgeDelayMs: number;
@@ -49,6 +50,7 @@ export function newServerTls(
     authoritiesFile: base?.authoritiesFile,
     verifyHost: base?.verifyHost,
     sni: base?.sni,
+    checkSni: base?.checkSni,
     certificate: base?.certificate,
     poolMaxConn: base?.poolMaxConn ?? -1,
     poolPurgeDelayMs: base?.poolPurgeDelayMs ?? 5_000,
@@ -60,7 +62,8 @@ export function newServerTls(
 
 /** The spec. Whole sessions may be mapped onto it, so all kinds of streams are taken. */
 export function quicServerOf(tls: ServerTls, tuning: QuicTuning): QuicServerSpec {
-  const { authorities, authoritiesFile, verifyHost, sni, certificate, congestion } = tls;
+  const { authorities, authoritiesFile, verifyHost, sni, checkSni } = tls;
+  const { certificate, congestion } = tls;
   return {
     alpn: tls.alpn,
     verify: tls.verify,
@@ -68,6 +71,7 @@ export function quicServerOf(tls: ServerTls, tuning: QuicTuning): QuicServerSpec
     ...(authoritiesFile === undefined ? {} : { authoritiesFile }),
     ...(verifyHost === undefined ? {} : { verifyHost }),
     ...(sni === undefined ? {} : { sni }),
+    ...(checkSni === undefined ? {} : { checkSni }),
     ...(certificate === undefined ? {} : { certificate }),
     poolMaxConn: tls.poolMaxConn,
     poolPurgeDelayMs: tls.poolPurgeDelayMs,

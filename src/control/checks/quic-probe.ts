@@ -23,7 +23,7 @@ import {
   QUIC_NUMBERS,
   TRANSPORT_TLS,
 } from "../../conduit/quic/transport.ts";
-import type { ConnectionOwner, TransportAccount } from "../../conduit/quic/transport.ts";
+import type { ConnectionOwner, QuicDial, TransportAccount } from "../../conduit/quic/transport.ts";
 import { encodeSocketAddress } from "../../conduit/sockaddr.ts";
 import type { Address, QuicServerSpec, SourceSpec } from "../../tables/spec.ts";
 import { systemLibc } from "../process/system-libc.ts";
@@ -174,8 +174,7 @@ class Check implements ConnectionOwner, QuicProbe {
         remote: encodeSocketAddress(address),
         local: source === undefined ? null : encodeSocketAddress(source.address, 0),
         interfaceName: name === undefined ? null : new TextEncoder().encode(`${name}\0`),
-        sni: constantName(quic),
-        verifyName: quic.verifyHost ?? "",
+        ...namesOf(quic),
         alpn: [],
         ticket: null,
         proxyRow: 0,
@@ -266,9 +265,19 @@ class Check implements ConnectionOwner, QuicProbe {
   }
 }
 
-/** The name to ask for, if it does not depend on the client. */
-function constantName({ sni }: QuicServerSpec): string {
-  if (sni === undefined || sni.fetch.name !== "str" || sni.converters.length > 0) return "";
+/**
+ * The name to ask for, and the one that the certificate must bear. Where a name depends on the
+ * client, a check has none: then it holds the certificate to its authority alone.
+ */
+function namesOf(quic: QuicServerSpec): Pick<QuicDial, "sni" | "verifyName"> {
+  const name = quic.checkSni ?? constantName(quic);
+  return { sni: name ?? "", verifyName: quic.verifyHost ?? (name === undefined ? null : "") };
+}
+
+/** The name that traffic asks for, "" = none; undefined = it depends on the client. */
+function constantName({ sni }: QuicServerSpec): string | undefined {
+  if (sni === undefined) return "";
+  if (sni.fetch.name !== "str" || sni.converters.length > 0) return undefined;
   const [first] = sni.fetch.args;
-  return first?.kind === "str" ? first.value : "";
+  return first?.kind === "str" ? first.value : undefined;
 }

@@ -89,6 +89,7 @@ const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
   authoritiesFile: isText,
   verifyHost: isText,
   sni: isFields,
+  checkSni: isText,
   certificate: isCertificate,
 };
 

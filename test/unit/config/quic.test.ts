@@ -255,13 +255,14 @@ describe("server", () => {
     const words =
       "verify required ca-file /tls/a.pem sni str(b.test) verifyhost c.test alpn doq,x " +
       "crt /tls/b.pem quic-cc-algo newreno pool-max-conn 3 pool-purge-delay 7s " +
-      "max-reuse 9 check weight 5";
+      "max-reuse 9 check check-sni d.test weight 5";
     const { quic, weight, check } = await server(`${QUIC} ${words}`);
     expect(quic).toMatchObject({
       alpn: ["doq", "x"],
       verify: "required",
       authorities: A.chain,
       verifyHost: "c.test",
+      checkSni: "d.test",
       sni: { fetch: { name: "str", args: [{ kind: "str", value: "b.test" }] } },
       certificate: { file: "/tls/b.pem", chain: B.chain, key: B.key },
       poolMaxConn: 3,
@@ -340,6 +341,7 @@ describe("server", () => {
     [`${QUIC} sni nothing`, "'sni' : unknown fetch method 'nothing'"],
     [`${QUIC} sni bc_src`, "'sni' : 'bc_src' : its value is known only when the server has been"],
     [`${QUIC} verifyhost a/b`, "'verifyhost' : 'a/b' is no name of a host."],
+    [`${QUIC} check-sni a/b`, "'check-sni' : 'a/b' is no name of a host."],
     [`${QUIC} max-reuse -2`, "'max-reuse' : value must be between -1 and"],
     [`${QUIC} cc bbr`, "'cc' : it is about TCP"],
     [`${QUIC} crl-file /x`, "'server l/s' : 'crl-file' is not built yet"],

@@ -105,6 +105,39 @@ describe("a server that answers", () => {
     expect((await probe(target(server.port))).code).toBe("L6RSP");
   });
 
+  native(
+    "without a name that holds for all clients, any name will do, if it is signed",
+    async () => {
+      const files = certificates();
+      const server = startServer({ certificates: [certificateSpec(files.second)] });
+      const fetch = { name: "ssl_fc_sni", args: [] };
+      const varying: Partial<QuicServerSpec> = {
+        sni: { fetch, converters: [], type: "str", text: "ssl_fc_sni" },
+      };
+      const check = async (more: Partial<QuicServerSpec>): Promise<string> =>
+        (await probe(target(server.port, { ...varying, ...more }))).code;
+      expect(await check({})).toBe("L6OK");
+      expect(await check({ checkSni: "second.test" })).toBe("L6OK");
+      expect(await check({ verifyHost: "second.test" })).toBe("L6OK");
+      expect(await check({ checkSni: "server.test", verifyHost: "second.test" })).toBe("L6OK");
+      expect(await check({ checkSni: "server.test" })).toBe("L6RSP");
+      expect(await check({ verifyHost: "server.test" })).toBe("L6RSP");
+      const authorities = readFileSync(files.otherAuthority, "utf8");
+      expect(await check({ authorities })).toBe("L6RSP");
+      const expired = startServer({ certificates: [certificateSpec(files.expired)] });
+      expect((await probe(target(expired.port, varying))).code).toBe("L6RSP");
+    },
+  );
+
+  native("'check-sni' is the name that is asked for", async () => {
+    const files = certificates();
+    const both = [certificateSpec(files.second), certificateSpec(files.server)];
+    const server = startServer({ certificates: both, strictSni: true });
+    expect((await probe(target(server.port))).code).toBe("L6RSP");
+    const checkSni = "server.test";
+    expect(await probe(target(server.port, { checkSni }))).toEqual({ code: "L6OK" });
+  });
+
   native("fails if it speaks another protocol", async () => {
     const server = startServer({ alpn: ["other"] });
     const result = await probe(target(server.port));
