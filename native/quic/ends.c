@@ -34,17 +34,15 @@ void sq_connection_over(struct sq_connection *connection)
 	sq_tell(connection, SQ_TOLD_RELEASED);
 }
 
-/* Writes the packet that ends it, and keeps it; its length, 0 = there is none. */
-static size_t write_close(struct sq_connection *connection, const ngtcp2_ccerr *error)
+/* Writes the packet that ends it to `out`, and keeps it; its length, 0 = there is none. */
+static size_t write_close(struct sq_connection *connection, const ngtcp2_ccerr *error,
+                          uint8_t *out)
 {
 	struct sq_engine *engine = connection->engine;
 	ngtcp2_path_storage path;
 	ngtcp2_pkt_info info;
 	ngtcp2_ssize length;
-	uint8_t *out = sq_send_room(engine, connection->endpoint);
 
-	if (!out)
-		return 0;
 	ngtcp2_path_storage_zero(&path);
 	length = ngtcp2_conn_write_connection_close(connection->conn, &path.path, &info, out, 1200,
 	                                            error, engine->now);
@@ -67,8 +65,14 @@ void sq_connection_end(struct sq_connection *connection, int cause, uint64_t cod
 	struct sq_engine *engine = connection->engine;
 	struct sq_endpoint *endpoint = connection->endpoint;
 	uint64_t rest = 3 * ngtcp2_conn_get_pto2(connection->conn);
+	uint8_t *out = NULL;
 	int is_closing = 0;
 
+	if (!sq_connection_is_live(connection))
+		return;
+	/* Before anything changes: sending what was there may end this very connection. */
+	if (error)
+		out = sq_send_room(engine, endpoint);
 	if (!sq_connection_is_live(connection))
 		return;
 	connection->was_established = connection->state == SQ_STATE_ESTABLISHED;
@@ -80,8 +84,8 @@ void sq_connection_end(struct sq_connection *connection, int cause, uint64_t cod
 	endpoint->half_open -= connection->is_half_open;
 	connection->is_live = connection->is_half_open = 0;
 	sq_tell(connection, SQ_TOLD_CLOSED);
-	if (error)
-		is_closing = write_close(connection, error) > 0;
+	if (out)
+		is_closing = write_close(connection, error, out) > 0;
 	/* The last that the library counts; what comes in the closing period is added to it. */
 	sq_connection_count(connection);
 	sq_link_remove(&connection->writing);

@@ -36,6 +36,7 @@ void datagrams_pass_and_are_bounded(void);
 void causes_are_told_apart(void);
 void silence_ends_a_connection(void);
 void nobody_listens(void);
+void an_end_that_meets_another_is_one(void);
 void a_successor_resets_what_it_does_not_know(void);
 void clients_prove_their_address(void);
 void connections_are_limited(void);

@@ -95,6 +95,37 @@ void nobody_listens(void)
 	end();
 }
 
+/*
+ * Sending what goes before the last packet shows that there is no way: the connection that ends then
+ * ends once. First flights so long that a turn does not send them whole fill the buffer, and one of
+ * the closes finds it full, of its own packets too.
+ */
+void an_end_that_meets_another_is_one(void)
+{
+	static uint8_t alpn[56 * 256];
+	double settings[] = { SQ_SET_CONGESTION, 2, -1 };
+	struct sockaddr_in nowhere = { .sin_family = AF_INET, .sin_port = htons(9) };
+	uint32_t handles[40];
+
+	nowhere.sin_addr.s_addr = htonl(INADDR_BROADCAST);
+	memset(alpn, 'a', sizeof(alpn));
+	for (int i = 0; i < 56; i++)
+		alpn[i * 256] = 255;
+	begin(settings);
+	for (int i = 0; i < 40; i++)
+		handles[i] = (uint32_t)sq_connect(client->engine, client_profile, client_endpoint,
+		                                  (struct sockaddr *)&nowhere, sizeof(nowhere),
+		                                  "server.test", 11, NULL, 0, alpn, sizeof(alpn),
+		                                  NULL, 0);
+	for (int i = 0; i < 40; i++)
+		sq_conn_close(client->engine, handles[i], 1, 0, 0, "", 0);
+	world_turn(0);
+	for (int i = 0; i < 40; i++)
+		if (has_event(client, SQ_EV_RELEASED, handles[i], 0))
+			EXPECT_NUMBER(sq_conn_free(client->engine, handles[i]), 0);
+	end();
+}
+
 /* A worker that died and its successor: the successor says that it knows nothing of it. */
 void a_successor_resets_what_it_does_not_know(void)
 {

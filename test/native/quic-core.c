@@ -85,6 +85,7 @@ int main(int argc, char **argv)
 		CASE(causes_are_told_apart),
 		CASE(silence_ends_a_connection),
 		CASE(nobody_listens),
+		CASE(an_end_that_meets_another_is_one),
 		CASE(a_successor_resets_what_it_does_not_know),
 		CASE(clients_prove_their_address),
 		CASE(connections_are_limited),
