@@ -230,7 +230,7 @@ struct sq_engine *sq_engine_new(int worker, int generation, const uint8_t *secre
 	sq_link_clear(&engine->starved);
 	sq_clock(engine);
 	sq_random(engine, &engine->keys.seed, sizeof(engine->keys.seed));
-	if (sq_derive(engine->reset_key, 32, secret, "sluice stateless reset") != 0 ||
+	if (sq_derive(engine->reset_key, 32, secret + 32, "sluice stateless reset") != 0 ||
 	    sq_derive(engine->retry_key, 32, secret, "sluice retry token") != 0 ||
 	    sq_derive(engine->ticket_key, 32, secret, "sluice session ticket") != 0 ||
 	    sq_derive(engine->mail_key, 32, secret, "sluice packet forwarding") != 0 ||

@@ -25,7 +25,7 @@
 #define SQ_EXPORT __attribute__((visibility("default")))
 
 /* Version of this interface; src/conduit/quic/native-quic.ts refuses another. */
-#define SQ_INTERFACE 1
+#define SQ_INTERFACE 2
 
 /* Results below zero that are no errno: beyond the largest errno. */
 #define SQ_GONE (-5001)      /* the handle names nothing that lives */
@@ -243,10 +243,13 @@ SQ_EXPORT int sq_profile_alpn(struct sq_profile *profile, const uint8_t *wire, i
 
 /*
  * worker: 1 … 254, of this process (0: control). generation: 0 … 255, tells the engines of one
- * worker number apart. secret: 32 bytes, the same for all workers of a process (and of its
- * successors): keys of tokens and stateless resets. events: room for event_count events. io:
+ * worker number apart. secret: SQ_SECRET_BYTES, the same for all workers of a process (and of its
+ * successors): 32 bytes for tokens, tickets and packets between processes, which other hosts may
+ * share; 32 for stateless resets, which must be those of no other host: a packet that strayed to
+ * it would be answered with what ends the connection (RFC 9000, 21.11). events: room for event_count events. io:
  * SQ_IO_WORDS words that calls fill. chunks_max: bound of the arena, in chunks of sq_chunk_bytes.
  */
+#define SQ_SECRET_BYTES 64
 SQ_EXPORT struct sq_engine *sq_engine_new(int worker, int generation, const uint8_t *secret,
                                           uint32_t *events, int event_count, uint32_t *io,
                                           int chunks_max);

@@ -3,6 +3,8 @@
  * module's functions are and the secret that they share. Main thread.
  */
 import { hkdfSync, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 
 import { QUIC_CHUNKS_MAX } from "../base/limits.ts";
 import { Refusal } from "../base/refusals.ts";
@@ -28,8 +30,12 @@ export type QuicSource = {
   problemOfServer(spec: QuicServerSpec): string;
 };
 
-/** The module's. @param clusterSecret `cluster-secret`, undefined = a secret of this process */
-export function moduleQuic(clusterSecret: string | undefined): QuicSource {
+/**
+ * The module's. Before a chroot.
+ * @param clusterSecret `cluster-secret`, undefined = a secret of this process
+ * @param host tells hosts apart that have the same `cluster-secret`
+ */
+export function moduleQuic(clusterSecret: string | undefined, host = hostIdentity()): QuicSource {
   // A start looks twice: when files are read, and when objects are made.
   const known = new Map<string, string>();
   const look = <S>(spec: S, check: (quic: Quic, spec: S) => string): string => {
@@ -44,18 +50,40 @@ export function moduleQuic(clusterSecret: string | undefined): QuicSource {
     settings: () => {
       const addresses = quicAddresses();
       if (addresses === null) return quicReason();
-      return { addresses, secret: makeSecret(clusterSecret), chunksMax: QUIC_CHUNKS_MAX };
+      return { addresses, secret: makeSecret(clusterSecret, host), chunksMax: QUIC_CHUNKS_MAX };
     },
     problemOfBind: (spec) => look(spec, problemOfBind),
     problemOfServer: (spec) => look(spec, problemOfServer),
   };
 }
 
-/** 64 hex digits; derived, so that processes of one cluster know each other's tokens. */
-function makeSecret(clusterSecret: string | undefined): string {
+/**
+ * Hex digits; derived, so that processes of one cluster know each other's tokens and tickets. Resets
+ * are those of one host: of another host's connections it could not know whether they live, and
+ * would end those that do.
+ */
+function makeSecret(clusterSecret: string | undefined, host: string): string {
   if (clusterSecret === undefined) return randomBytes(SECRET_BYTES).toString("hex");
-  const key = hkdfSync("sha256", clusterSecret, "", "sluice quic", SECRET_BYTES);
-  return Buffer.from(key).toString("hex");
+  const half = SECRET_BYTES / 2;
+  const shared = hkdfSync("sha256", clusterSecret, "", "sluice quic", half);
+  const own = hkdfSync("sha256", clusterSecret, host, "sluice quic reset", half);
+  return Buffer.concat([Buffer.from(shared), Buffer.from(own)]).toString("hex");
+}
+
+/**
+ * What a process and its successor have in common, and no other host or container. Not the machine's
+ * identifier where it can be helped: copies of an image share that.
+ */
+function hostIdentity(): string {
+  for (const file of ["/proc/sys/kernel/random/boot_id", "/etc/machine-id"]) {
+    try {
+      const text = readFileSync(file, "utf8").trim();
+      if (text !== "") return `${text} ${hostname()}`;
+    } catch {
+      // The next one.
+    }
+  }
+  return randomBytes(16).toString("hex");
 }
 
 /**

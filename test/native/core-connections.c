@@ -148,6 +148,29 @@ void a_successor_resets_what_it_does_not_know(void)
 
 /* ---- admission ---- */
 
+/* Another host with the same secret but for its own half: what it says ends nobody's connection. */
+void another_host_resets_nothing(void)
+{
+	uint32_t at_client, at_server;
+	int fd;
+
+	begin(NULL);
+	pair(&at_client, &at_server);
+	world_settle(60);
+	fd = server->fds[2].fd;
+	node_end(server);
+	core_secret[SQ_SECRET_BYTES - 1] ^= 1;
+	server = node_new(1, 1, 4096);
+	core_secret[SQ_SECRET_BYTES - 1] ^= 1;
+	server_endpoint = node_listen_fd(server, server_profile, fd);
+	sq_stream_open(client->engine, at_client, 0);
+	world_settle(100);
+	EXPECT(endpoint_number(server, server_endpoint, SQ_N_RESETS_SENT) >= 1);
+	EXPECT(!has_event(client, SQ_EV_CLOSED, at_client, 0));
+	EXPECT_NUMBER(number_of(client, at_client, SQ_N_RESETS_RECEIVED), 0);
+	end();
+}
+
 void clients_prove_their_address(void)
 {
 	double settings[] = { SQ_SET_RETRY, 1, -1 };

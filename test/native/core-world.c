@@ -16,7 +16,8 @@
 struct world world;
 struct relay *world_relay;
 int failures;
-const uint8_t core_secret[32] = "the secret of all these engines";
+uint8_t core_secret[SQ_SECRET_BYTES] =
+	"the secret of all these engines and what is of this host alone!";
 
 void expect(int is_true, const char *what, const char *file, int line)
 {

@@ -33,7 +33,7 @@ struct world {
 
 extern struct world world;
 extern int failures;
-extern const uint8_t core_secret[32];
+extern uint8_t core_secret[SQ_SECRET_BYTES];
 
 void expect(int is_true, const char *what, const char *file, int line);
 #define EXPECT(condition) expect((condition) != 0, #condition, __FILE__, __LINE__)

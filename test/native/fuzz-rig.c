@@ -19,7 +19,7 @@
 
 struct rig rig;
 
-static const uint8_t secret[32] = "secret of the fuzzed engines";
+static const uint8_t secret[SQ_SECRET_BYTES] = "secret of the fuzzed engines";
 static uint64_t state[2];
 static int listening = -1;
 

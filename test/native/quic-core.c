@@ -87,6 +87,7 @@ int main(int argc, char **argv)
 		CASE(nobody_listens),
 		CASE(an_end_that_meets_another_is_one),
 		CASE(a_successor_resets_what_it_does_not_know),
+		CASE(another_host_resets_nothing),
 		CASE(clients_prove_their_address),
 		CASE(connections_are_limited),
 		CASE(garbage_is_counted_and_nothing_else),

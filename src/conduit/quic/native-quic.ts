@@ -15,7 +15,7 @@ import { nativeModule, nativeReason } from "../native.ts";
 import type { NativeAddresses } from "../native.ts";
 
 /** Version of the interface that this program speaks: SQ_INTERFACE. */
-export const QUIC_INTERFACE = 1;
+export const QUIC_INTERFACE = 2;
 
 /** Words of an event, and its types: SQ_EV_*. */
 export const EVENT_WORDS = 8;
@@ -80,8 +80,8 @@ export const UDP_V6ONLY = 2;
 export const UDP_DUAL = 4;
 export const UDP_TRANSPARENT = 8;
 
-/** Length of the secret of an engine, bytes. */
-export const SECRET_BYTES = 32;
+/** Length of the secret of an engine, bytes; the second half is for stateless resets. */
+export const SECRET_BYTES = 64;
 
 /** `sq_*` of native/quic/quic.h. */
 export type Quic = {

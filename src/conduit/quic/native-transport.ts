@@ -94,7 +94,7 @@ export class NativeTransport implements Transport {
   constructor(options: NativeTransportOptions) {
     const { quic, memory } = options;
     const { worker, generation, secret, chunksMax } = options;
-    assert(secret.length === q.SECRET_BYTES, "NativeTransport: a secret of 32 bytes");
+    assert(secret.length === q.SECRET_BYTES, "NativeTransport: a secret of SECRET_BYTES");
     memory.clear();
     const engine = quic.engineNew(
       worker,

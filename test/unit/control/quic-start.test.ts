@@ -109,16 +109,22 @@ describe("the first server that speaks QUIC", () => {
 
 describe.skipIf(quicModule() === null)("the module's", () => {
   test("secret is of this process, or follows from that of the cluster", () => {
-    const secretOf = (cluster?: string): string => {
-      const settings = moduleQuic(cluster).settings();
+    const secretOf = (cluster?: string, host?: string): string => {
+      const settings = moduleQuic(cluster, host).settings();
       if (typeof settings === "string") throw new Error(settings);
       return settings.secret;
     };
-    expect(secretOf()).toMatch(/^[0-9a-f]{64}$/);
+    expect(secretOf()).toMatch(/^[0-9a-f]{128}$/);
     expect(secretOf()).not.toBe(secretOf());
     expect(secretOf("one")).toBe(secretOf("one"));
     expect(secretOf("one")).not.toBe(secretOf("two"));
-    expect(secretOf("one")).toMatch(/^[0-9a-f]{64}$/);
+    expect(secretOf("one")).toMatch(/^[0-9a-f]{128}$/);
+    // Tokens and tickets are shared with other hosts, stateless resets are not.
+    const [here, there] = [secretOf("one", "here"), secretOf("one", "there")];
+    expect(here).toBe(secretOf("one", "here"));
+    expect(here.slice(0, 64)).toBe(there.slice(0, 64));
+    expect(here.slice(64)).not.toBe(there.slice(64));
+    expect(here.slice(64)).not.toBe(secretOf("two", "here").slice(64));
   });
 
   test("certificates of a plan are alerts at their lines", () => {
