@@ -114,6 +114,14 @@ export const BIND_ATTEMPTS_MAX = 200;
 export const QUIC_CHUNKS_MAX = 32_768;
 
 /**
+ * UDP sockets of QUIC that a worker has: one for each listener, and one for each backend and source
+ * address that connections are made from. More listeners cannot be opened, and streams to more
+ * backends fail for want of a socket.
+ * @unit sockets
+ */
+export const QUIC_ENDPOINTS_MAX = 8192;
+
+/**
  * Streams that a worker keeps for a listener at a limit. TCP clients wait in the system's backlog;
  * clients of QUIC whose connections live go on opening streams: those beyond are broken off.
  * @unit streams

@@ -12,7 +12,7 @@ import type { Native } from "../native.ts";
 import { tagOf } from "./engine-memory.ts";
 import type { EngineMemory } from "./engine-memory.ts";
 import type { Quic } from "./native-quic.ts";
-import { QUIC_COUNTS } from "./transport.ts";
+import { QUIC_COUNTS, TRANSPORT_FULL } from "./transport.ts";
 import type { EndpointOwner, QuicDial, TransportAccount } from "./transport.ts";
 
 /** Looks at live numbers, half a second apart, that an endpoint for dialling may be idle. */
@@ -94,6 +94,7 @@ export class EndpointTable {
   readonly #endpoints: (NativeEndpoint | undefined)[] = [];
   readonly #dialling = new Map<string, NativeEndpoint>();
   readonly #growth = new Float64Array(QUIC_COUNTS);
+  #hasToldFull = false;
 
   /** @param pump reads what an endpoint has; -1 = timers and mail */
   constructor(options: TableOptions, engine: Pointer, pump: (endpoint: number) => void) {
@@ -136,6 +137,10 @@ export class EndpointTable {
       native.close(own);
       return index;
     }
+    if (this.#isBeyond(index)) {
+      native.close(own);
+      return TRANSPORT_FULL;
+    }
     const endpoint = new NativeEndpoint(index, own, proxyRow, owner, "", this.#pump);
     const watched = hooks.watch(own, endpoint, true);
     if (watched < 0) {
@@ -145,6 +150,18 @@ export class EndpointTable {
     }
     this.#enter(endpoint);
     return index;
+  }
+
+  /** Is that one too many? Then it is closed, and operators are told, once. */
+  #isBeyond(index: number): boolean {
+    const { quic, memory, hooks } = this.#options;
+    if (index < memory.endpointsMax) return false;
+    quic.endpointClose(this.#engine, index);
+    if (this.#hasToldFull) return true;
+    this.#hasToldFull = true;
+    const most = `a worker has at most ${memory.endpointsMax} QUIC sockets`;
+    hooks.notice(`${most}: one for each listener, and for each backend and source address`);
+    return true;
   }
 
   #enter(endpoint: NativeEndpoint): void {
@@ -180,6 +197,7 @@ export class EndpointTable {
     const engine = this.#engine;
     const index = quic.clientEndpoint(engine, family, bytes, bytes?.length ?? 0, interfaceName);
     if (index < 0) return index;
+    if (this.#isBeyond(index)) return TRANSPORT_FULL;
     const fd = quic.endpointFd(engine, index);
     const endpoint = new NativeEndpoint(index, fd, proxyRow, null, key, this.#pump);
     const watched = hooks.watch(fd, endpoint, false);
