@@ -1,6 +1,6 @@
 /**
- * What the QUIC benchmarks measure: sluice's transport alone, node:quic, and sluice between two such
- * ends in four ways. Each contestant is a chain of processes; CPU is counted of those that are
+ * What the QUIC benchmarks measure: sluice's transport alone, node:quic, and sluice between two
+ * such ends in four ways. Each contestant is a chain of processes; CPU is counted of those that are
  * measured: of sluice, or, where nothing is between the ends, of both.
  */
 import { writeFileSync } from "node:fs";
@@ -83,8 +83,9 @@ function configOf(chain: Chain, workers: number, port: number, serverPort: numbe
   const front = chain.isFrontQuic
     ? `quic4@127.0.0.1:${port} ssl crt ${server.both} alpn ${ALPN} ${chain.words}`
     : `127.0.0.1:${port}`;
+  const trust = `verify required ca-file ${authority} sni str(${SERVER_NAME})`;
   const back = chain.isBackQuic
-    ? `quic4@127.0.0.1:${serverPort} ssl verify required ca-file ${authority} sni str(${SERVER_NAME}) alpn ${ALPN}`
+    ? `quic4@127.0.0.1:${serverPort} ssl ${trust} alpn ${ALPN}`
     : `127.0.0.1:${serverPort}`;
   return `global
   nbthread ${workers}

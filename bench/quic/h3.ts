@@ -70,6 +70,7 @@ async function startBetween(name: H3Contestant, h3Port: number, h1Port: number):
   const port = freeUdpPort();
   const { server, authority } = certificates();
   const path = folder.file("config");
+  const trust = `verify required ca-file ${authority} sni str(${SERVER_NAME})`;
   const configs = {
     sluice: `global
   nbthread 1
@@ -80,7 +81,7 @@ defaults
   timeout server 60s
 listen h3
   bind quic4@127.0.0.1:${port} ssl crt ${server.both} alpn h3 quic-map session
-  server s1 quic4@127.0.0.1:${h3Port} ssl verify required ca-file ${authority} sni str(${SERVER_NAME})
+  server s1 quic4@127.0.0.1:${h3Port} ssl ${trust}
 `,
     caddy: `{
   admin off

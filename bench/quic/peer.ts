@@ -1,6 +1,6 @@
 /**
- * Entry of a process that is one end of the QUIC benchmarks: a server that serves until it is ended,
- * or a client that does one job, tells when it begins to measure, and what came of it.
+ * Entry of a process that is one end of the QUIC benchmarks: a server that serves until it is
+ * ended, or a client that does one job, tells when it begins to measure, and what came of it.
  *
  *   bun bench/quic/peer.ts server '{"port":…,"isQuic":…}'
  *   bun bench/quic/peer.ts client '{"what":"bulk",…}'

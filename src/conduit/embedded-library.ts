@@ -32,8 +32,9 @@ export function withLibraryPath<T>(path: string, open: (path: string) => T): T {
 }
 
 /**
- * Slashes and dots that lead nowhere, other ones for each content: the system's loader knows what it
- * has loaded by the text of the path, and the next library may well be given the same descriptor.
+ * Slashes and dots that lead nowhere, other ones for each content: the system's loader knows what
+ * it has loaded by the text of the path, and the next library may well be given the same
+ * descriptor.
  */
 function detour(bytes: Uint8Array): string {
   const bits = Bun.hash.crc32(bytes).toString(2);

@@ -58,9 +58,9 @@ export function moduleQuic(clusterSecret: string | undefined, host = hostIdentit
 }
 
 /**
- * Hex digits; derived, so that processes of one cluster know each other's tokens and tickets. Resets
- * are those of one host: of another host's connections it could not know whether they live, and
- * would end those that do.
+ * Hex digits; derived, so that processes of one cluster know each other's tokens and tickets.
+ * Resets are those of one host: of another host's connections it could not know whether they live,
+ * and would end those that do.
  */
 function makeSecret(clusterSecret: string | undefined, host: string): string {
   if (clusterSecret === undefined) return randomBytes(SECRET_BYTES).toString("hex");
@@ -71,8 +71,8 @@ function makeSecret(clusterSecret: string | undefined, host: string): string {
 }
 
 /**
- * What a process and its successor have in common, and no other host or container. Not the machine's
- * identifier where it can be helped: copies of an image share that.
+ * What a process and its successor have in common, and no other host or container. Not the
+ * machine's identifier where it can be helped: copies of an image share that.
  */
 function hostIdentity(): string {
   for (const file of ["/proc/sys/kernel/random/boot_id", "/etc/machine-id"]) {

@@ -31,7 +31,7 @@ export type WorkerGlobals = {
 export type QuicSettings = {
   /** Addresses of the module's functions by name (`conduit/quic/native-quic.ts`). */
   addresses: Record<string, number>;
-  /** Keys of retry tokens, tickets and stateless resets, the same for all workers, as hex digits. */
+  /** Keys of Retry tokens, tickets and stateless resets, one for all workers, as hex digits. */
   secret: string;
   /** Chunks of bytes in flight that a worker may have. */
   chunksMax: number;

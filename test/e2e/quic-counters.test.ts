@@ -1,7 +1,7 @@
 /**
  * sluice's counters of QUIC against the counts of both ends themselves, exactly: connections,
- * handshakes, streams, resets and refusals; through the deletion of a server under load, the loss of
- * a worker, and a soft stop.
+ * handshakes, streams, resets and refusals; through the deletion of a server under load, the loss
+ * of a worker, and a soft stop.
  */
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * The QUIC files of examples/: each loads as it is but for the folder of its certificates, which its
- * own script makes, and carries the traffic that it is for.
+ * The QUIC files of examples/: each loads as it is but for the folder of its certificates, which
+ * its own script makes, and carries the traffic that it is for.
  */
 import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";

@@ -1,7 +1,7 @@
 /**
- * QUIC servers over the runtime API of the binary, under real traffic: added, drained, moved to QUIC
- * and from it, deleted; the guard over backends that used QUIC; the way of a connection through a
- * reload, and through the restart of a server.
+ * QUIC servers over the runtime API of the binary, under real traffic: added, drained, moved to
+ * QUIC and from it, deleted; the guard over backends that used QUIC; the way of a connection
+ * through a reload, and through the restart of a server.
  */
 import { expect, test } from "bun:test";
 

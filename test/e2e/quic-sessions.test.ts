@@ -1,7 +1,7 @@
 /**
- * What a QUIC connection carries besides bidirectional bytes: by session, streams of both kinds from
- * both sides with their identifiers, and datagrams; towards TCP servers and in logs, the facts of
- * the client's connection.
+ * What a QUIC connection carries besides bidirectional bytes: by session, streams of both kinds
+ * from both sides with their identifiers, and datagrams; towards TCP servers and in logs, the facts
+ * of the client's connection.
  */
 import { expect, test } from "bun:test";
 

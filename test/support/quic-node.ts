@@ -1,7 +1,7 @@
 /**
- * `node:quic` as bun brings it (lsquic and BoringSSL), as one more peer of other people's making: an
- * echo server and a client. Its codes are bigints, so that 62 bits of them can be tried. What its
- * types say and what it does differ; the parts used here are declared as they are.
+ * `node:quic` as bun brings it (lsquic and BoringSSL), as one more peer of other people's making:
+ * an echo server and a client. Its codes are bigints, so that 62 bits of them can be tried. What
+ * its types say and what it does differ; the parts used here are declared as they are.
  */
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";

@@ -1,7 +1,7 @@
 /**
  * One shape for both ends of any bridge: a TCP connection or a QUIC stream that takes bytes, gives
- * bytes, stops reading, and ends in order or by an abort. With it, bulk of random bytes both ways at
- * once, over many pipes side by side, compared by hash.
+ * bytes, stops reading, and ends in order or by an abort. With it, bulk of random bytes both ways
+ * at once, over many pipes side by side, compared by hash.
  */
 import { createHash, randomBytes } from "node:crypto";
 

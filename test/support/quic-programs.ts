@@ -1,6 +1,6 @@
 /**
- * Other people's programs as QUIC peers: knot as a DNS server, kdig as its client over TCP and QUIC,
- * Caddy (quic-go) as a server of HTTP/3 files, ngtcp2's own client.
+ * Other people's programs as QUIC peers: knot as a DNS server, kdig as its client over TCP and
+ * QUIC, Caddy (quic-go) as a server of HTTP/3 files, ngtcp2's own client.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 

@@ -1,6 +1,6 @@
 /**
- * A stream of the peers of quic-quiche.ts. Bytes are handed to `handlers.data` as they come while it
- * reads; the four ways in which a direction or the whole can be over are four different calls.
+ * A stream of the peers of quic-quiche.ts. Bytes are handed to `handlers.data` as they come while
+ * it reads; the four ways in which a direction or the whole can be over are four different calls.
  */
 import type { QuicConnection } from "./quic-quiche.ts";
 

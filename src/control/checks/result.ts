@@ -27,7 +27,7 @@ export const CHECK_REASONS: Record<CheckCode, string> = {
   HANA: "Health analyze",
 };
 
-/** A result in a server's own words: whatever they are, they stay on one line of logs and tables. */
+/** A result in a server's own words: whatever they are, they stay on one line of a log or table. */
 export function inItsWords(code: CheckCode, words: string): CheckResult {
   return { code, info: escapeUnprintable(words) };
 }

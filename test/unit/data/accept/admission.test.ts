@@ -71,7 +71,8 @@ describe.each([...LIMITS])("maxconn of $name", ({ rig: makeRig }) => {
   });
 });
 
-// Clients of QUIC go on opening streams on connections that live: the backlog of the system is none.
+// Clients of QUIC go on opening streams on connections that live: the backlog of the system is
+// none.
 test("so many wait at a limit, and those beyond are broken off", () => {
   const rig = new Rig({ processMaxconn: 1 });
   rig.connect();
