@@ -5,10 +5,13 @@
  *   a client's first packet ─▶ accepting? ─▶ port ─▶ token? ─▶ connections ─▶ half open ─▶ Retry? ─▶ in
  */
 #include <string.h>
+#include <time.h>
 
 #include "internal.h"
 
 #define RETRY_SECONDS 10
+/* What clocks of hosts that share the secret may differ by. */
+#define SKEW_SECONDS 5
 /* Stateless resets per second, so that two that know each other no more cannot play ping-pong. */
 #define RESETS_PER_SECOND 1000
 /* A reset is shorter than what it answers, and not shorter than this (RFC 9000, 10.3). */
@@ -90,6 +93,15 @@ static void refuse(struct sq_engine *engine, struct sq_endpoint *endpoint,
 		                                            &head->dcid, code, NULL, 0));
 }
 
+/* The time of day, which the hosts that share the key of tokens have in common. */
+static uint64_t time_of_day(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_REALTIME, &time);
+	return (uint64_t)time.tv_sec * 1000000000ull + (uint64_t)time.tv_nsec;
+}
+
 static void retry(struct sq_engine *engine, struct sq_endpoint *endpoint,
                   const struct sq_packet *packet, const ngtcp2_pkt_hd *head)
 {
@@ -103,7 +115,7 @@ static void retry(struct sq_engine *engine, struct sq_endpoint *endpoint,
 	sq_cid_make(engine, &id);
 	length = ngtcp2_crypto_generate_retry_token2(
 		token, engine->retry_key, sizeof(engine->retry_key), head->version, packet->remote,
-		packet->remote_bytes, &id, &head->dcid, engine->now);
+		packet->remote_bytes, &id, &head->dcid, time_of_day());
 	if (length < 0)
 		return;
 	endpoint->counts[SQ_N_RETRIES_SENT]++;
@@ -112,20 +124,30 @@ static void retry(struct sq_engine *engine, struct sq_endpoint *endpoint,
 	                                 token, (size_t)length));
 }
 
-/* 1: the token is ours and right, *original is the ID that the client chose first; 0: there is none
- * of ours; -1: it is wrong or too old. */
-static int check_token(struct sq_engine *engine, const struct sq_packet *packet,
-                       const ngtcp2_pkt_hd *head, ngtcp2_cid *original)
+/* Is the token right, and younger than `age` milliseconds at `now`? */
+static int is_younger(struct sq_engine *engine, const struct sq_packet *packet,
+                      const ngtcp2_pkt_hd *head, ngtcp2_cid *original, uint64_t age, uint64_t now)
 {
-	if (head->tokenlen == 0 || head->token[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY2)
-		return 0;
 	return ngtcp2_crypto_verify_retry_token2(original, head->token, head->tokenlen,
 	                                         engine->retry_key, sizeof(engine->retry_key),
 	                                         head->version, packet->remote,
-	                                         packet->remote_bytes, &head->dcid,
-	                                         RETRY_SECONDS * 1000 * MILLIS, engine->now) == 0
-	               ? 1
-	               : -1;
+	                                         packet->remote_bytes, &head->dcid, age * MILLIS,
+	                                         now) == 0;
+}
+
+/* 1: the token is ours and right, *original is the ID that the client chose first; 0: there is none
+ * of ours; -1: it is wrong, too old, or of a time to come. */
+static int check_token(struct sq_engine *engine, const struct sq_packet *packet,
+                       const ngtcp2_pkt_hd *head, ngtcp2_cid *original)
+{
+	uint64_t now = time_of_day();
+
+	if (head->tokenlen == 0 || head->token[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY2)
+		return 0;
+	if (!is_younger(engine, packet, head, original, RETRY_SECONDS * 1000, now) ||
+	    is_younger(engine, packet, head, original, 0, now + SKEW_SECONDS * 1000 * MILLIS))
+		return -1;
+	return 1;
 }
 
 static int wants_retry(const struct sq_endpoint *endpoint)

@@ -40,6 +40,7 @@ void an_end_that_meets_another_is_one(void);
 void a_successor_resets_what_it_does_not_know(void);
 void another_host_resets_nothing(void);
 void clients_prove_their_address(void);
+void tokens_tell_the_time_of_day(void);
 void connections_are_limited(void);
 void garbage_is_counted_and_nothing_else(void);
 void a_closed_endpoint_keeps_nothing(void);

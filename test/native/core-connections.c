@@ -2,8 +2,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <ngtcp2/ngtcp2.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+
+#include "../../native/quic/tls-base.h"
 #include "core-cases.h"
 
 /* ---- ends of connections ---- */
@@ -186,6 +191,59 @@ void clients_prove_their_address(void)
 	sq_endpoint_deltas(server->engine, server_endpoint, numbers);
 	EXPECT_NUMBER(numbers[SQ_N_RETRIES_SENT], 0);
 	part(at_client, at_server);
+	end();
+}
+
+/* A client's first packet with a token of `key` that was given `seconds` after now; nothing behind its
+ * head is right. */
+static void feed_token(const uint8_t *key, int seconds)
+{
+	struct sockaddr_in from = { .sin_family = AF_INET, .sin_port = htons(40000) };
+	uint8_t packet[1200] = { 0xc3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0 };
+	ngtcp2_cid own = { .datalen = 8, .data = { 1, 2, 3, 4, 5, 6, 7, 8 } }, first = own;
+	struct timespec time;
+	ngtcp2_ssize length;
+
+	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	clock_gettime(CLOCK_REALTIME, &time);
+	length = ngtcp2_crypto_generate_retry_token2(
+		packet + 17, key, 32, NGTCP2_PROTO_VER_V1, (struct sockaddr *)&from, sizeof(from),
+		&own, &first, (uint64_t)(time.tv_sec + seconds) * 1000000000u);
+	EXPECT(length > 0);
+	packet[15] = (uint8_t)(0x40 | length >> 8);
+	packet[16] = (uint8_t)length;
+	length += 17;
+	packet[length] = (uint8_t)(0x40 | (1198 - length) >> 8);
+	packet[length + 1] = (uint8_t)(1198 - length);
+	sq_feed(server->engine, server_endpoint, (struct sockaddr *)&from, sizeof(from), packet,
+	        sizeof(packet));
+}
+
+/* Any host that has the key gives them, by the time of day: others take them while they are young, and
+ * none of a time to come. */
+void tokens_tell_the_time_of_day(void)
+{
+	static const struct {
+		int seconds, is_valid;
+	} tokens[] = { { 0, 1 }, { -5, 1 }, { 2, 1 }, { -30, 0 }, { 30, 0 }, { 86400, 0 } };
+	uint8_t key[32];
+	double settings[] = { SQ_SET_RETRY, 1, -1 };
+
+	begin(settings);
+	EXPECT_NUMBER(sq_derive(key, sizeof(key), core_secret, "sluice retry token"), 0);
+	for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
+		double numbers[SQ_N_COUNTS];
+
+		feed_token(key, tokens[i].seconds);
+		sq_endpoint_deltas(server->engine, server_endpoint, numbers);
+		EXPECT_NUMBER(numbers[SQ_N_RETRIES_INVALID], !tokens[i].is_valid);
+		/* Let in, it is found to be no beginning of a handshake. */
+		EXPECT_NUMBER(numbers[SQ_N_MALFORMED], tokens[i].is_valid);
+		EXPECT_NUMBER(numbers[SQ_N_RETRIES_SENT], 0);
+	}
+	key[0] ^= 1;
+	feed_token(key, 0);
+	EXPECT_NUMBER(endpoint_number(server, server_endpoint, SQ_N_RETRIES_INVALID), 1);
 	end();
 }
 

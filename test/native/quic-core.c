@@ -89,6 +89,7 @@ int main(int argc, char **argv)
 		CASE(a_successor_resets_what_it_does_not_know),
 		CASE(another_host_resets_nothing),
 		CASE(clients_prove_their_address),
+		CASE(tokens_tell_the_time_of_day),
 		CASE(connections_are_limited),
 		CASE(garbage_is_counted_and_nothing_else),
 		CASE(packets_reach_their_worker),
