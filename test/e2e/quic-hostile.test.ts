@@ -294,7 +294,7 @@ for (const { name, peer, info } of UNFIT) {
     await using server = await startCensusServer(peer());
     await using syslog = await startSyslog();
     const global = `  stats socket ${api} level admin`;
-    const lines = `  log 127.0.0.1:${syslog.port} local0\n  option tcplog\n  retries 0`;
+    const lines = `  log 127.0.0.1:${syslog.port} local0\n  option tcplog\n  retries 0\n  timeout check 10s`;
     const words = { server: "check inter 100ms fall 2", lines };
     const env = { SLUICE_LOG_FORMAT: "tcplog" };
     await using sluice = await startBridge(TCP_TO_QUIC, server.port, words, { global, env });
