@@ -63,6 +63,9 @@ static uint32_t fifo_room(struct sq_arena *arena, struct sq_fifo *fifo, size_t l
 	else
 		fifo->head = chunk;
 	fifo->tail = chunk;
+	fifo->count++;
+	if (fifo->total)
+		++*fifo->total;
 	return chunk;
 }
 
@@ -95,6 +98,9 @@ static void fifo_drop_head(struct sq_arena *arena, struct sq_fifo *fifo)
 	fifo->head = sq_chunk(arena, chunk)->next;
 	if (!fifo->head)
 		fifo->tail = 0;
+	fifo->count--;
+	if (fifo->total)
+		--*fifo->total;
 	sq_chunk_give(arena, chunk);
 }
 

@@ -112,6 +112,8 @@ static inline uint8_t *sq_chunk_bytes_of(struct sq_arena *arena, uint32_t chunk)
 /* Bytes or records first in, first out. */
 struct sq_fifo {
 	uint32_t head, tail;
+	uint32_t count;  /* chunks */
+	uint32_t *total; /* what its owner's queues have together, or NULL */
 };
 
 /* 0 or -1: the arena is exhausted (part of the bytes may be in). */
@@ -374,6 +376,7 @@ struct sq_connection {
 	struct sq_link streams, sending, blocked, stream_telling;
 	struct sq_key_entry *keys;
 	uint32_t stream_count;
+	uint32_t received_chunks;     /* that hold what its streams have not read */
 	uint32_t bidi_due, uni_due;   /* streams more that the peer may open, not told yet */
 	uint64_t unread;
 	struct sq_fifo datagrams_in, datagrams_out;
@@ -534,7 +537,7 @@ int sq_stream_received(struct sq_stream *stream, const uint8_t *bytes, size_t le
 void sq_stream_reset_received(struct sq_stream *stream, uint64_t code);
 /* We give up what the peer sends: its owner is told of a reset with code 0. */
 void sq_stream_evict(struct sq_stream *stream);
-/* If hardly a chunk is left: gives up the streams that hold most of what nobody reads. */
+/* If hardly a chunk is left: gives up the streams that hold most of what nobody reads, many at a time. */
 void sq_arena_relieve(struct sq_engine *engine);
 void sq_stream_stop_received(struct sq_stream *stream, uint64_t code);
 void sq_stream_acked(struct sq_stream *stream, uint64_t offset);

@@ -2,8 +2,10 @@
  * When hardly a chunk is left: whose unread bytes are given up.
  *
  * Bytes that are here cannot be refused, and who sent too much may be anybody's neighbour. So not
- * who needs the next chunk pays, but the streams that hold most: of the connection that holds most,
- * down to half of its largest. Looking costs a walk over all streams, and is repaid by many chunks.
+ * who needs the next chunk pays, but those that hold most: of the connections, by powers of two from
+ * the largest on, each time the streams down to half of its largest. Looking costs a walk over the
+ * connections for each such power that is among them, and is repaid by a part of the arena, whether
+ * one connection held it or thousands.
  */
 #include <errno.h>
 
@@ -14,74 +16,75 @@
 /* Part of the arena that is freed at a time, where so much is held. */
 #define RELIEF_PART 64
 
-static uint32_t chunks_of(struct sq_arena *arena, const struct sq_stream *stream)
+/* 0 = none, 1 = one chunk, 2 = two or three, 3 = four to seven, … */
+static int class_of(const struct sq_connection *connection)
 {
-	uint32_t count = 0;
+	uint32_t chunks = connection && sq_connection_is_live(connection)
+	                          ? connection->received_chunks
+	                          : 0;
 
-	for (uint32_t chunk = stream->received.head; chunk; chunk = sq_chunk(arena, chunk)->next)
-		count++;
-	return count;
+	return chunks ? 32 - __builtin_clz(chunks) : 0;
 }
 
-/* Chunks that its streams hold unread; the most that one of them does. */
-static uint32_t chunks_of_all(struct sq_arena *arena, struct sq_connection *connection,
-                              uint32_t *most)
+/* Chunks of its largest stream. */
+static uint32_t most_of(const struct sq_connection *connection)
 {
-	uint32_t sum = 0;
+	uint32_t most = 0;
 
-	*most = 0;
 	for (struct sq_link *link = connection->streams.next; link != &connection->streams;
 	     link = link->next) {
-		uint32_t count = chunks_of(arena, sq_container(link, struct sq_stream, all));
+		const struct sq_stream *stream = sq_container(link, struct sq_stream, all);
 
-		sum += count;
-		if (count > *most)
-			*most = count;
+		if (stream->received.count > most)
+			most = stream->received.count;
 	}
-	return sum;
+	return most;
 }
 
-static struct sq_connection *largest(struct sq_engine *engine, uint32_t *most)
+/* Gives up its largest streams until `used` chunks are left in use, or it has left its class. */
+static void relieve(struct sq_arena *arena, struct sq_connection *victim, uint32_t used)
 {
-	struct sq_connection *found = NULL;
-	uint32_t found_sum = 0;
+	int class = class_of(victim);
 
-	for (uint32_t slot = 0; slot < engine->connections.room; slot++) {
-		struct sq_connection *connection = engine->connections.items[slot];
-		uint32_t sum, of_one;
+	victim->endpoint->trouble = ENOMEM;
+	while (arena->used > used && class_of(victim) == class) {
+		uint32_t most = most_of(victim);
 
-		if (!connection || !sq_connection_is_live(connection) || connection->unread == 0)
-			continue;
-		sum = chunks_of_all(&engine->arena, connection, &of_one);
-		if (sum <= found_sum)
-			continue;
-		found = connection;
-		found_sum = sum;
-		*most = of_one;
+		for (struct sq_link *link = victim->streams.next, *next;
+		     link != &victim->streams && arena->used > used; link = next) {
+			struct sq_stream *stream = sq_container(link, struct sq_stream, all);
+
+			next = link->next;
+			if (stream->received.count > 0 && 2 * stream->received.count >= most)
+				sq_stream_evict(stream);
+		}
 	}
-	return found;
 }
 
 void sq_arena_relieve(struct sq_engine *engine)
 {
 	struct sq_arena *arena = &engine->arena;
-	struct sq_connection *victim;
-	uint32_t most, wanted = arena->max / RELIEF_PART;
+	void **connections = engine->connections.items;
+	uint32_t room = engine->connections.room;
+	uint32_t wanted = arena->max / RELIEF_PART;
+	uint64_t classes = 0;
 
 	if (arena->used + CHUNKS_LEAST <= arena->max)
 		return;
-	victim = largest(engine, &most);
-	if (!victim)
-		return;
 	if (wanted < CHUNKS_LEAST)
 		wanted = CHUNKS_LEAST;
-	for (struct sq_link *link = victim->streams.next, *next;
-	     link != &victim->streams && arena->used + wanted > arena->max; link = next) {
-		struct sq_stream *stream = sq_container(link, struct sq_stream, all);
-
-		next = link->next;
-		if (2 * chunks_of(arena, stream) >= most)
-			sq_stream_evict(stream);
+	for (uint32_t slot = 0; slot < room; slot++)
+		classes |= 1ull << class_of(connections[slot]);
+	for (int class = 32; class > 0; class--) {
+		if (!(classes & 1ull << class))
+			continue;
+		for (uint32_t slot = 0; slot < room; slot++) {
+			if (arena->used + wanted <= arena->max)
+				return;
+			if (class_of(connections[slot]) != class)
+				continue;
+			relieve(arena, connections[slot], arena->max - wanted);
+			classes |= 1ull << class_of(connections[slot]);
+		}
 	}
-	victim->endpoint->trouble = ENOMEM;
 }

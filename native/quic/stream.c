@@ -29,6 +29,7 @@ struct sq_stream *sq_stream_new(struct sq_connection *connection, int64_t id, in
 		return NULL;
 	}
 	stream->connection = connection;
+	stream->received.total = &connection->received_chunks;
 	stream->id = id;
 	stream->is_local = (uint8_t)is_local;
 	stream->is_uni = (id & 2) != 0;

@@ -532,6 +532,58 @@ void the_arena_is_a_bound(void)
 	end();
 }
 
+#define CROWD 205
+
+/*
+ * Many that hold a little each: one look for chunks frees a part of the arena, from several of them,
+ * and whoever holds more than they do goes first, whatever it needs.
+ */
+void many_who_hold_little_pay_together(void)
+{
+	static uint8_t bytes[8 * 32768];
+	double settings[] = { SQ_SET_STREAM_WINDOW, 1048576, SQ_SET_CONNECTION_WINDOW, 8388608,
+		              SQ_SET_SEND_BUFFER, 1048576, SQ_SET_STREAMS_BIDI, 8,
+		              SQ_SET_STREAMS_UNI, 0, -1 };
+	uint32_t at_client[CROWD], at_server[CROWD], stream, at_most;
+	int fd, fed = 0, used, hurt = 0;
+
+	begin(settings);
+	fd = server->fds[2].fd;
+	node_end(server);
+	server = node_new(1, 1, 1024);
+	server_endpoint = node_listen_fd(server, server_profile, fd);
+	for (int i = 0; i < CROWD; i++)
+		pair(&at_client[i], &at_server[i]);
+	at_most = at_server[CROWD / 2];
+	stream = (uint32_t)sq_stream_open(client->engine, at_client[CROWD / 2], 0);
+	sq_stream_write(client->engine, stream, bytes, 0, sizeof(bytes));
+	world_settle(100);
+	EXPECT_NUMBER(sq_chunks_used(server->engine), 8);
+	/* Streams of a byte, five for each, until there is room for seven chunks. */
+	for (; sq_chunks_used(server->engine) < 1017 && fed < 5 * CROWD; fed++) {
+		stream = (uint32_t)sq_stream_open(client->engine, at_client[fed % CROWD], 0);
+		say(client, stream, "x");
+		if (sq_chunks_used(server->engine) > 990 || fed % 50 == 0)
+			world_settle(10);
+	}
+	EXPECT_NUMBER(sq_chunks_used(server->engine), 1017);
+	EXPECT(!has_event(server, SQ_EV_RESET, 0, 0));
+	stream = (uint32_t)sq_stream_open(client->engine, at_client[0], 0);
+	say(client, stream, "one too many");
+	used = 1017;
+	while (used >= 1017) {
+		world_turn(20);
+		used = sq_chunks_used(server->engine);
+	}
+	/* A 64th part is free, and what came has its place. */
+	EXPECT_NUMBER(used, 1024 - 1024 / 64 + 1);
+	EXPECT(has_event(server, SQ_EV_RESET, at_most, 0));
+	for (int i = 0; i < CROWD; i++)
+		hurt += has_event(server, SQ_EV_RESET, at_server[i], 0);
+	EXPECT(hurt >= 2);
+	end();
+}
+
 /* Streams of different owners: one that is not read holds its own window, and nobody else. */
 void a_shared_connection_is_nobodys_bound(void)
 {
