@@ -1,8 +1,8 @@
 /**
- * What a QUIC listener and a QUIC server's other side may meet: garbage, unknown versions, floods of
- * first packets, handshakes that never end, streams opened and reset in a loop, misers of credit,
- * certificates and protocols that do not fit. Each is counted under its name, memory stays bounded,
- * and a client that behaves is served all the while.
+ * What a QUIC listener and a QUIC server's other side may meet: garbage, unknown versions, floods
+ * of first packets, handshakes that never end, streams opened and reset in a loop, misers of
+ * credit, certificates and protocols that do not fit. Each is counted under its name, memory stays
+ * bounded, and a client that behaves is served all the while.
  */
 import { expect, test } from "bun:test";
 
