@@ -123,7 +123,7 @@ export function addAtRunTime(world: World): boolean {
   const backend: ProxyObject = choices.pick(backends);
   const drawn = drawServer(choices, true);
   // A backend that used QUIC is never removed: that others are is to be seen too.
-  const isQuic = options.quic !== null && drawn.sendProxy === 0 && choices.chance(0.3);
+  const isQuic = options.quic !== null && drawn.sendProxy === 0 && choices.chance(0.5);
   const spec = makeServer(
     { ...drawn, disabled: false, isQuic },
     `d${added}`,
@@ -143,14 +143,20 @@ export function addAtRunTime(world: World): boolean {
 
 /** `disable server`, then `del server`. */
 export function removeAtRunTime(world: World): boolean {
-  const { shop, tables, control } = world;
   const servers = alive(world);
   if (servers.length === 0) return false;
   const server = world.choices.pick(servers);
-  const { row, backend, spec } = server.object;
+  const { backend } = server.object;
   // Without any server streams may wait for ever, and rightly so.
   const isLast = servers.every((one) => one === server || one.object.backend !== backend);
   if (isLast && backend.spec.name !== ADDED_BACKEND) return false;
+  return removeServer(world, server);
+}
+
+/** Into maintenance first; the next time it is deleted, if nobody is on it. */
+function removeServer(world: World, server: SimServer): boolean {
+  const { shop, tables, control } = world;
+  const { row, backend, spec } = server.object;
   if (tables.servers.words[row + SERVER_STATE] !== SERVER_STATE_MAINT) {
     setState(world, server, SERVER_STATE_MAINT);
     return true;
@@ -217,7 +223,7 @@ export function removeBackend(world: World): boolean {
   if (usedQuic(world, backend)) world.marks.hit("backend kept for its QUIC");
   if (entry.isPublished) return attempt(world, () => preparePublish(control, entry, false));
   const server = alive(world).find(({ object }) => object.backend.row === row);
-  if (server !== undefined) setState(world, server, SERVER_STATE_MAINT);
+  if (server !== undefined) removeServer(world, server);
   if (server === undefined) world.marks.hit("backend held by what is under way");
   return true;
 }

@@ -24,7 +24,8 @@ import { SERVER_SERVED, SERVER_WEIGHT } from "../../src/tables/generated/server.
 import { deliver, finishClient, finishLink, readClient, settle } from "./actions.ts";
 import { bury, respawn, setState } from "./control-actions.ts";
 import type { SimClient, SimLink } from "./far.ts";
-import { checkQuicEnd } from "./quic-watch.ts";
+import { QuicStreamSocket } from "./quic-socket.ts";
+import { checkQuicEnd, checkQuicStill } from "./quic-watch.ts";
 import type { QuicWorld } from "./quic-world.ts";
 import type { SimWorker } from "./sim-worker.ts";
 import { require } from "./violation.ts";
@@ -90,6 +91,7 @@ function endQuic(world: World, quic: QuicWorld): void {
     }
   };
   until(() => quic.isStill);
+  checkQuicStill(quic);
   quic.closeClients();
   for (const worker of world.workers) if (worker.isRunning) worker.quic!.hub.stop();
   until(() => quic.isEmpty);
@@ -207,6 +209,10 @@ function requireClientOver(world: World, client: SimClient): void {
     world.marks.hit("PROXY header received");
   }
   if (!client.isComplete || link === undefined) return;
+  for (const far of [client, link]) {
+    const isCutOff = far.socket instanceof QuicStreamSocket && far.socket.sawReset;
+    require(!isCutOff || far.hasBroken, "an end in order arrives as one, over QUIC too", detail);
+  }
   if (!client.hasReset && !client.hasClosed && !client.sawReset) {
     require(client.receivedBytes === link.sentBytes, "all bytes reach the client", detail);
   }

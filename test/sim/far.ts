@@ -93,7 +93,9 @@ export class SimClient {
 
   /** Nothing more is to be expected of it. */
   get isOver(): boolean {
-    if (this.socket instanceof QuicStreamSocket) return this.socket.isDone(this.sawReset);
+    if (this.socket instanceof QuicStreamSocket) {
+      return this.socket.isDone(this.sawReset || this.hasReset || this.hasClosed);
+    }
     const hasLeft = this.hasReset || this.hasClosed || this.sawReset;
     return hasLeft || (this.sawEnd && (this.hasFinished || this.socket.nearClosed));
   }
@@ -251,7 +253,10 @@ export class SimLink {
 
   get isOver(): boolean {
     if (this.socket instanceof QuicStreamSocket) {
-      return this.hasFailed || this.socket.isDone(this.sawReset);
+      const hasGone = this.sawReset || this.hasReset || this.hasClosed;
+      // Given up before the proxy used it: the server may have heard of it all the same.
+      const wasGivenUp = !this.isOpen && this.socket.nearClosed;
+      return this.hasFailed || wasGivenUp || this.socket.isDone(hasGone);
     }
     const hasLeft = this.hasFailed || this.hasReset || this.hasClosed || this.sawReset;
     return hasLeft || (this.sawEnd && (this.hasFinished || this.socket.nearClosed));

@@ -225,18 +225,52 @@ function overQuic(options: SimOptions, choices: Choices): SimOptions {
     return { ...proxy, isQuic, servers };
   });
   const { weights } = options;
+  const life = choices.chance(0.2) ? 6 : 1;
   const seldom = (weight: number): number => Math.ceil(weight * choices.pick([0, 0.3, 1, 3]));
-  return {
+  const quic = drawQuic(choices, options.habits.roomBytes);
+  const drawn: SimOptions = {
     ...options,
     proxies,
-    quic: drawQuic(choices, options.habits.roomBytes),
+    quic,
     weights: {
       ...weights,
       deliver: weights.deliver * 2,
+      serverAdd: weights.serverAdd * life,
+      serverRemove: weights.serverRemove * life,
+      backendAdd: weights.backendAdd * life,
+      backendRemove: weights.backendRemove * life,
       quicTurn: weights.deliver,
       quicKill: seldom(4),
       clientBreak: seldom(6),
       serverBreak: seldom(6),
+    },
+  };
+  return choices.chance(0.25) ? fewStreams(drawn, quic) : drawn;
+}
+
+/** Servers that allow one stream at a time and are slow to end it: pools are what it is about. */
+function fewStreams(options: SimOptions, quic: QuicOptions): SimOptions {
+  const { weights } = options;
+  const proxies = options.proxies.map((proxy) => ({
+    ...proxy,
+    timeouts: { ...proxy.timeouts, connect: -1 },
+    servers: proxy.servers.map((server) => ({ ...server, isQuic: true, sendProxy: 0 as const })),
+  }));
+  return {
+    ...options,
+    proxies,
+    quic: {
+      ...quic,
+      servers: { ...quic.servers, streamsBidiMax: 1 },
+      poolMaxConn: -1,
+      poolPurgeDelayMs: 500,
+    },
+    weights: {
+      ...weights,
+      clientReset: weights.clientReset + 30,
+      serverFinish: 1,
+      serverClose: 0,
+      serverReset: 0,
     },
   };
 }
@@ -267,11 +301,12 @@ function drawQuic(choices: Choices, roomBytes: number): QuicOptions {
       shortWrite: choices.pick([0, 0.3]),
       handshakeFailure: choices.pick([0, 0, 0.1]),
       lateCredit: choices.pick([0, 0, 0.5]),
+      lateStart: choices.pick([0, 0, 0.5]),
     },
     front: settings(),
     back: settings(),
     clients: settings(),
-    servers: settings(),
+    servers: { ...settings(), streamsBidiMax: choices.pick([1, 1, 2, 20]) },
     connectionsMax: choices.pick([1, 3, 10]),
     poolMaxConn: choices.pick([-1, -1, 0, 1]),
     poolPurgeDelayMs: choices.pick([0, 500, 5000]),

@@ -74,6 +74,7 @@ export class NearConduit implements Conduit, ConduitOwner {
   }
 
   finish(): void {
+    this.socket.nearFinished = true;
     this.inner!.finish();
   }
 

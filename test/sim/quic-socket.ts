@@ -8,12 +8,14 @@ import type { SimConnection, SimStream } from "../support/sim-quic.ts";
 import type { Choices } from "../support/sim-random.ts";
 import type { SimSocket, SocketHabits } from "../support/sim-socket.ts";
 import type { SimTransport } from "../support/sim-transport.ts";
+import { require } from "./violation.ts";
 
 /** What a client or a server does with its connection, and what is known of the other side. */
 export type FarSocket = Pick<
   SimSocket,
   | "habits"
   | "isConnecting"
+  | "nearFinished"
   | "nearClosed"
   | "nearAborted"
   | "closeDelivered"
@@ -41,7 +43,9 @@ export class QuicStreamSocket implements FarSocket, StreamOwner {
   /** Handle and identifier of the stream; 0 and -1 = it is not there yet. */
   handle = 0;
   id = -1;
-  /** What the proxy's side did: closed it, aborted it, broke a direction off, was told its end. */
+  /** What the proxy's side did: ended its direction, or both in order, aborted both, broke a
+   * direction off, was told its end. */
+  nearFinished = false;
   nearClosed = false;
   nearAborted = false;
   nearBroken = false;
@@ -74,10 +78,10 @@ export class QuicStreamSocket implements FarSocket, StreamOwner {
 
   /**
    * Nothing more can be done with it, and what came of it was looked at.
-   * @param sawReset whoever has it has seen that it was broken off
+   * @param hasGone whoever has it has left it, or has seen that it was broken off
    */
-  isDone(sawReset: boolean): boolean {
-    const isInDone = this.hasEnd || this.stopCode !== null || sawReset;
+  isDone(hasGone: boolean): boolean {
+    const isInDone = this.hasEnd || this.stopCode !== null || hasGone;
     return isInDone && (this.isDead || this.isOutOver);
   }
 
@@ -159,8 +163,11 @@ export class QuicStreamSocket implements FarSocket, StreamOwner {
     } else {
       this.hasEnd = this.transport.peek(this.handle) === 0 && this.transport.isEnd;
     }
-    if (this.hasEnd) this.letGo();
-    return this.hasEnd;
+    if (!this.hasEnd) return false;
+    const isOrderly = this.nearFinished || (this.nearClosed && !this.nearAborted);
+    require(isOrderly, "an end arrives only where the proxy has ended in order");
+    this.letGo();
+    return true;
   }
 
   get sawReset(): boolean {

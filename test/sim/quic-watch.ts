@@ -2,6 +2,7 @@
  * Invariants of QUIC: who holds a proxy and a server is counted, after every step; in the end all
  * is back at zero, and the counters say what the connections have counted, whatever died.
  */
+import { CONNECTION_OPEN } from "../../src/conduit/quic/server-connection.ts";
 import { QUIC_NUMBERS } from "../../src/conduit/quic/transport.ts";
 import {
   PROXY_QUIC_BACK,
@@ -25,6 +26,7 @@ import {
 } from "../../src/tables/generated/share.ts";
 import type { SimConnection } from "../support/sim-quic.ts";
 import type { CountingAccount } from "../support/transport-suite.ts";
+import type { WorkerQuic } from "./quic-near.ts";
 import type { QuicWorld } from "./quic-world.ts";
 import { require } from "./violation.ts";
 
@@ -36,12 +38,13 @@ const OF_ENDPOINTS: readonly (typeof QUIC_NUMBERS)[number][] = ["initialsDropped
  * the end that makes it needless, and be under way when the connection is closed.
  */
 const BOTH_ENDS = [
-  ["handshakesDone", "handshakesDone"],
   ["streamsBidiRemote", "streamsBidiLocal"],
   ["streamsBidiLocal", "streamsBidiRemote"],
   ["streamResetsReceived", "streamResetsSent"],
   ["streamResetsSent", "streamResetsReceived"],
 ] as const;
+
+const HANDSHAKES = ["handshakesDone", "handshakesDone"] as const;
 
 type Side = { row: number; isFront: boolean };
 
@@ -60,6 +63,7 @@ export function checkQuic(quic: QuicWorld): void {
         `${spec.name}: ${count} ${isFront ? "of clients" : "to servers"}, ${told} counted`);
     }
   }
+  for (const { isRunning, quic: own } of quic.world.workers) if (isRunning) checkPools(own!);
   for (const { object, isGone, port } of servers) {
     if (isGone || object.spec.quic === undefined) continue;
     const { row } = object;
@@ -77,6 +81,48 @@ export function checkQuic(quic: QuicWorld): void {
     const alive = held.filter((near) => !near.isServer && near.remote.port === port).length;
     require(open <= alive, "a server's connections exist", () =>
       `${object.spec.name}: ${open} counted, ${alive} there`);
+  }
+}
+
+/** What a pool keeps to itself. */
+type PoolsInside = {
+  pools: Iterable<{
+    connections: readonly {
+      handle: number;
+      state: number;
+      isIdle: boolean;
+      streamCount: number;
+      waitingCount: number;
+    }[];
+  }>;
+};
+
+/** Connections of one worker: in use, wanted, or idle; and nobody waits where there is room. */
+function checkPools({ hub, transport }: WorkerQuic): void {
+  const { pools } = hub as unknown as PoolsInside;
+  for (const { connections } of pools) {
+    for (const { handle, state, isIdle, streamCount, waitingCount } of connections) {
+      if (state !== CONNECTION_OPEN) continue;
+      const isUsed = streamCount + waitingCount > 0;
+      require(isUsed !== isIdle, "a connection is in use, or idle", () =>
+        `${streamCount} streams, ${waitingCount} wait, ${isIdle ? "" : "not "}idle`);
+      const inside = transport.connectionOf(handle);
+      // Credit that has come is told in the transport's next turn.
+      if (waitingCount === 0 || transport.hasNews || inside?.state !== "established") continue;
+      const hasRoom = inside.mayOpen[0] > inside.hasOpened[0];
+      require(!hasRoom, "nobody waits for a stream where there is room for one");
+    }
+  }
+}
+
+/** Nothing is under way any more, and connections still live. */
+export function checkQuicStill({ nearConnections }: QuicWorld): void {
+  for (const near of nearConnections) {
+    if (near.state !== "established") continue;
+    for (const { id, isOutOver, isInOver, isReleased } of near.streams.values()) {
+      const isLeft = isOutOver && isInOver && !isReleased;
+      require(!isLeft, "a stream that is over is let go of", () => `stream ${id} of ${near}`);
+    }
   }
 }
 
@@ -147,7 +193,9 @@ function checkBothEnds(quic: QuicWorld): void {
   ];
   for (const [isServer, account] of peers) {
     const own = quic.nearConnections.filter((near) => near.isServer === isServer);
-    for (const [near, far] of BOTH_ENDS) {
+    // A server may be left before it has heard that the handshake is done.
+    const names = isServer ? [...BOTH_ENDS, HANDSHAKES] : BOTH_ENDS;
+    for (const [near, far] of names) {
       const counted = own.reduce((sum, connection) => sum + connection.countOf(near), 0);
       require(counted === account.sum(far), "both ends of all connections count the same", () =>
         `${near}: ${counted}, ${far} of the peers: ${account.sum(far)}`);

@@ -156,6 +156,7 @@ export class QuicWorld {
   private readonly blamed = new Set<SimConnection>();
   /** A connection has died before its time: what the far ends counted may be more. */
   hasDeaths = false;
+  private isEnding = false;
 
   constructor(world: World, options: QuicOptions) {
     this.world = world;
@@ -367,7 +368,7 @@ export class QuicWorld {
       if (!wasClosed) account.closed(proxyRow, isFront, CAUSE_INTERNAL, 0n);
       account.released(proxyRow, isFront);
     }
-    for (const row of shop.model.serverByRow.keys()) {
+    for (const row of shop.serverRows.rows()) {
       buryServerPresence(tables, worker.number, row);
     }
     this.buried.add(worker.quic!.transport);
@@ -388,7 +389,9 @@ export class QuicWorld {
       ({ state, peer }) => state !== "over" && peer?.state !== "over",
     );
     if (alive.length === 0) return false;
-    const near = choices.pick(alive);
+    // Before what was written has gone out another server may still be tried.
+    const unsent = alive.filter((near) => [...near.streams.values()].some(isUnsent));
+    const near = choices.pick(unsent.length > 0 && choices.chance(0.5) ? unsent : alive);
     const how = choices.pick(["close", "close", "cut", "protocol", "internal", "reset"] as const);
     this.hasDeaths = true;
     world.trace(() => `${near} dies: ${how}`);
@@ -410,6 +413,8 @@ export class QuicWorld {
     const isOwn = cause === CAUSE_LOCAL || cause === CAUSE_APPLICATION || cause === CAUSE_TRANSPORT;
     const isFar = connection.tell === this.clientSide || connection.tell === this.serverSide;
     const near = isFar ? connection.peer : connection;
+    // A client may open a stream while the proxy closes a connection that had none for too long.
+    if (!isFar && connection.isServer && !this.isEnding) this.hasDeaths = true;
     if (isOwn || near === null) return;
     this.hasDeaths = true;
     this.blame(near);
@@ -465,8 +470,11 @@ export class QuicWorld {
     });
   }
 
-  /** Nothing is under way any more. */
+  /** Nothing is under way any more, and all that has come was looked at. */
   get isStill(): boolean {
+    for (const { socket, isOver } of [...this.world.clients, ...this.world.links]) {
+      if (socket instanceof QuicStreamSocket && socket.handle !== 0 && !isOver) return false;
+    }
     return ![...this.transports()].some((transport) => transport.isBusy);
   }
 
@@ -483,6 +491,7 @@ export class QuicWorld {
 
   /** The run is over: clients leave. */
   closeClients(): void {
+    this.isEnding = true;
     for (const end of this.clientEnds) {
       if (end.isOver) continue;
       this.clientSide.closeConnection(end.handle, true, 0n, "");
@@ -500,6 +509,10 @@ export function quicClient(
   proxy: number,
 ): SimClient {
   return new SimClient(id, socket, NO_HEADER, payloadBytes, isDeaf, proxy);
+}
+
+function isUnsent({ unsentBytes, sentBytes }: SimStream): boolean {
+  return unsentBytes > 0 && sentBytes === 0;
 }
 
 function addressOf(connection: number): string {

@@ -2,11 +2,22 @@
  * The simulated process as a test rig: nothing happens by chance, the test says who connects where,
  * who answers, and how much time passes; every event of the workers is handled at once.
  */
+import { PLAIN_TRANSPORT } from "../support/sim-quic-lab.ts";
+import { CALM_NETWORK } from "../support/sim-quic.ts";
 import { Choices } from "../support/sim-random.ts";
 import { NO_HEADER, SimClient } from "./far.ts";
 import type { ClientHeader, SimLink } from "./far.ts";
 import { ACTIONS, MOODS } from "./options.ts";
-import type { Action, Mood, ProxyOptions, ServerOptions, SimOptions } from "./options.ts";
+import type {
+  Action,
+  Mood,
+  ProxyOptions,
+  QuicOptions,
+  ServerOptions,
+  SimOptions,
+} from "./options.ts";
+import type { QuicStreamSocket } from "./quic-socket.ts";
+import { quicClient } from "./quic-world.ts";
 import { World } from "./world.ts";
 
 /** A server without limits. */
@@ -53,6 +64,19 @@ export const PLAIN_PROXY: ProxyOptions = {
   servers: [PLAIN_SERVER],
 };
 
+/** QUIC without limits, over a network without surprises. */
+export const PLAIN_QUIC: QuicOptions = {
+  network: CALM_NETWORK,
+  front: PLAIN_TRANSPORT,
+  back: PLAIN_TRANSPORT,
+  clients: PLAIN_TRANSPORT,
+  servers: PLAIN_TRANSPORT,
+  connectionsMax: 1,
+  poolMaxConn: -1,
+  poolPurgeDelayMs: 5000,
+  maxReuse: -1,
+};
+
 const PLAIN: SimOptions = {
   workers: 1,
   steps: 0,
@@ -91,7 +115,7 @@ export class Rig {
   run(): void {
     const { world } = this;
     for (let acted = true; acted;) {
-      acted = false;
+      acted = world.quic?.turn() ?? false;
       for (const worker of world.workers) {
         while (worker.isRunning && world.turn(worker)) {
           acted = true;
@@ -124,6 +148,25 @@ export class Rig {
   connect(wishes: ClientWishes = {}): SimClient {
     const client = this.queue(wishes);
     this.run();
+    return client;
+  }
+
+  /** A client that opens a stream over QUIC; the workers see it at once. */
+  connectOverQuic(payload = 0): SimClient {
+    const { world } = this;
+    const { quic, clients } = world;
+    let client: SimClient | undefined;
+    const make = (socket: QuicStreamSocket): SimClient => {
+      client = quicClient(clients.length + 1, socket, payload, false, 0);
+      clients.push(client);
+      return client;
+    };
+    // The first time there is no connection yet.
+    for (let i = 0; i < 2 && client === undefined; i++) {
+      quic!.connectClient(8000, 0, make);
+      this.run();
+    }
+    if (client === undefined) throw new Error("no stream could be opened");
     return client;
   }
 

@@ -397,8 +397,7 @@ export class World {
   /** What a server does with a connection that it was asked for. @returns false: nothing, ever */
   settle(link: SimLink): boolean {
     const { mood } = link;
-    const { socket } = link;
-    require(socket instanceof SimSocket, "a server settles TCP connections");
+    const socket = tcpOf(link);
     if (mood === "silence" && !this.isDraining) return false;
     this.trace(() => `server settles ${link}: ${mood}`);
     if (mood === "refuseLate" || mood === "silence") {
@@ -508,8 +507,8 @@ export class World {
   }
 }
 
-/** The connection of a client that came over TCP. */
-export function tcpOf({ socket }: SimClient): SimSocket {
-  require(socket instanceof SimSocket, "the client came over TCP");
+/** The connection of a client that came over TCP, or of a server reached over it. */
+export function tcpOf({ socket }: SimClient | SimLink): SimSocket {
+  require(socket instanceof SimSocket, "this one is over TCP");
   return socket;
 }

@@ -41,6 +41,8 @@ export type QuicHabits = {
   handshakeFailure: number;
   /** Credit for streams and bytes comes later, by `lostMs`. */
   lateCredit: number;
+  /** A new connection can send nothing for `lostMs`: its window is shut. */
+  lateStart: number;
 };
 
 /** A network without surprises. */
@@ -56,6 +58,7 @@ export const CALM_NETWORK: QuicHabits = {
   shortWrite: 0,
   handshakeFailure: 0,
   lateCredit: 0,
+  lateStart: 0,
 };
 
 /** What travels. */
@@ -212,6 +215,8 @@ export class SimConnection {
   /** Its end has been told. */
   isToldOver = false;
   isReleased = false;
+  /** Nothing goes out before. */
+  heldUntilMs = 0;
   /** When it is released; Infinity = it lives. */
   releaseAtMs = Infinity;
   readonly inbound: Frame[] = [];
@@ -330,7 +335,7 @@ export class SimConnection {
 
   /** Could `flush` send something? */
   get hasOutput(): boolean {
-    if (this.state !== "established") return false;
+    if (this.state !== "established" || this.network.nowMs() < this.heldUntilMs) return false;
     for (const stream of this.streams.values()) if (this.sendable(stream) !== 0) return true;
     return false;
   }
@@ -616,6 +621,8 @@ export class SimConnection {
     this.state = "established";
     this.wasEstablished = true;
     this.count("handshakesDone");
+    const { choices, habits, nowMs } = this.network;
+    if (choices.chance(habits.lateStart)) this.heldUntilMs = nowMs() + habits.lostMs;
     this.mayOpen[0] = peer!.spec.streamsBidiMax;
     this.mayOpen[1] = peer!.spec.streamsUniMax;
     this.outMax = peer!.spec.connectionWindow;

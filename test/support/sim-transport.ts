@@ -144,6 +144,11 @@ export class SimTransport implements Transport, Told {
     return !this.isDestroyed && (this.told.length > 0 || this.hasWork());
   }
 
+  /** Has something happened that nobody was told yet? */
+  get hasNews(): boolean {
+    return this.told.length > 0;
+  }
+
   /** Is anything to be told, sent or received, now or later? Deadlines do not count. */
   get isBusy(): boolean {
     if (this.told.length > 0) return true;
@@ -192,6 +197,9 @@ export class SimTransport implements Transport, Told {
     for (const [, connection] of this.handles.from(0)) {
       next = Math.min(next, connection.releaseAtMs, this.deadlineOf(connection));
       if (connection.state === "over") continue;
+      if (connection.heldUntilMs > this.network.nowMs()) {
+        next = Math.min(next, connection.heldUntilMs);
+      }
       for (const frame of connection.inbound) next = Math.min(next, frame.dueMs);
     }
     return next;

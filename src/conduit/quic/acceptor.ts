@@ -144,6 +144,8 @@ class ClientConnection implements ConnectionOwner, ConduitHome {
   private readonly handle: number;
   /** When it had a stream last, ms; Infinity = it has one. */
   idleSinceMs: number;
+  /** It is closed as soon as what was written last has arrived. */
+  private isLeaving = false;
   /** Its streams, in no order; each knows its place. */
   private readonly streams: QuicConduit[] = [];
 
@@ -159,8 +161,8 @@ class ClientConnection implements ConnectionOwner, ConduitHome {
 
   onStream(connection: number, stream: number, _id: number, isUni: boolean): void {
     const { hub, isClosed } = this.acceptor;
-    // A stream for one direction has no answer; a closing listener takes nothing new.
-    if (isUni || isClosed) {
+    // A stream for one direction has no answer; what is being closed takes nothing new.
+    if (isUni || isClosed || this.isLeaving) {
       this.refuse(stream, isUni);
       return;
     }
@@ -217,7 +219,8 @@ class ClientConnection implements ConnectionOwner, ConduitHome {
 
   /** Closes the connection if it has no stream. */
   closeIfIdle(): void {
-    if (this.streams.length > 0) return;
+    if (this.streams.length > 0 || this.isLeaving) return;
+    this.isLeaving = true;
     this.acceptor.left(this);
     this.acceptor.hub.closeGently(this.handle, this.cleanCode());
   }

@@ -23,12 +23,19 @@ const TICK_MS = 500;
 
 /** Between two looks at a connection that is to be closed when all is delivered, ms. */
 const LINGER_TICK_MS = 20;
-/** A peer that never acknowledges keeps its connection no longer than this, ms. */
+/** A peer that acknowledges nothing keeps its connection no longer than this, ms. */
 const LINGER_MS = 5000;
 const STREAMS_NOW = QUIC_COUNTS + QUIC_MOMENTS.indexOf("streamsNow");
+const UNSENT = QUIC_COUNTS + QUIC_MOMENTS.indexOf("unsent");
 
 /** A connection that nobody uses any more; what was written last may still be under way. */
-type Lingering = { connection: number; code: bigint; untilMs: number };
+type Lingering = {
+  connection: number;
+  code: bigint;
+  untilMs: number;
+  /** Bytes that were not acknowledged when it was looked at. */
+  unsent: number;
+};
 
 /** What the hub needs of its worker. */
 export type HubOptions = {
@@ -154,9 +161,9 @@ export class QuicHub implements TurnTaker {
    * arrived: a close would overtake it.
    */
   closeGently(connection: number, code: bigint): void {
-    const untilMs = this.clock.nowMs() + LINGER_MS;
-    if (this.closeDelivered({ connection, code, untilMs })) return;
-    this.lingering.push({ connection, code, untilMs });
+    const one = { connection, code, untilMs: 0, unsent: Infinity };
+    if (this.closeDelivered(one)) return;
+    this.lingering.push(one);
     if (this.lingering.length === 1) this.linger();
   }
 
@@ -168,11 +175,16 @@ export class QuicHub implements TurnTaker {
   }
 
   /** @returns true when there is nothing left to wait for */
-  private closeDelivered({ connection, code, untilMs }: Lingering): boolean {
+  private closeDelivered(one: Lingering): boolean {
     const { transport, numbers } = this;
-    if (!transport.connectionNow(connection, numbers)) return true;
-    if (numbers[STREAMS_NOW]! > 0 && this.clock.nowMs() < untilMs) return false;
-    transport.closeConnection(connection, true, code, "");
+    if (!transport.connectionNow(one.connection, numbers)) return true;
+    const now = this.clock.nowMs();
+    const unsent = numbers[UNSENT]!;
+    // A slow reader that still takes some is waited for.
+    if (unsent < one.unsent) one.untilMs = now + LINGER_MS;
+    one.unsent = unsent;
+    if (numbers[STREAMS_NOW]! > 0 && now < one.untilMs) return false;
+    transport.closeConnection(one.connection, true, one.code, "");
     return true;
   }
 

@@ -100,21 +100,27 @@ export function endStream(stream: Stream, cause: number, phase: number, isAbort:
 
 function closeSide(stream: Stream, isAbort: boolean): void {
   const { front, back } = stream;
-  const noLinger = stream.backend !== null && stream.backend.spec.options.nolinger;
+  const hasNoLinger = stream.backend !== null && stream.backend.spec.options.nolinger;
   // The code with which one side aborted is the other's, where both have codes.
   const { abortCode, finishSide } = stream;
   // All that was to come has come: what breaks off now is the other direction.
   if (finishSide === FRONT && front?.hasOneWayAborts === true) front.finish();
   if (finishSide === BACK && back?.hasOneWayAborts === true) back.finish();
   if (front !== null) {
-    const noLingerFront = stream.frontend.spec.options.nolinger;
-    if (isAbort || noLingerFront || isCut(front, stream.backEnded)) front.abort(abortCode);
+    const noLinger = stream.frontend.spec.options.nolinger && lingers(front);
+    if (isAbort || noLinger || isCut(front, stream.backEnded)) front.abort(abortCode);
     else front.close();
   }
   if (back !== null) {
+    const noLinger = hasNoLinger && lingers(back);
     if (isAbort || noLinger || isCut(back, stream.frontEnded)) back.abort(abortCode);
     else back.close();
   }
+}
+
+/** `option nolinger` frees sockets of TCP at once; a QUIC stream has none, and would lose its end. */
+function lingers(conduit: Conduit): boolean {
+  return conduit.hasOneWayAborts !== true && conduit.isSession !== true;
 }
 
 /**

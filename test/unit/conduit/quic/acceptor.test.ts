@@ -125,3 +125,54 @@ test("as many connections live as the frontend may have, with or without streams
   words[PROXY_ROW + PROXY_QUIC_FRONT] = 2;
   lab.until(() => more.isConnected);
 });
+
+// The stream was accepted, and its connection closed under it without a word to its owner.
+test("a connection that is about to be closed takes no new stream", () => {
+  const { lab, accepted } = listen({ ...FRONTEND, timeoutClient: 1000 });
+  const client = lab.connect(PORT);
+  lab.until(() => client.isConnected);
+  const slow = client.openStream();
+  slow.setReading(false);
+  lab.until(() => accepted.length === 1);
+  // Over for us; the client has not taken all of it, so the connection lingers.
+  for (let i = 0; i < 2; i++) {
+    expect(accepted[0]!.write(new Uint8Array(50_000), 0, 50_000)).toBe(50_000);
+    lab.settle();
+  }
+  accepted[0]!.close();
+  lab.pass(2000);
+  expect(client.closed).toBeNull();
+  const late = client.openStream();
+  lab.until(() => late.log.length === 2);
+  expect(late.log.toSorted()).toEqual(["reset 0", "stop 0"]);
+  expect(accepted).toHaveLength(1);
+  lab.until(() => client.closed !== null);
+});
+
+// Cut off after five seconds, whatever it still took.
+test("a slow reader gets all of it before its connection is closed, however long it takes", () => {
+  const { lab, accepted, acceptor } = listen();
+  const client = lab.connect(PORT);
+  lab.until(() => client.isConnected);
+  const slow = client.openStream();
+  slow.setReading(false);
+  lab.until(() => accepted.length === 1);
+  for (let i = 0; i < 2; i++) {
+    expect(accepted[0]!.write(new Uint8Array(50_000), 0, 50_000)).toBe(50_000);
+    lab.settle();
+  }
+  acceptor.close();
+  accepted[0]!.close();
+  let taken = 0;
+  for (let i = 0; i < 8; i++) {
+    lab.pass(3000);
+    const piece = Math.min(10_000, lab.far.peek(slow.stream));
+    lab.far.consume(slow.stream, piece);
+    taken += piece;
+  }
+  expect(client.closed).toBeNull();
+  slow.setReading(true);
+  lab.until(() => client.closed !== null);
+  expect(taken + slow.receivedBytes()).toBe(100_000);
+  expect(slow.hasEnd()).toBe(true);
+});

@@ -293,6 +293,7 @@ function drawNetwork(choices: Choices): QuicHabits {
     shortWrite: choices.pick([0, 0.3]),
     handshakeFailure: 0,
     lateCredit: choices.pick([0, 0.5]),
+    lateStart: choices.pick([0, 0.5]),
   };
 }
 

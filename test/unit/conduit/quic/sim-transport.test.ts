@@ -87,5 +87,6 @@ runTransportSuite(
     shortWrite: 0.3,
     handshakeFailure: 0,
     lateCredit: 0.3,
+    lateStart: 0.5,
   }),
 );

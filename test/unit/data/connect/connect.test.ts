@@ -6,6 +6,7 @@ import type { SimClient } from "../../../sim/far.ts";
 import type { Mood, ProxyOptions } from "../../../sim/options.ts";
 import { MOODS } from "../../../sim/options.ts";
 import { PLAIN_PROXY, PLAIN_SERVER, Rig } from "../../../sim/rig.ts";
+import { tcpOf } from "../../../sim/world.ts";
 
 const only = (mood: Mood): Record<Mood, number> =>
   Object.fromEntries(MOODS.map((one) => [one, one === mood ? 1 : 0])) as Record<Mood, number>;
@@ -98,7 +99,7 @@ describe("redispatch", () => {
     expect([first, second, third].map((client) => client.links.length)).toEqual([1, 1, 0]);
     // The first stream's server refuses: its slot goes to who waits, and it waits in turn.
     first.link!.hasFailed = true;
-    first.link!.socket.decide(CLOSE_REFUSED);
+    tcpOf(first.link!).decide(CLOSE_REFUSED);
     rig.run();
     expect(third.links).toHaveLength(1);
     expect(third.link!.serverRow).toBe(first.links[0]!.serverRow);
@@ -129,7 +130,7 @@ describe("a PROXY header to the server", () => {
       habits: { pieceBytesMax: 100, roomBytes: 10, shortWrite: 0, spuriousDrain: 0 },
     });
     const client = rig.connect();
-    client.link!.socket.takesFirstWrite = false;
+    tcpOf(client.link!).takesFirstWrite = false;
     rig.answer(client);
     expect(termination(client)).toBe("RD");
     expect(client.socket.nearAborted).toBe(true);
