@@ -70,7 +70,7 @@ export class Ends {
         fault,
         notice: (text) => fail(text),
       },
-      account: { opened() {}, count() {}, closed() {}, released() {} },
+      account: { opened() {}, count() {}, halfOpen() {}, closed() {}, released() {} },
       memory: new EngineMemory(new SharedArrayBuffer(ENGINE_MEMORY_BYTES)),
       worker: 1,
       generation: 1,

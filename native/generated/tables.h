@@ -262,23 +262,24 @@
 #define QUIC_COUNT_MIGRATIONS 76 /* f64 */
 #define QUIC_COUNT_GLITCHES 78 /* f64 */
 #define QUIC_COUNT_USED 80 /* f64 */
-#define QUIC_COUNT_OPENED 82 /* f64 */
-#define QUIC_COUNT_RELEASED 84 /* f64 */
-#define QUIC_COUNT_ENDED 86 /* f64 */
-#define QUIC_COUNT_ERRORS_RECEIVED 110 /* f64 */
-#define QUIC_COUNT_ERRORS_SENT 148 /* f64 */
-#define QUIC_COUNT_CODES_OTHER 186 /* f64 */
-#define QUIC_COUNT_CODE_COUNT 188 /* f64 */
-#define QUIC_COUNT_CODE_LOW 204 /* i32 */
-#define QUIC_COUNT_CODE_HIGH 212 /* i32 */
-#define QUIC_COUNT_RTT_SAMPLES 220 /* f64 */
-#define QUIC_COUNT_RTT_SUM 222 /* f64 */
-#define QUIC_COUNT_RTT_MIN 224 /* f64 */
-#define QUIC_COUNT_RTT_MAX 226 /* f64 */
-#define QUIC_COUNT_CWND_SAMPLES 228 /* f64 */
-#define QUIC_COUNT_CWND_SUM 230 /* f64 */
-#define QUIC_COUNT_CWND_MIN 232 /* f64 */
-#define QUIC_COUNT_CWND_MAX 234 /* f64 */
+#define QUIC_COUNT_HALF_OPEN 82 /* f64 */
+#define QUIC_COUNT_OPENED 84 /* f64 */
+#define QUIC_COUNT_RELEASED 86 /* f64 */
+#define QUIC_COUNT_ENDED 88 /* f64 */
+#define QUIC_COUNT_ERRORS_RECEIVED 112 /* f64 */
+#define QUIC_COUNT_ERRORS_SENT 150 /* f64 */
+#define QUIC_COUNT_CODES_OTHER 188 /* f64 */
+#define QUIC_COUNT_CODE_COUNT 190 /* f64 */
+#define QUIC_COUNT_CODE_LOW 206 /* i32 */
+#define QUIC_COUNT_CODE_HIGH 214 /* i32 */
+#define QUIC_COUNT_RTT_SAMPLES 222 /* f64 */
+#define QUIC_COUNT_RTT_SUM 224 /* f64 */
+#define QUIC_COUNT_RTT_MIN 226 /* f64 */
+#define QUIC_COUNT_RTT_MAX 228 /* f64 */
+#define QUIC_COUNT_CWND_SAMPLES 230 /* f64 */
+#define QUIC_COUNT_CWND_SUM 232 /* f64 */
+#define QUIC_COUNT_CWND_MIN 234 /* f64 */
+#define QUIC_COUNT_CWND_MAX 236 /* f64 */
 
 /* One ended (or, with logasap, connected) stream, from a worker to the log writers */
 #define STREAM_LOG_STRIDE 96

@@ -282,3 +282,10 @@ int sq_endpoint_deltas(struct sq_engine *engine, int index, double *out)
 	}
 	return 0;
 }
+
+int sq_endpoint_half_open(struct sq_engine *engine, int index)
+{
+	struct sq_endpoint *endpoint = sq_endpoint_get(engine, index);
+
+	return endpoint ? (int)endpoint->half_open : SQ_GONE;
+}

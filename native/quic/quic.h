@@ -314,6 +314,8 @@ SQ_EXPORT int sq_endpoint_accept(struct sq_engine *engine, int endpoint, int is_
 SQ_EXPORT int sq_endpoint_close(struct sq_engine *engine, int endpoint);
 /* SQ_N_COUNTS doubles: growth since the last call. */
 SQ_EXPORT int sq_endpoint_deltas(struct sq_engine *engine, int endpoint, double *out);
+/* Clients of it whose handshake is under way. */
+SQ_EXPORT int sq_endpoint_half_open(struct sq_engine *engine, int endpoint);
 
 /* ---- connections ---- */
 

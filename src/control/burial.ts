@@ -115,6 +115,7 @@ export function buryQuic(
   for (const { endpoint, tag } of ended.taggedEndpoints()) {
     if (quic.endpointDeltas(engine, endpoint, growth) < 0) continue;
     account.count(proxyRowOf(tag), isFrontOf(tag), growth);
+    if (isFrontOf(tag)) account.halfOpen(proxyRowOf(tag), 0);
   }
   const count = countConnections(quic, engine, ended, account);
   for (const row of serverRows) buryServerPresence(tables, worker, row);

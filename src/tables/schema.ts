@@ -512,6 +512,7 @@ const COUNTERS_QUIC: Layout = {
       fields: [
         ...QUIC_COUNTED,
         f64("used", "0 or 1", "Something was counted here."),
+        f64("halfOpen", "connections", "Clients whose handshake is under way now."),
         f64("opened", "connections", "Begun, handshakes included."),
         f64("released", "connections", "Over, with all their packets counted."),
         f64("ended", "connections", "Ends by CAUSE_* of the transport.", 12),

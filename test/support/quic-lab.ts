@@ -97,6 +97,10 @@ export class LabAccount implements TransportAccount {
     // The suite of transports holds the numbers.
   }
 
+  halfOpen(): void {
+    // As above.
+  }
+
   closed(_proxyRow: number, _isFront: boolean, cause: number): void {
     this.ends.push(cause);
   }

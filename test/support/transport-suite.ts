@@ -65,6 +65,7 @@ export type TransportCase = {
 export class CountingAccount implements TransportAccount {
   readonly sums = new Float64Array(QUIC_COUNTS);
   openedCount = 0;
+  halfOpenNow = 0;
   closedCauses: number[] = [];
   closedCodes: bigint[] = [];
   releasedCount = 0;
@@ -75,6 +76,10 @@ export class CountingAccount implements TransportAccount {
 
   count(_proxyRow: number, _isFront: boolean, growth: Float64Array): void {
     for (let i = 0; i < QUIC_COUNTS; i++) this.sums[i] = this.sums[i]! + growth[i]!;
+  }
+
+  halfOpen(_proxyRow: number, connections: number): void {
+    this.halfOpenNow = connections;
   }
 
   closed(_proxyRow: number, _isFront: boolean, cause: number, code: bigint): void {

@@ -88,6 +88,13 @@ export class QuicAccount implements TransportAccount {
     if (hasGrown) floats[(at + quic.QUIC_COUNT_USED) >> 1] = 1;
   }
 
+  halfOpen(proxyRow: number, connections: number): void {
+    const at = rowAt(proxyRow);
+    const { floats } = this.#shard.quicFront;
+    floats[(at + quic.QUIC_COUNT_HALF_OPEN) >> 1] = connections;
+    if (connections > 0) floats[(at + quic.QUIC_COUNT_USED) >> 1] = 1;
+  }
+
   closed(proxyRow: number, isFront: boolean, cause: number, code: bigint): void {
     this.#add(proxyRow, isFront, quic.QUIC_COUNT_ENDED + 2 * cause, 1);
     if (cause === CAUSE_APPLICATION) this.#countCode(proxyRow, isFront, code);

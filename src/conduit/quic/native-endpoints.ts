@@ -94,6 +94,8 @@ export class EndpointTable {
   readonly #endpoints: (NativeEndpoint | undefined)[] = [];
   readonly #dialling = new Map<string, NativeEndpoint>();
   readonly #growth = new Float64Array(QUIC_COUNTS);
+  /** Handshakes of clients under way, by the row of the proxy; made anew with each count. */
+  readonly #halfOpen = new Map<number, number>();
   #hasToldFull = false;
 
   /** @param pump reads what an endpoint has; -1 = timers and mail */
@@ -230,6 +232,8 @@ export class EndpointTable {
 
   /** Counts what endpoints did since the last time, and closes those that are not used. */
   countLive(): void {
+    const { account } = this.#options;
+    this.#halfOpen.clear();
     for (const endpoint of this.#endpoints) {
       if (endpoint === undefined) continue;
       this.#count(endpoint);
@@ -239,7 +243,15 @@ export class EndpointTable {
         this.#countLast(endpoint);
       }
       this.settle(endpoint);
+      this.#addHalfOpen(endpoint);
     }
+    for (const [proxyRow, connections] of this.#halfOpen) account.halfOpen(proxyRow, connections);
+  }
+
+  #addHalfOpen({ index, proxyRow, isFront }: NativeEndpoint): void {
+    if (proxyRow === 0 || !isFront) return;
+    const connections = Math.max(0, this.#options.quic.endpointHalfOpen(this.#engine, index));
+    this.#halfOpen.set(proxyRow, (this.#halfOpen.get(proxyRow) ?? 0) + connections);
   }
 
   #count({ index, proxyRow, isFront }: NativeEndpoint): void {
@@ -251,8 +263,11 @@ export class EndpointTable {
 
   /** From now on its proxy may go: nothing is counted for it any more. */
   #countLast(endpoint: NativeEndpoint): void {
+    const { proxyRow, isFront } = endpoint;
     this.#count(endpoint);
     endpoint.proxyRow = 0;
+    // What the others of the proxy have is told with the next count.
+    if (isFront && proxyRow !== 0) this.#options.account.halfOpen(proxyRow, 0);
     this.#options.memory.tagEndpoint(endpoint.index, 0);
   }
 

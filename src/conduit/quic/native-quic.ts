@@ -139,6 +139,7 @@ export type Quic = {
   endpointAccept(engine: Pointer, endpoint: number, isAccepting: number): number;
   endpointClose(engine: Pointer, endpoint: number): number;
   endpointDeltas(engine: Pointer, endpoint: number, out: Float64Array): number;
+  endpointHalfOpen(engine: Pointer, endpoint: number): number;
   connect(
     engine: Pointer,
     profile: Pointer,
@@ -259,6 +260,7 @@ const SYMBOLS = {
   endpointAccept: { args: [PTR, I32, I32], returns: I32 },
   endpointClose: { args: [PTR, I32], returns: I32 },
   endpointDeltas: { args: [PTR, I32, PTR], returns: I32 },
+  endpointHalfOpen: { args: [PTR, I32], returns: I32 },
   connect: {
     args: [PTR, PTR, I32, PTR, I32, PTR, I32, PTR, I32, PTR, I32, PTR, I32],
     returns: F64,

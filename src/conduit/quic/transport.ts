@@ -188,6 +188,8 @@ export interface TransportAccount {
    * not matter. Of an endpoint that is over: before the last of its connections is released.
    */
   count(proxyRow: number, isFront: boolean, growth: Float64Array): void;
+  /** Clients of a proxy's endpoints, all together, whose handshake is under way at this moment. */
+  halfOpen(proxyRow: number, connections: number): void;
   /** It is over. @param cause CAUSE_* @param code as in `onClosed` */
   closed(proxyRow: number, isFront: boolean, cause: number, code: bigint): void;
   /**

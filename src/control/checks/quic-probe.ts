@@ -58,6 +58,7 @@ const PACKETS_RECEIVED = QUIC_NUMBERS.indexOf("packetsReceived");
 const NO_ACCOUNT: TransportAccount = {
   opened: () => undefined,
   count: () => undefined,
+  halfOpen: () => undefined,
   closed: () => undefined,
   released: () => undefined,
 };

@@ -21,7 +21,13 @@ const PREFIX = "quic.";
 const CODE = `${PREFIX}code.`;
 
 /** Cells that are no counters, or are kept by code. */
-const LEFT_OUT: ReadonlySet<string> = new Set(["used", "codeCount", "codeLow", "codeHigh"]);
+const LEFT_OUT: ReadonlySet<string> = new Set([
+  "used",
+  "halfOpen",
+  "codeCount",
+  "codeLow",
+  "codeHigh",
+]);
 
 /** All counters but the codes, in the order of the layout. */
 export const QUIC_FIELDS: readonly CounterField[] = [...namedCells()];

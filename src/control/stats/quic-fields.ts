@@ -123,7 +123,7 @@ const HAPROXYS: readonly QuicField[] = [
     tags: GAUGE,
     about: "Handshakes under way",
     isHaproxys: true,
-    read: ({ halfOpen, current }) => Math.min(halfOpen, Math.max(0, current)),
+    read: ({ halfOpen }) => halfOpen,
   },
   counter("quic_hdshk_fail", "Handshakes that failed", quic.QUIC_COUNT_HANDSHAKES_FAILED),
   counter("quic_stless_rst_sent", "Stateless resets sent", quic.QUIC_COUNT_RESETS_SENT),

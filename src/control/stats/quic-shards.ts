@@ -18,6 +18,8 @@ const HIGHEST = 1;
 const LOWEST = 2;
 /** No number of its own. */
 const SKIPPED = 3;
+/** Of the moment: added, and not cleared. */
+const PRESENT = 4;
 
 const kinds = new Uint8Array(CELLS);
 const codeCells = (quic.QUIC_COUNT_CODE_COUNT >> 1) + QUIC_CODES_KEPT;
@@ -27,6 +29,7 @@ kinds.fill(SKIPPED, (quic.QUIC_COUNT_CWND_MAX >> 1) + 1);
 for (const field of [quic.QUIC_COUNT_USED, quic.QUIC_COUNT_RTT_MAX, quic.QUIC_COUNT_CWND_MAX]) {
   kinds[field >> 1] = HIGHEST;
 }
+kinds[quic.QUIC_COUNT_HALF_OPEN >> 1] = PRESENT;
 for (const field of [quic.QUIC_COUNT_RTT_MIN, quic.QUIC_COUNT_CWND_MIN]) kinds[field >> 1] = LOWEST;
 
 /** What every `clear counters` sets to zero. */
@@ -93,6 +96,10 @@ export class QuicShards {
         codes.set(code, (codes.get(code) ?? 0) + count);
       }
     }
+    if (isFront) {
+      this.halfOpen = cells[quic.QUIC_COUNT_HALF_OPEN >> 1]!;
+      return;
+    }
     const ended =
       cells[quic.QUIC_COUNT_HANDSHAKES_DONE >> 1]! + cells[quic.QUIC_COUNT_HANDSHAKES_FAILED >> 1]!;
     this.halfOpen = Math.max(0, cells[quic.QUIC_COUNT_OPENED >> 1]! - ended);
@@ -121,6 +128,7 @@ export class QuicShards {
 function merged(kind: number, left: number, right: number): number {
   switch (kind) {
     case ADDED:
+    case PRESENT:
       return left + right;
     case HIGHEST:
       return Math.max(left, right);

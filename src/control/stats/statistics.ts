@@ -70,8 +70,10 @@ export class Statistics {
     const { tables, quic } = this;
     if (isFront ? proxy.hasQuicFront !== true : !isQuicUsed(tables, proxy)) return false;
     quic.read(proxy, isFront);
-    const { cells, codes, halfOpen } = quic;
+    const { cells, codes } = quic;
     const current = quicConnections(tables, proxy.row, isFront);
+    // Of clients, C has those whose handshake is under way to itself.
+    const halfOpen = isFront ? quic.halfOpen : Math.min(quic.halfOpen, Math.max(0, current));
     fillQuicRow({ cells, codes, halfOpen, current }, row);
     return true;
   }

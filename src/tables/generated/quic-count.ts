@@ -417,10 +417,20 @@ export function quicCountUsed(table: Float64Array, row: number): number {
 }
 
 /**
+ * Clients whose handshake is under way now.
+ * Unit: connections. Writer: the worker that owns the shard, plain; control once it is dead.
+ */
+export const QUIC_COUNT_HALF_OPEN = 82;
+/** Reads QUIC_COUNT.halfOpen plainly. */
+export function quicCountHalfOpen(table: Float64Array, row: number): number {
+  return table[(row + QUIC_COUNT_HALF_OPEN) >> 1]!;
+}
+
+/**
  * Begun, handshakes included.
  * Unit: connections. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_OPENED = 82;
+export const QUIC_COUNT_OPENED = 84;
 /** Reads QUIC_COUNT.opened plainly. */
 export function quicCountOpened(table: Float64Array, row: number): number {
   return table[(row + QUIC_COUNT_OPENED) >> 1]!;
@@ -430,7 +440,7 @@ export function quicCountOpened(table: Float64Array, row: number): number {
  * Over, with all their packets counted.
  * Unit: connections. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_RELEASED = 84;
+export const QUIC_COUNT_RELEASED = 86;
 /** Reads QUIC_COUNT.released plainly. */
 export function quicCountReleased(table: Float64Array, row: number): number {
   return table[(row + QUIC_COUNT_RELEASED) >> 1]!;
@@ -440,25 +450,25 @@ export function quicCountReleased(table: Float64Array, row: number): number {
  * Ends by CAUSE_* of the transport.
  * Unit: connections. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_ENDED = 86;
+export const QUIC_COUNT_ENDED = 88;
 
 /**
  * Closed by the peer, by transport error.
  * Unit: connections. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_ERRORS_RECEIVED = 110;
+export const QUIC_COUNT_ERRORS_RECEIVED = 112;
 
 /**
  * Closed by us for its faults, the same.
  * Unit: connections. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_ERRORS_SENT = 148;
+export const QUIC_COUNT_ERRORS_SENT = 150;
 
 /**
  * Closed by the peer with codes that have no place below.
  * Unit: connections. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_CODES_OTHER = 186;
+export const QUIC_COUNT_CODES_OTHER = 188;
 /** Reads QUIC_COUNT.codesOther plainly. */
 export function quicCountCodesOther(table: Float64Array, row: number): number {
   return table[(row + QUIC_COUNT_CODES_OTHER) >> 1]!;
@@ -468,25 +478,25 @@ export function quicCountCodesOther(table: Float64Array, row: number): number {
  * Closed by the peer with a code; 0 = a free place.
  * Unit: connections. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_CODE_COUNT = 188;
+export const QUIC_COUNT_CODE_COUNT = 190;
 
 /**
  * That code.
  * Unit: lower 32 bits. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_CODE_LOW = 204;
+export const QUIC_COUNT_CODE_LOW = 206;
 
 /**
  * That code.
  * Unit: upper 30 bits. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_CODE_HIGH = 212;
+export const QUIC_COUNT_CODE_HIGH = 214;
 
 /**
  * Released with a round-trip time: in the four below.
  * Unit: connections. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_RTT_SAMPLES = 220;
+export const QUIC_COUNT_RTT_SAMPLES = 222;
 /** Reads QUIC_COUNT.rttSamples plainly. */
 export function quicCountRttSamples(table: Float64Array, row: number): number {
   return table[(row + QUIC_COUNT_RTT_SAMPLES) >> 1]!;
@@ -496,7 +506,7 @@ export function quicCountRttSamples(table: Float64Array, row: number): number {
  * Of smoothed round-trip times at the end.
  * Unit: µs. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_RTT_SUM = 222;
+export const QUIC_COUNT_RTT_SUM = 224;
 /** Reads QUIC_COUNT.rttSum plainly. */
 export function quicCountRttSum(table: Float64Array, row: number): number {
   return table[(row + QUIC_COUNT_RTT_SUM) >> 1]!;
@@ -506,7 +516,7 @@ export function quicCountRttSum(table: Float64Array, row: number): number {
  * Shortest of them; 0 = none.
  * Unit: µs. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_RTT_MIN = 224;
+export const QUIC_COUNT_RTT_MIN = 226;
 /** Reads QUIC_COUNT.rttMin plainly. */
 export function quicCountRttMin(table: Float64Array, row: number): number {
   return table[(row + QUIC_COUNT_RTT_MIN) >> 1]!;
@@ -516,7 +526,7 @@ export function quicCountRttMin(table: Float64Array, row: number): number {
  * Longest of them.
  * Unit: µs. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_RTT_MAX = 226;
+export const QUIC_COUNT_RTT_MAX = 228;
 /** Reads QUIC_COUNT.rttMax plainly. */
 export function quicCountRttMax(table: Float64Array, row: number): number {
   return table[(row + QUIC_COUNT_RTT_MAX) >> 1]!;
@@ -526,7 +536,7 @@ export function quicCountRttMax(table: Float64Array, row: number): number {
  * Released with a congestion window: in the three below.
  * Unit: connections. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_CWND_SAMPLES = 228;
+export const QUIC_COUNT_CWND_SAMPLES = 230;
 /** Reads QUIC_COUNT.cwndSamples plainly. */
 export function quicCountCwndSamples(table: Float64Array, row: number): number {
   return table[(row + QUIC_COUNT_CWND_SAMPLES) >> 1]!;
@@ -536,7 +546,7 @@ export function quicCountCwndSamples(table: Float64Array, row: number): number {
  * Of congestion windows at the end.
  * Unit: bytes. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_CWND_SUM = 230;
+export const QUIC_COUNT_CWND_SUM = 232;
 /** Reads QUIC_COUNT.cwndSum plainly. */
 export function quicCountCwndSum(table: Float64Array, row: number): number {
   return table[(row + QUIC_COUNT_CWND_SUM) >> 1]!;
@@ -546,7 +556,7 @@ export function quicCountCwndSum(table: Float64Array, row: number): number {
  * Smallest of them; 0 = none.
  * Unit: bytes. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_CWND_MIN = 232;
+export const QUIC_COUNT_CWND_MIN = 234;
 /** Reads QUIC_COUNT.cwndMin plainly. */
 export function quicCountCwndMin(table: Float64Array, row: number): number {
   return table[(row + QUIC_COUNT_CWND_MIN) >> 1]!;
@@ -556,7 +566,7 @@ export function quicCountCwndMin(table: Float64Array, row: number): number {
  * Largest of them.
  * Unit: bytes. Writer: the worker that owns the shard, plain; control once it is dead.
  */
-export const QUIC_COUNT_CWND_MAX = 234;
+export const QUIC_COUNT_CWND_MAX = 236;
 /** Reads QUIC_COUNT.cwndMax plainly. */
 export function quicCountCwndMax(table: Float64Array, row: number): number {
   return table[(row + QUIC_COUNT_CWND_MAX) >> 1]!;

@@ -45,6 +45,7 @@ function count(lab: ControlLab): void {
     [model.backends.get("b")!, false],
   ] as const) {
     const { row } = proxy;
+    if (isFront) account.halfOpen(row, 3);
     // Ten or more have a code, each another one: two of them have no place.
     for (let i = 0; i < 12; i++) account.opened(row, isFront);
     for (let i = 0; i < 10; i++) {

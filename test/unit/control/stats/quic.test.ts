@@ -77,6 +77,8 @@ function someTraffic(lab: ControlLab): void {
   const { row } = lab.control.model.frontends.get("f")!;
   const account = new QuicAccount(lab.control.tables, 1, () => {});
   for (let i = 0; i < 4; i++) account.opened(row, true);
+  account.halfOpen(row, 5);
+  account.halfOpen(row, 3);
   account.count(
     row,
     true,
@@ -118,7 +120,7 @@ describe("columns", () => {
       quic_retry_sent: "5",
       quic_retry_validated: "4",
       quic_retry_error: "1",
-      quic_half_open_conn: "1",
+      quic_half_open_conn: "3",
       quic_hdshk_fail: "1",
       quic_transp_err_protocol_violation_error: "1",
       quic_conn_cur: "2",
@@ -257,7 +259,7 @@ describe("clearing", () => {
     const row = csvRows(lab).get("f/FRONTEND")!;
     const left = QUIC_STAT_FIELDS.filter(({ name }) => (row[name] ?? "0") !== "0");
     expect(left.map(({ name }) => [name, row[name]])).toEqual([
-      ["quic_half_open_conn", "1"],
+      ["quic_half_open_conn", "3"],
       ["quic_conn_cur", "2"],
     ]);
     const account = new QuicAccount(lab.control.tables, 1, () => {});
@@ -300,5 +302,18 @@ test("shards of several workers become one number each", () => {
   shards.read(proxy, true);
   expect(shards.cells.every((value) => value === 0)).toBe(true);
   expect(shards.codes.size).toBe(0);
+  // Handshakes under way are what each worker has now, not what it has ever had.
+  for (const [worker, connections] of [
+    [1, 5],
+    [1, 2],
+    [3, 4],
+  ] as const) {
+    new QuicAccount(tables, worker, () => {}).halfOpen(proxy.row, connections);
+  }
+  shards.read(proxy, true);
+  expect(shards.halfOpen).toBe(6);
+  shards.clear(proxy);
+  shards.read(proxy, true);
+  expect(shards.halfOpen).toBe(6);
   expect(STAT_FIELDS).toHaveLength(STAT_COUNT);
 });
