@@ -27,6 +27,8 @@
 #define ERRORS_MAX 32
 /* What an endpoint keeps of unsent datagrams. */
 #define PENDING_BYTES_MAX (1 << 20)
+/* ENOBUFS for one datagram, a millisecond apart, before it is taken for lost. */
+#define TRIES_MAX 4
 
 /* ---- in ---- */
 
@@ -120,7 +122,7 @@ void sq_receive(struct sq_engine *engine, struct sq_endpoint *endpoint)
 			sq_receive_errors(engine, endpoint);
 		/* An error of a single peer is told once by the socket: read on. */
 		if (error == EINTR || error == ECONNREFUSED || error == EHOSTUNREACH ||
-		    error == ENETUNREACH)
+		    error == ENETUNREACH || error == EMSGSIZE)
 			engine->io[SQ_IO_MORE] = 1;
 		else if (error != EAGAIN)
 			endpoint->trouble = error;
@@ -288,6 +290,7 @@ static void keep(struct sq_endpoint *endpoint, const struct sq_sending *sending,
 	pending->local = sending->parts[part].local;
 	pending->segment = sending->parts[part].segment;
 	pending->ecn = sending->parts[part].ecn;
+	pending->tries = 0;
 	pending->connection = sending->parts[part].connection;
 	pending->length = (uint32_t)length;
 	memcpy(pending->bytes, sending->buffer + sending->parts[part].offset, length);
@@ -426,6 +429,15 @@ void sq_send_all(struct sq_engine *engine)
 	sending->endpoint = NULL;
 }
 
+/*
+ * A device drops what is too long for the other end of its wire, a queue what is too much, and both
+ * say ENOBUFS: the second may pass, the first never does, and must not hold up all others for ever.
+ */
+static int is_given_up(struct sq_pending *pending, int error)
+{
+	return error == ENOBUFS && ++pending->tries >= TRIES_MAX;
+}
+
 void sq_send_pending(struct sq_engine *engine, struct sq_endpoint *endpoint)
 {
 	while (endpoint->pending) {
@@ -448,6 +460,7 @@ void sq_send_pending(struct sq_engine *engine, struct sq_endpoint *endpoint)
 		errno = ENOBUFS;
 		if ((sq_is_injected(engine, 4) ||
 		     sendmsg(endpoint->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) &&
+		    !is_given_up(pending, errno) &&
 		    !handle_error(engine, endpoint, &message, pending->connection,
 		                  pending->segment, errno))
 			return;

@@ -216,6 +216,7 @@ struct sq_pending {
 	socklen_t remote_bytes;
 	uint16_t segment;
 	uint8_t ecn;
+	uint8_t tries; /* that ended with ENOBUFS */
 	uint32_t connection;
 	uint32_t length;
 	uint8_t bytes[];
