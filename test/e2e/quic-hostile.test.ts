@@ -150,6 +150,9 @@ quic("a flood of first packets: from a threshold on everybody must prove its add
   // Nothing of theirs follows, whatever the answers are.
   flooder.freeze();
   await until("Retry to be asked", async () => (await guarded.column("quic_retry_sent")) > 0);
+  await until("them to be shown as half open", async () => {
+    return (await guarded.column("quic_half_open_conn")) >= 100;
+  });
   expect(await guarded.column("quic_conn_cur")).toBeLessThan(FLOOD);
   expect(residentBytes(guarded.sluice.pid) - before).toBeLessThan(160 * MEGABYTE);
   // Who answers is let in meanwhile.
@@ -231,6 +234,11 @@ quic("clients whose protocol or authority does not fit", async () => {
   const stranger = await guarded.connect({ authority: certificates().otherAuthority });
   expect(await stranger.ended.promise).toMatchObject({ how: "transport", code: 304 });
   await until("both to be counted", async () => (await guarded.column("quic_hdshk_fail")) === 2);
+  await until("the first to be told in words", () =>
+    /frontend fe \(.*client 127\.0\.0\.1:\d+ failed: .*no application protocol/u.test(
+      guarded.sluice.output(),
+    ),
+  );
   // One alert was ours, the other theirs.
   expect(await guarded.column("quic_end_proto")).toBe(1);
   expect(await guarded.column("quic_transp_err_crypto_error")).toBe(1);
@@ -310,6 +318,9 @@ for (const { name, peer, info } of UNFIT) {
       return Number(row?.get("quic_hdshk_fail")) > 0 ? row : undefined;
     });
     expect(back.get("quic_hdshk_done")).toBe("0");
+    // Without checks, too, the reason is told.
+    const told = new RegExp(`server fe/s1: the QUIC handshake with .* failed: .*${info}`, "u");
+    await until("the worker to tell why", () => told.test(sluice.output()));
     expect(Number(rows.get("fe/s1")?.get("econ"))).toBeGreaterThan(0);
     expect(server.counts.streamsAccepted).toBe(0);
   });
