@@ -3,6 +3,7 @@
  * results. Ratios are to the transport alone: a relay receives and sends, and so do its two ends
  * together, whose CPU is counted there.
  */
+import { quicLibraries } from "../../src/conduit/quic/native-quic.ts";
 import { describeMachine, median, renderRows } from "../report.ts";
 import type { Effort, Metric } from "../workload.ts";
 import { missingQuicPart, QUIC_CONTESTANTS, type QuicContestant } from "./contestants.ts";
@@ -181,5 +182,6 @@ export function quicResultsFile(results: readonly QuicResult[], rounds: number):
     );
     return { ...result, medians };
   });
-  return `${JSON.stringify({ machine: describeMachine(), rounds, results: rows }, null, 2)}\n`;
+  const machine = { ...describeMachine(), libraries: quicLibraries() };
+  return `${JSON.stringify({ machine, rounds, results: rows }, null, 2)}\n`;
 }
