@@ -49,6 +49,8 @@ void allocations_may_fail(void);
 void growth_is_told_once(void);
 void texts_and_addresses_are_known(void);
 void early_data_is_told_as_such(void);
+
+/* core-memory.c */
 void the_arena_is_a_bound(void);
 void many_who_hold_little_pay_together(void);
 void a_shared_connection_is_nobodys_bound(void);

@@ -13,7 +13,7 @@ import {
 } from "../../support/native-quic.ts";
 import { temporaryFolder } from "../../support/procs.ts";
 
-const HELPERS = ["core-world", "core-streams", "core-connections", "core-routing"];
+const HELPERS = ["core-world", "core-streams", "core-connections", "core-memory", "core-routing"];
 
 for (const tls of ["openssl", "gnutls"] as const) {
   const tools = await quicToolchain(tls, "asan");
