@@ -130,8 +130,7 @@ export class ServerPool {
 
   /** A connection has no stream any more. */
   becameIdle(connection: ServerConnection): void {
-    const isWanted =
-      connection.state === CONNECTION_OPEN && !connection.isSilent && this.wantsIdle();
+    const isWanted = connection.state === CONNECTION_OPEN && connection.isSound && this.wantsIdle();
     this.keepTicket(connection);
     if (isWanted) connection.setIdle(true, this.hub.clock.nowMs());
     else connection.close();
@@ -196,6 +195,6 @@ export class ServerPool {
 function mayWaitFor(connection: ServerConnection, limitSeen: number): boolean {
   if (connection.state === CONNECTION_CONNECTING) return connection.waitingCount < limitSeen;
   // A server that allows no stream at all gains nothing by another connection.
-  if (connection.isSilent) return false;
+  if (!connection.isSound) return false;
   return connection.state === CONNECTION_OPEN && connection.streamCount === 0;
 }

@@ -13,7 +13,7 @@ import type { ServerPool } from "./pool.ts";
 import { countServerIdle, countServerOpen } from "./presence.ts";
 import { failureCode } from "./quic-conduit.ts";
 import type { ConduitHome, QuicConduit } from "./quic-conduit.ts";
-import { QUIC_COUNTS, QUIC_MOMENTS } from "./transport.ts";
+import { QUIC_COUNTS, QUIC_MOMENTS, QUIC_NUMBERS } from "./transport.ts";
 import type { ConnectionOwner } from "./transport.ts";
 
 /** Its handshake is under way. */
@@ -29,6 +29,11 @@ export const CONNECTION_CLOSED = 3;
 const ORPHAN_MS = 1000;
 /** Round trips without an answer after which the other side is taken to be gone. */
 const SILENT_RTTS = 8;
+/** A path on which half of all bytes of so long are lost is taken to be broken, ms. */
+const STUCK_MS = 2000;
+const BYTES_SENT = QUIC_NUMBERS.indexOf("bytesSent");
+const BYTES_LOST = QUIC_NUMBERS.indexOf("bytesLost");
+const UNSENT = QUIC_COUNTS + QUIC_MOMENTS.indexOf("unsent");
 const IN_FLIGHT = QUIC_COUNTS + QUIC_MOMENTS.indexOf("inFlight");
 const IDLE_MILLIS = QUIC_COUNTS + QUIC_MOMENTS.indexOf("idleMillis");
 const RTT_MICROS = QUIC_COUNTS + QUIC_MOMENTS.indexOf("rttSmoothMicros");
@@ -42,7 +47,16 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
   isIdle = false;
   idleSinceMs = 0;
   /** Nothing has come back for what was sent: it takes no new stream until something does. */
-  isSilent = false;
+  private isSilent = false;
+  /**
+   * What is sent is lost although the other side is heard: a path that takes no large packets any
+   * more looks alive. It takes no new stream until something arrives.
+   */
+  private isStuck = false;
+  /** Bytes that had been sent and lost, and when. */
+  private countedAtMs = 0;
+  private sentByThen = 0;
+  private lostByThen = 0;
   /** When the handshake began. */
   private begunAtMs = 0;
   /** Something was under way at the last look, and when that was; -1 = nothing was. */
@@ -60,6 +74,11 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
   constructor(pool: ServerPool, sni: string) {
     this.pool = pool;
     this.sni = sni;
+  }
+
+  /** Is there reason to think that what is sent on it arrives? */
+  get isSound(): boolean {
+    return !this.isSilent && !this.isStuck;
   }
 
   get streamCount(): number {
@@ -88,7 +107,7 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
 
   /** Opens a stream for a conduit. @returns false when there is no room now */
   tryOpen(conduit: QuicConduit): boolean {
-    if (this.isFull || this.isSilent || this.state !== CONNECTION_OPEN) return false;
+    if (this.isFull || !this.isSound || this.state !== CONNECTION_OPEN) return false;
     const { hub, target } = this.pool;
     const { streamsMax } = target.spec;
     if (streamsMax !== undefined && this.streams.length >= streamsMax) {
@@ -234,6 +253,19 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
       heardMsAgo > patienceMs;
     if (!isOwed) this.owedSinceMs = -1;
     else if (!this.isSilent) this.owedSinceMs = nowMs;
+    this.lookForLosses(nowMs, numbers[UNSENT]!, numbers[BYTES_SENT]!, numbers[BYTES_LOST]!);
+  }
+
+  private lookForLosses(nowMs: number, unsent: number, sent: number, lost: number): void {
+    if (nowMs - this.countedAtMs < STUCK_MS && unsent > 0) return;
+    const sentSince = sent - this.sentByThen;
+    const lostSince = lost - this.lostByThen;
+    this.countedAtMs = nowMs;
+    this.sentByThen = sent;
+    this.lostByThen = lost;
+    if (unsent === 0) this.isStuck = false;
+    // Probes come ever more seldom: without any, what was known before stands.
+    else if (sentSince > 0 || lostSince > 0) this.isStuck = lostSince * 2 >= sentSince;
   }
 
   /** Takes no more streams. */

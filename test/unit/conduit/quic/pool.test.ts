@@ -3,6 +3,8 @@ import { describe, expect, test } from "bun:test";
 
 import { CLOSE_REFUSED, CLOSE_RESET, CLOSE_TIMEOUT } from "../../../../src/conduit/conduit.ts";
 import type { Conduit, ConduitOwner } from "../../../../src/conduit/conduit.ts";
+import type { QuicConduit } from "../../../../src/conduit/quic/quic-conduit.ts";
+import { QUIC_COUNTS, QUIC_MOMENTS, QUIC_NUMBERS } from "../../../../src/conduit/quic/transport.ts";
 import type { DialTarget } from "../../../../src/conduit/tcp/dial.ts";
 import { SERVER_STATE_DRAIN, SERVER_STATE_MAINT } from "../../../../src/tables/generated/enums.ts";
 import {
@@ -336,6 +338,36 @@ describe("failures", () => {
     // Nor is it kept for later ones.
     before!.conduit.abort();
     expect([open(lab), idle(lab)]).toEqual([1, 0]);
+  });
+
+  // A path that takes no large packets any more: small ones pass, so that the server is heard.
+  test("a connection on which most of what is sent is lost takes no new stream", () => {
+    const lab = new QuicLab();
+    lab.serve(PORT);
+    const target = lab.target(PORT);
+    const [before] = dialMany(lab, target, 1);
+    before!.conduit.write(new Uint8Array(3000), 0, 3000);
+    const told = lab.near.connectionNow.bind(lab.near);
+    let sent = 10_000;
+    let lost = 0;
+    lab.near.connectionNow = (connection, out) => {
+      const isThere = told(connection, out);
+      if (connection !== (before!.conduit as QuicConduit).connection) return isThere;
+      sent += 1400;
+      out[QUIC_NUMBERS.indexOf("bytesSent")] = sent;
+      out[QUIC_NUMBERS.indexOf("bytesLost")] = lost;
+      out[QUIC_COUNTS + QUIC_MOMENTS.indexOf("unsent")] = 3000;
+      return isThere;
+    };
+    lab.pass(5000);
+    dialMany(lab, target, 1);
+    expect(open(lab)).toBe(1);
+    for (let i = 0; i < 10; i++) {
+      lost += 1400;
+      lab.pass(500);
+    }
+    dialMany(lab, target, 1);
+    expect(open(lab)).toBe(2);
   });
 
   test("a connection that is only quiet stays in use, and so does one that speaks again", () => {
