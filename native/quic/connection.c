@@ -69,6 +69,7 @@ struct sq_connection *sq_connection_new(struct sq_engine *engine, struct sq_endp
 	sq_link_clear(&connection->sending);
 	sq_link_clear(&connection->blocked);
 	sq_link_clear(&connection->stream_telling);
+	sq_memory_note(engine);
 	endpoint->connections++;
 	endpoint->live++;
 	connection->is_live = 1;
@@ -97,6 +98,7 @@ void sq_connection_destroy(struct sq_connection *connection)
 	ngtcp2_conn_del(connection->conn);
 	sq_profile_free(connection->profile);
 	sq_slots_remove(&engine->connections, connection->handle);
+	sq_memory_note(engine);
 	free(connection->last_packet);
 	free(connection->ticket);
 	free(connection);

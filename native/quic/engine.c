@@ -8,6 +8,9 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -170,6 +173,46 @@ static void *library_calloc(size_t count, size_t size, void *user)
 static void *library_realloc(void *pointer, size_t size, void *user)
 {
 	return sq_is_injected(user, 1) ? NULL : realloc(pointer, size);
+}
+
+/*
+ * The C library keeps what was freed, 60 KiB for each connection, in pieces too small to be given
+ * back by themselves. When three of four connections of a crowd have gone, and have stayed away for
+ * a moment, the system gets it: a fraction of a millisecond for each megabyte, so not often.
+ */
+#define CROWD_LEAST 1000
+#define TRIM_DELAY (1000 * MILLIS)
+#define TRIM_EVERY (10000 * MILLIS)
+
+static int is_crowd_gone(const struct sq_engine *engine)
+{
+	return engine->most_connections >= CROWD_LEAST &&
+	       engine->connections.count < engine->most_connections / 4;
+}
+
+void sq_memory_note(struct sq_engine *engine)
+{
+	if (engine->connections.count > engine->most_connections)
+		engine->most_connections = engine->connections.count;
+	if (engine->trim_at || !is_crowd_gone(engine))
+		return;
+	engine->trim_at = engine->now + TRIM_DELAY;
+	if (engine->trimmed && engine->trim_at < engine->trimmed + TRIM_EVERY)
+		engine->trim_at = engine->trimmed + TRIM_EVERY;
+	sq_wake(engine, engine->trim_at);
+}
+
+static void give_memory_back(struct sq_engine *engine)
+{
+	engine->trim_at = 0;
+	if (!is_crowd_gone(engine))
+		return;
+	engine->trimmed = engine->now;
+	engine->most_connections = engine->connections.count;
+	sq_stream_destroy_spares(engine);
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
 }
 
 /* ---- life ---- */
@@ -341,6 +384,8 @@ static void run_timers(struct sq_engine *engine)
 			fired = 0;
 		engine->timer_at = NEVER;
 	}
+	if (engine->trim_at && engine->now >= engine->trim_at)
+		give_memory_back(engine);
 	/* An expiry that does not move on (it should not happen) must not hold the thread. */
 	for (int most = engine->heap_count * 2; most > 0 && engine->heap_count > 0; most--) {
 		struct sq_connection *first = engine->heap[0];
@@ -381,6 +426,8 @@ static void wake_for_next(struct sq_engine *engine)
 			is_waiting = 1;
 	if (is_waiting && retry < next)
 		next = retry;
+	if (engine->trim_at && engine->trim_at < next)
+		next = engine->trim_at;
 	sq_wake(engine, next);
 	/* More is to be sent than a turn may: the next turn comes at once. Setting the timer would cost
 	 * more than ringing. */

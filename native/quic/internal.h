@@ -431,6 +431,9 @@ struct sq_engine {
 	struct sq_arena arena;
 	struct sq_slots connections, streams;
 	struct sq_stream *spare_streams;
+	uint32_t most_connections; /* since memory was given back */
+	uint64_t trim_at;          /* when it is to be given back, 0 = no need */
+	uint64_t trimmed;          /* when it was */
 	struct sq_keys keys;
 	struct sq_connection **heap;
 	int heap_count, heap_room;
@@ -454,6 +457,8 @@ void sq_random(struct sq_engine *engine, void *out, size_t length);
 void sq_timer_set(struct sq_engine *engine, struct sq_connection *connection, uint64_t expiry);
 void sq_wake(struct sq_engine *engine, uint64_t at);
 int sq_is_injected(struct sq_engine *engine, int kind);
+/* Connections are more, or less. */
+void sq_memory_note(struct sq_engine *engine);
 
 /* events.c */
 void sq_tell(struct sq_connection *connection, int events);

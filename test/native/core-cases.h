@@ -52,6 +52,7 @@ void early_data_is_told_as_such(void);
 
 /* core-memory.c */
 void the_arena_is_a_bound(void);
+void memory_of_a_crowd_is_given_back(void);
 void many_who_hold_little_pay_together(void);
 void a_shared_connection_is_nobodys_bound(void);
 

@@ -41,6 +41,41 @@ void the_arena_is_a_bound(void)
 	end();
 }
 
+static int trims;
+
+/* In place of the C library's. */
+int malloc_trim(size_t pad);
+int malloc_trim(size_t pad)
+{
+	(void)pad;
+	trims++;
+	return 1;
+}
+
+/* What a crowd of connections has left behind is given back once, when it has stayed away. */
+void memory_of_a_crowd_is_given_back(void)
+{
+	static uint32_t handles[1200];
+	struct sockaddr_in nowhere = { .sin_family = AF_INET, .sin_port = htons(9) };
+
+	nowhere.sin_addr.s_addr = htonl(INADDR_BROADCAST);
+	/* The second is no crowd. */
+	for (int count = 1200; count > 0; count -= 900) {
+		trims = 0;
+		begin(NULL);
+		for (int i = 0; i < count; i++)
+			handles[i] = node_connect(client, client_endpoint, client_profile, &nowhere);
+		for (int i = 0; i < count; i++) {
+			wait_event(client, SQ_EV_RELEASED, handles[i], 0);
+			EXPECT_NUMBER(sq_conn_free(client->engine, handles[i]), 0);
+		}
+		for (int i = 0; i < (count == 1200 ? 400 : 60) && trims == 0; i++)
+			world_turn(50);
+		EXPECT_NUMBER(trims, count == 1200);
+		end();
+	}
+}
+
 #define CROWD 205
 
 /*

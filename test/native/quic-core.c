@@ -103,6 +103,7 @@ int main(int argc, char **argv)
 		CASE(texts_and_addresses_are_known),
 		CASE(early_data_is_told_as_such),
 		CASE(the_arena_is_a_bound),
+		CASE(memory_of_a_crowd_is_given_back),
 		CASE(many_who_hold_little_pay_together),
 		CASE(a_shared_connection_is_nobodys_bound),
 	};
