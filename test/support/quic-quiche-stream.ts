@@ -95,6 +95,7 @@ export class QuicStream {
     this.connection.stir();
   }
 
+  /** Does quiche know the stream? Not while the other side allows no more of them. */
   #isOnTheWire(): boolean {
     try {
       this.connection.native.streamCapacity(this.id);

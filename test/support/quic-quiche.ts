@@ -196,7 +196,6 @@ export class QuicConnection {
     for (const id of native.readable()) this.#stream(id)?.readable();
     for (let one = native.dgramRecvVec(); one !== null; one = native.dgramRecvVec()) {
       this.datagrams.push(one);
-      if (native.stats().recv < 0) break;
     }
   }
 
