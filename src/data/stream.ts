@@ -17,7 +17,7 @@ import type { Conduit, ConduitOwner, ConnectionFacts } from "../conduit/conduit.
 import { Endpoint } from "../conduit/sockaddr.ts";
 import { headerEnded, headerTimedOut, receiveHeader } from "./accept/header.ts";
 import type { HeaderState } from "./accept/header.ts";
-import { endClientEarly } from "./account/abort.ts";
+import { breakClientEarly, endClientEarly } from "./account/abort.ts";
 import { queueTimedOut } from "./connect/choose.ts";
 import { connectFailed, connectTimer, retryNow, serverConnected } from "./connect/connect.ts";
 import type { Engine } from "./engine.ts";
@@ -189,7 +189,7 @@ export class Stream implements ConduitOwner {
   private abortEarly(code: bigint): void {
     this.abortCode = code;
     if (this.state === STREAM_HEADER) headerEnded(this);
-    else endClientEarly(this, false);
+    else breakClientEarly(this);
   }
 
   onMoved(side: number, bytes: number): void {

@@ -191,7 +191,9 @@ function judgeEarly(world: World, client: SimClient, outcome: Outcome, proxy: Pr
   const detail = name(client, outcome);
   require(outcome.bytesUp === 0 && outcome.bytesDown === 0, "no bytes without a server", detail);
   const { timeouts } = proxy;
-  const hasLeft = client.socket.farFinished && proxy.abortonclose;
+  const isQuic = client.socket instanceof QuicStreamSocket;
+  const hasBrokenOff = isQuic && client.hasBroken;
+  const hasLeft = hasBrokenOff || (client.socket.farFinished && proxy.abortonclose);
   const { termination } = outcome;
   switch (termination) {
     case "CQ":

@@ -5,15 +5,21 @@ import { CAUSE_CLIENT, PHASE_CONNECT, PHASE_DATA, PHASE_QUEUE, PHASE_REQUEST } f
 import { endStream } from "./end.ts";
 
 /**
- * Ends the stream as aborted by its client, in the phase it is in.
- * @param isOrderly the client closed its side (`option abortonclose`); a reset is logged as HAProxy
- *   logs it, in the data phase
+ * Ends the stream as aborted by its client.
+ * @param isOrderly the client closed its side (`option abortonclose`), in the phase it is in; a
+ *   reset of its connection is logged as HAProxy logs it, in the data phase
  */
 export function endClientEarly(stream: Stream, isOrderly: boolean): void {
-  const { state } = stream;
-  let phase = PHASE_REQUEST;
-  if (!isOrderly) phase = PHASE_DATA;
-  else if (state === STREAM_QUEUE) phase = PHASE_QUEUE;
-  else if (state >= STREAM_CONNECT) phase = PHASE_CONNECT;
-  endStream(stream, CAUSE_CLIENT, phase, !isOrderly);
+  endStream(stream, CAUSE_CLIENT, isOrderly ? phaseOf(stream) : PHASE_DATA, !isOrderly);
+}
+
+/** Ends the stream as broken off by its client (RESET_STREAM, STOP_SENDING), in its phase. */
+export function breakClientEarly(stream: Stream): void {
+  endStream(stream, CAUSE_CLIENT, phaseOf(stream), true);
+}
+
+/** PHASE_* of a stream that has no server yet. */
+function phaseOf({ state }: Stream): number {
+  if (state === STREAM_QUEUE) return PHASE_QUEUE;
+  return state >= STREAM_CONNECT ? PHASE_CONNECT : PHASE_REQUEST;
 }

@@ -124,3 +124,33 @@ describe("QUIC on one side", () => {
     expect(termination(client)).toBe("CD");
   });
 });
+
+// It was logged as an abort in the data phase, with a server that it never had.
+describe("a client that breaks off before it has a server", () => {
+  const acts = [
+    { name: "reset", act: (socket: QuicStreamSocket) => socket.breakOff(3n) },
+    { name: "stop", act: (socket: QuicStreamSocket) => socket.stop(3n) },
+  ];
+
+  test.each(acts)("is logged in the queue with a $name there", ({ act }) => {
+    const servers = [{ ...PLAIN_SERVER, maxconn: 1 }];
+    const proxies = [{ ...PLAIN_PROXY, isQuic: true, servers }];
+    const rig = new Rig({ proxies, quic: PLAIN_QUIC, payloadBytesMax: 0 });
+    const first = rig.connectOverQuic(10);
+    rig.answer(first);
+    const second = rig.connectOverQuic(10);
+    act(quic(second));
+    rig.run();
+    expect(termination(second)).toBe("CQ");
+    expect(termination(first)).toBeUndefined();
+  });
+
+  test.each(acts)("is logged in the connect phase with a $name there", ({ act }) => {
+    const proxies = [{ ...PLAIN_PROXY, isQuic: true, servers: [PLAIN_SERVER] }];
+    const rig = new Rig({ proxies, quic: PLAIN_QUIC, payloadBytesMax: 0 });
+    const client = rig.connectOverQuic(10);
+    act(quic(client));
+    rig.run();
+    expect(termination(client)).toBe("CC");
+  });
+});
