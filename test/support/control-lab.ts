@@ -61,6 +61,8 @@ export type ControlLab = {
 export type LabStart = {
   /** Files that there are. */
   machine?: TestMachine;
+  /** Why QUIC cannot be begun once the plan is made; left out: it can. */
+  quicProblem?: string;
   /** The plan is there, nothing of it is made. */
   planned?(plan: Plan): void;
   /** Objects are made; no worker is there. */
@@ -92,6 +94,12 @@ export async function makeControlLab(text: string, start: LabStart = {}): Promis
     problemOfServer: () => "",
   };
   buildPlan(shop);
+  const { quicProblem = "" } = start;
+  shop.quic = {
+    ...shop.quic,
+    problemOfBind: () => quicProblem,
+    problemOfServer: () => quicProblem,
+  };
   if (loaded.runtime !== null) start.built?.(shop, loaded.runtime);
   log.flush();
   const pool = {

@@ -2,6 +2,7 @@
 import type { Control } from "../../src/control/control.ts";
 import { initialHealth } from "../../src/control/health/health.ts";
 import { batchesOf, cut, graveOf } from "../../src/control/state/collect.ts";
+import { Kept } from "../../src/control/state/kept.ts";
 import { leaveOut } from "../../src/control/state/leave-out.ts";
 import { readState } from "../../src/control/state/read-state.ts";
 import type { SavedGrave } from "../../src/control/state/records.ts";
@@ -17,9 +18,10 @@ import * as serverRow from "../../src/tables/generated/server.ts";
 import { makeControlLab } from "./control-lab.ts";
 import type { ControlLab, LabStart } from "./control-lab.ts";
 
-/** A lab whose removals are noted, as the saver does. */
+/** A lab whose removals, and what it keeps, are noted as the saver does. */
 export type StateLab = ControlLab & {
   graves: SavedGrave[];
+  kept: Kept;
   /** What the file before could not do. */
   leftOut: string[];
   overruled: string[];
@@ -57,19 +59,22 @@ export async function begin(
     const sockets = { listen: () => 0, shutdown: () => 0 };
     restoreLate({ ...control, sockets }, state, restored!);
   }
-  control.events.listen(({ kind, server, listener, proxy }) => {
+  const kept = new Kept(restored?.kept, state);
+  control.events.listen((event) => {
+    const { kind, server, listener, proxy } = event;
+    kept.note(event);
     if (!kind.endsWith("-removed")) return;
     const gone = graveOf((server ?? listener ?? proxy)!);
     if (gone !== undefined) graves.push(gone);
   });
-  return { ...lab, graves, leftOut: restored?.leftOut ?? [], overruled };
+  return { ...lab, graves, kept, leftOut: restored?.leftOut ?? [], overruled };
 }
 
 /** Writes the file. */
-export function fileOf({ control, graves }: StateLab): Uint8Array {
+export function fileOf({ control, graves, kept }: StateLab): Uint8Array {
   const writer = new StateWriter();
   const head = { program: "test", writtenEpochMs: control.clock.epochMicros() / 1000, pid: 1 };
-  const made = cut(control, head, graves);
+  const made = cut(control, head, graves, kept);
   for (const batch of batchesOf(made, control.model, new Shards(control.tables))) writer.add(batch);
   return Buffer.concat(writer.finish());
 }

@@ -16,6 +16,7 @@ import type { Plan } from "../../tables/spec.ts";
 import type { Workshop } from "../build.ts";
 import type { FrontendControl } from "../change/frontend.ts";
 import type { Control } from "../control.ts";
+import { Kept } from "../state/kept.ts";
 import { leaveOut } from "../state/leave-out.ts";
 import { readState } from "../state/read-state.ts";
 import type { SavedState } from "../state/records.ts";
@@ -88,7 +89,7 @@ export class ProcessState {
       this.#say("notice", `State of ${when} restored: ${what}.`);
       this.#tell(restored.leftOut);
     }
-    this.saver?.start(control);
+    this.saver?.start(control, new Kept(restored?.kept, saved));
   }
 
   /** Writes for the last time. */

@@ -32,6 +32,7 @@ import { QuicShards } from "../stats/quic-shards.ts";
 import type { Shards } from "../stats/shards.ts";
 import { countedOf, fieldsOf, groupsOf, hasItsRow, readCounters } from "./counters.ts";
 import type { Counted, CountedGroup } from "./counters.ts";
+import { Kept } from "./kept.ts";
 import { collectQuic, countsQuic } from "./quic-counters.ts";
 import { withoutKeys } from "./quic-secrets.ts";
 import type {
@@ -84,11 +85,18 @@ export type Cut = {
   proxies: SavedProxy[];
   listeners: SavedListener[];
   servers: ServerCut[];
+  /** What is written down again as it was. */
+  kept: { servers: SavedServer[]; counters: SavedCounters[] };
   counted: CountedGroup[];
 };
 
 /** Notes what there is. O(objects), about 0.2 microseconds each. */
-export function cut(control: CollectedControl, head: SavedHead, graves: Iterable<SavedGrave>): Cut {
+export function cut(
+  control: CollectedControl,
+  head: SavedHead,
+  graves: Iterable<SavedGrave>,
+  kept = new Kept(),
+): Cut {
   const { model, tables } = control;
   const words = tables.servers.words;
   const proxies: SavedProxy[] = [];
@@ -102,13 +110,17 @@ export function cut(control: CollectedControl, head: SavedHead, graves: Iterable
       listeners.push({ proxy: proxy.spec.name, made: withoutKeys(listener.spec) });
     }
     for (const server of proxy.servers) {
+      if (kept.has(server)) continue;
       const one = cutServer(control, words, server);
       if (one !== undefined) servers.push(one);
     }
   }
+  listeners.push(...kept.listeners);
   const globals = globalsRecord(control);
   const counted = groupsOf(model.proxies);
-  return { head, globals, graves: [...graves], proxies, listeners, servers, counted };
+  const again = { servers: kept.servers, counters: kept.counters };
+  const objects = { proxies, listeners, servers, kept: again, counted };
+  return { head, globals, graves: [...graves], ...objects };
 }
 
 /** What removing an object of the configuration leaves behind; undefined = nothing. */
@@ -278,6 +290,8 @@ export function* batchesOf(made: Cut, model: Model, shards: Shards): Generator<B
   yield* batched("proxy", made.proxies, (proxy) => proxy);
   yield* batched("listener", made.listeners, (listener) => listener);
   yield* batched("server", made.servers, serverRecord);
+  yield* batched("server", made.kept.servers, (server) => server);
+  yield* batched("counters", made.kept.counters, (counters) => counters);
   const quic = new QuicShards(model.tables);
   yield* batched("counters", countedOf(made.counted), (counted) =>
     hasItsRow(model, counted) ? countersRecord(model, shards, quic, counted) : undefined,

@@ -11,6 +11,7 @@ import type {
   QuicServerSpec,
   ServerSpec,
 } from "../../tables/spec.ts";
+import { PassingError } from "./kept.ts";
 import { isFields } from "./specs.ts";
 
 /** What reads files again, and knows the settings of this release. */
@@ -40,7 +41,7 @@ export function withoutKeys<T extends ServerSpec | BindSpec>(spec: T): T {
   };
 }
 
-/** Reads what `withoutKeys` left out. @throws Error that names the file which cannot be read */
+/** Reads what `withoutKeys` left out. @throws PassingError that names a file it cannot read */
 export function serverQuicOf(reader: QuicReader, backend: string, saved: unknown): QuicServerSpec {
   const quic = complete(made(reader.quicSettings(backend)), saved);
   const { certificate } = quic;
@@ -48,7 +49,7 @@ export function serverQuicOf(reader: QuicReader, backend: string, saved: unknown
   return readAuthorities(reader, quic);
 }
 
-/** The same of a listener. @throws Error */
+/** The same of a listener. @throws PassingError */
 export function bindQuicOf(reader: QuicReader, frontend: string, saved: unknown): QuicBindSpec {
   const { transport } = made(reader.quicSettings(frontend));
   const quic = complete<QuicBindSpec>(
@@ -77,9 +78,9 @@ function readAuthorities<T extends QuicServerSpec | QuicBindSpec>(reader: QuicRe
   return quic;
 }
 
-/** @throws Error with the sentence of a refusal */
+/** @throws PassingError with the sentence of a refusal */
 function made<T>(one: { ok: true; spec: T } | { ok: false; message: string }): T {
-  if (!one.ok) throw new Error(one.message);
+  if (!one.ok) throw new PassingError(one.message);
   return one.spec;
 }
 

@@ -23,13 +23,23 @@ import { addListener, addProxy, addServer } from "../build.ts";
 import type { Workshop } from "../build.ts";
 import { preloadByGuid } from "../guids.ts";
 import type { ProxyObject, ServerObject } from "../model.ts";
-import { beginQuicServer } from "../quic-start.ts";
+import { beginQuicListener, beginQuicServer } from "../quic-start.ts";
 import { markQuicUsed, noteQuicServer } from "../quic-use.ts";
 import { mergeState } from "../server-state.ts";
 import { configuredAdmin, OWN_ADMIN } from "./collect.ts";
+import { lastName, orLater, PassingError } from "./kept.ts";
+import type { KeptItem } from "./kept.ts";
 import { bindQuicOf, serverQuicOf, withoutKeys } from "./quic-secrets.ts";
 import type { QuicReader } from "./quic-secrets.ts";
-import type { Pair, SavedProxy, SavedServer, SavedState, Side, SpecDiff } from "./records.ts";
+import type {
+  Pair,
+  SavedListener,
+  SavedProxy,
+  SavedServer,
+  SavedState,
+  Side,
+  SpecDiff,
+} from "./records.ts";
 import { restoreCounters } from "./restore-counters.ts";
 import { addressKey, applyDiff, completeSpec } from "./specs.ts";
 
@@ -44,6 +54,8 @@ export type Restored = {
   changed: number;
   /** Sentences about what was left out. */
   leftOut: string[];
+  /** What of that a later start may have again. */
+  kept: KeptItem[];
   /** Which saved server is which object, for what comes later. */
   servers: Map<SavedServer, ServerObject>;
   proxies: Map<SavedProxy, ProxyObject>;
@@ -88,17 +100,19 @@ export function restoreState(shop: Workshop, specs: SpecMaker, state: SavedState
     made: 0,
     changed: 0,
     leftOut: [],
+    kept: [],
     servers: new Map(),
     proxies: new Map(),
   };
   const { model } = shop;
   const proxyIds = new Ids(model.proxies, model.plan.pages);
   const work: Work = { shop, specs, restored, proxyIds, serverIds: new Map() };
-  const attempt = (what: string, run: () => string | undefined): void => {
+  const attempt = (what: string, run: () => string | undefined, item?: KeptItem): void => {
     let wrong: string | undefined;
     try {
       wrong = run();
     } catch (error) {
+      if (error instanceof PassingError && item !== undefined) restored.kept.push(item);
       wrong = error instanceof Error ? error.message : describeError(error);
     }
     if (wrong !== undefined) restored.leftOut.push(`${what}: ${wrong}`);
@@ -110,29 +124,21 @@ export function restoreState(shop: Workshop, specs: SpecMaker, state: SavedState
   // First those of the configuration: one that was made may bear a name that another had.
   for (const saved of state.servers) {
     if (saved.made !== undefined) continue;
-    attempt(title(saved), () => changeServer(work, saved));
+    const server = savedServer(work, saved);
+    if (server === undefined) continue;
+    const item: KeptItem = { kind: "server", saved, server };
+    attempt(title(saved), () => changeServer(work, saved, server), item);
   }
   renameServers(shop, restored);
   for (const saved of state.servers) {
     const { made } = saved;
     if (made === undefined) continue;
-    attempt(title(saved), () => remakeServer(work, saved, made));
+    const item: KeptItem = { kind: "server", saved };
+    attempt(title(saved), () => remakeServer(work, saved, made), item);
   }
-  for (const { proxy, made } of state.listeners) {
-    attempt(`listener ${proxy}/${made.text}`, () => {
-      const frontend = shop.model.frontends.get(proxy);
-      if (frontend === undefined) return "its frontend is gone";
-      const isTaken = frontend.listeners.some(({ spec }) => isSameAddress(spec, made));
-      if (isTaken) return "the configuration has this address now";
-      const [base] = specOf(specs.makeBinds(proxy, ["127.0.0.1:1"]));
-      const spec = completeSpec(base!, made);
-      if (made.quic !== undefined) spec.quic = bindQuicOf(specs, proxy, made.quic);
-      const id = new Ids(frontend.listeners).take(spec.id);
-      const errno = addListener(shop, frontend, { ...spec, id }, true);
-      if (errno !== 0) return `it cannot be bound (error ${errno})`;
-      restored.made++;
-      return undefined;
-    });
+  for (const saved of state.listeners) {
+    const what = `listener ${saved.proxy}/${saved.made.text}`;
+    attempt(what, () => remakeListener(work, saved), { kind: "listener", saved });
   }
   const backends = new Set([...restored.servers.values()].map(({ backend }) => backend));
   for (const { row } of backends) refreshBackend(shop.lb, row);
@@ -231,17 +237,24 @@ function remake(
   );
 }
 
-/** A server of the configuration. */
-function changeServer({ shop, specs, restored }: Work, saved: SavedServer): string | undefined {
+/** The server of the configuration that a record is about. */
+function savedServer({ shop }: Work, saved: SavedServer): ServerObject | undefined {
   const bearer = saved.guid === undefined ? undefined : preloadByGuid(shop, saved.guid);
   const borne = bearer !== undefined && "backend" in bearer ? bearer : undefined;
-  const server = borne ?? shop.model.backends.get(saved.backend)?.serversByName.get(saved.name);
-  if (server === undefined) return undefined;
-  restored.changed++;
-  restored.servers.set(saved, server);
+  return borne ?? shop.model.backends.get(saved.backend)?.serversByName.get(saved.name);
+}
+
+/** A server of the configuration. */
+function changeServer(
+  { shop, specs, restored }: Work,
+  saved: SavedServer,
+  server: ServerObject,
+): string | undefined {
   const { spec, overruled } = changedSpec(specs, server, server.configured, saved.changes ?? {});
   // Its name comes later.
   if (spec !== server.configured) changeSpec(shop, server, { ...spec, name: server.spec.name });
+  restored.changed++;
+  restored.servers.set(saved, server);
   const settings = new Set(overruled);
   restoreRow(shop, server, saved, settings);
   return overruledText(settings);
@@ -253,11 +266,11 @@ function remakeServer(
   saved: SavedServer,
   made: ServerSpec,
 ): string | undefined {
-  const { backend: backendName, name, changes } = saved;
+  const { backend: backendName, changes } = saved;
   const backend = shop.model.backends.get(backendName);
   if (backend === undefined) return "its backend is gone";
-  const { name: rename, ...rest } = changes ?? {};
-  const last = typeof rename?.[1] === "string" ? rename[1] : name;
+  const { name: _name, ...rest } = changes ?? {};
+  const last = lastName(saved);
   if (backend.serversByName.has(last)) return "the configuration has one of this name now";
   const base = specOf(specs.makeServer(backendName, last, ["127.0.0.1:1"]));
   let ids = serverIds.get(backend);
@@ -265,21 +278,44 @@ function remakeServer(
   const id = ids.take(made.id);
   const spec = completeSpec(base, made);
   if (made.quic !== undefined) spec.quic = serverQuicOf(specs, backendName, made.quic);
-  const server = addServer(shop, backend, { ...spec, name: last, id }, true);
+  const configured = { ...spec, name: last, id };
+  // All that may be missing, before anything of it is there.
+  const { spec: changed } = changedSpec(specs, { backend }, configured, rest);
+  orLater(() => beginQuicServer(shop, configured));
+  orLater(() => beginQuicServer(shop, changed));
+  const server = addServer(shop, backend, configured, true);
   // The first workers know it from the beginning.
   shop.tables.servers.words[server.row + serverRow.SERVER_FLAGS]! &= ~SERVER_FLAG_NEW;
   restored.made++;
   restored.servers.set(saved, server);
-  const { spec: changed } = changedSpec(specs, server, server.configured, rest);
-  if (changed !== server.configured) changeSpec(shop, server, changed);
+  if (changed !== configured) changeSpec(shop, server, changed);
   restoreRow(shop, server, saved, new Set());
   return undefined;
 }
 
-/** `applyDiff` where the file holds no keys. @throws Error that names a file */
+function remakeListener(
+  { shop, specs, restored }: Work,
+  { proxy, made }: SavedListener,
+): string | undefined {
+  const frontend = shop.model.frontends.get(proxy);
+  if (frontend === undefined) return "its frontend is gone";
+  const isTaken = frontend.listeners.some(({ spec }) => isSameAddress(spec, made));
+  if (isTaken) return "the configuration has this address now";
+  const [base] = specOf(specs.makeBinds(proxy, ["127.0.0.1:1"]));
+  const spec = completeSpec(base!, made);
+  if (made.quic !== undefined) spec.quic = bindQuicOf(specs, proxy, made.quic);
+  orLater(() => beginQuicListener(shop, spec));
+  const id = new Ids(frontend.listeners).take(spec.id);
+  const errno = addListener(shop, frontend, { ...spec, id }, true);
+  if (errno !== 0) return `it cannot be bound (error ${errno})`;
+  restored.made++;
+  return undefined;
+}
+
+/** `applyDiff` where the file holds no keys. @throws PassingError that names a file */
 function changedSpec(
   specs: SpecMaker,
-  { backend }: ServerObject,
+  { backend }: Pick<ServerObject, "backend">,
   configured: ServerSpec,
   diff: SpecDiff,
 ): ReturnType<typeof applyDiff> {
@@ -298,7 +334,7 @@ function changedSpec(
 }
 
 function changeSpec(shop: Workshop, server: ServerObject, spec: ServerObject["spec"]): void {
-  beginQuicServer(shop, spec);
+  orLater(() => beginQuicServer(shop, spec));
   noteQuicServer(shop.tables, server.backend, spec, shop.clock.epochMicros() / 1000);
   server.spec = spec;
   shop.log.append({ kind: "server.change", row: server.row, server: spec });

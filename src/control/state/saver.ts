@@ -13,6 +13,7 @@ import type { ControlEvent } from "../events.ts";
 import { Shards } from "../stats/shards.ts";
 import { batchesOf, cut, graveOf } from "./collect.ts";
 import type { CollectedControl, Cut } from "./collect.ts";
+import { Kept } from "./kept.ts";
 import type { SavedGrave } from "./records.ts";
 import { addressKey } from "./specs.ts";
 import { StateWriter } from "./state-format.ts";
@@ -70,6 +71,7 @@ export class StateSaver {
   readonly #options: SaverOptions;
   /** By what was removed. */
   readonly #graves: Map<string, SavedGrave>;
+  #kept = new Kept();
   #control: SaverControl | undefined;
   #shards: Shards | undefined;
   #timer: Ticker | undefined;
@@ -103,8 +105,12 @@ export class StateSaver {
     };
   }
 
-  /** Begins: writes soon, and whenever something has changed. */
-  start(control: SaverControl): void {
+  /**
+   * Begins: writes soon, and whenever something has changed.
+   * @param kept what was left out at the start, and is written again
+   */
+  start(control: SaverControl, kept = new Kept()): void {
+    this.#kept = kept;
     this.#control = control;
     this.#shards = new Shards(control.tables);
     this.#stopListening = control.events.listen((event) => this.#note(event));
@@ -153,8 +159,10 @@ export class StateSaver {
     }
   }
 
-  #note({ kind, server, listener, proxy }: ControlEvent): void {
+  #note(event: ControlEvent): void {
+    const { kind, server, listener, proxy } = event;
     if (IGNORED.has(kind)) return;
+    this.#kept.note(event);
     this.#changes++;
     const gone = goneObject(kind, server, listener, proxy);
     const grave = gone === undefined ? undefined : graveOf(gone);
@@ -261,7 +269,7 @@ export class StateSaver {
     const control = this.#control!;
     const writtenEpochMs = Math.round(control.clock.epochMicros() / 1000);
     const head = { program: `sluice ${SLUICE_VERSION}`, writtenEpochMs, pid: process.pid };
-    return cut(control, head, this.#graves.values());
+    return cut(control, head, this.#graves.values(), this.#kept);
   }
 
   /** Says the first of a row of failures; `show state` has the others. */

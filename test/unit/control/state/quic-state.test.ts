@@ -3,13 +3,16 @@ import { describe, expect, test } from "bun:test";
 
 import { changeSpec } from "../../../../src/control/change/server-address.ts";
 import { graveOf } from "../../../../src/control/state/collect.ts";
+import { presetCounter, readCounters } from "../../../../src/control/state/counters.ts";
 import { bindQuicOf, withoutKeys } from "../../../../src/control/state/quic-secrets.ts";
 import { readStateBytes } from "../../../../src/control/state/state-format.ts";
-import type { BindSpec } from "../../../../src/tables/spec.ts";
+import { Shards } from "../../../../src/control/stats/shards.ts";
+import * as back from "../../../../src/tables/generated/back-count.ts";
+import type { BindSpec, QuicServerSpec } from "../../../../src/tables/spec.ts";
 import { makeControlLab } from "../../../support/control-lab.ts";
 import type { ControlLab } from "../../../support/control-lab.ts";
 import { quicBindSpec } from "../../../support/quic-specs.ts";
-import { begin, fileOf } from "../../../support/state-lab.ts";
+import { begin, describeControl, fileOf } from "../../../support/state-lab.ts";
 import type { StateLab } from "../../../support/state-lab.ts";
 import { A, B, MACHINE } from "../../config/quic-texts.ts";
 
@@ -131,6 +134,105 @@ describe("servers", () => {
     const edited = await begin(CONFIG.replace("alpn doq", "alpn h3"), file, start);
     expect(names(edited)).toEqual(["tcp", "q"]);
     expect(edited.overruled.join()).toContain("its line has changed since");
+  });
+});
+
+describe("what was left out for want of a file", () => {
+  const FRONT = `frontend f
+  bind quic4@127.0.0.1:19980 name first ssl crt /tls/a.pem
+  default_backend b
+`;
+  const text = `${CONFIG}${FRONT}`;
+  const BIND = "add bind f quic4@127.0.0.1:19981 name more ssl crt /tls/apart.pem";
+  const { "/tls/apart.pem.key": _key, ...fewer } = MACHINE.files!;
+  const poor = { machine: { ...MACHINE, files: fewer } };
+  const SET = "set server b/late name later";
+
+  /** A file with one of each kind that needs the certificate. */
+  async function full(): Promise<StateLab> {
+    const lab = await begin(text, undefined, start);
+    for (const line of [ADD, SET, BIND]) expect(await lab.ask(line)).not.toMatch(/^[A-Z_]+: /u);
+    const tcp = lab.server("b/tcp");
+    const quic = withCertificate(lab.server("b/later").spec.quic!);
+    changeSpec(lab.control, tcp, { ...tcp.spec, quic });
+    presetCounter(
+      lab.control.tables,
+      { kind: "server", object: lab.server("b/later") },
+      back.BACK_COUNT_SESSIONS,
+      17,
+    );
+    lab.settle();
+    return lab;
+  }
+
+  const withCertificate = (quic: QuicServerSpec): QuicServerSpec => ({ ...quic, maxReuse: 3 });
+
+  /** Names of what is there that needs the certificate. */
+  const there = (lab: StateLab): string[] => [
+    ...[...lab.control.model.backends.get("b")!.serversByName.keys()],
+    ...lab.control.model.frontends.get("f")!.listeners.map(({ spec }) => spec.name ?? ""),
+  ];
+
+  test("comes back whole once the file does, over any number of starts without", async () => {
+    const lab = await full();
+    let file = fileOf(lab);
+    for (let i = 0; i < 2; i++) {
+      const without = await begin(text, file, poor);
+      expect(without.leftOut).toHaveLength(3);
+      expect(there(without)).toEqual(["tcp", "q", "first"]);
+      expect(quicOf(without, "b/tcp")).toBeUndefined();
+      file = fileOf(without);
+    }
+    const again = await begin(text, file, start);
+    expect(again.leftOut).toEqual([]);
+    expect(describeControl(again.control)).toEqual(describeControl(lab.control));
+    const counted = { kind: "server", object: again.server("b/later") } as const;
+    const sums = readCounters(new Shards(again.control.tables), counted);
+    expect(sums[back.BACK_COUNT_SESSIONS >> 1]).toBe(17);
+    expect(again.kept.servers).toEqual([]);
+  });
+
+  test("comes back when the module does", async () => {
+    const without = await begin(text, fileOf(await full()), { ...start, quicProblem: "none here" });
+    expect(without.leftOut.filter((said) => said.includes("none here"))).toHaveLength(3);
+    const again = await begin(text, fileOf(without), start);
+    expect(there(again)).toEqual(["tcp", "q", "later", "first", "more"]);
+  });
+
+  test.each([
+    ["a server of its name", ["add server b/later 127.0.0.1:7", "del server b/later"], "later"],
+    [
+      "a listener of its address",
+      ["add bind f quic4@127.0.0.1:19981 name x", "del bind f/x"],
+      "more",
+    ],
+  ])("is forgotten after %s was made and deleted", async (_what, lines, name) => {
+    const without = await begin(text, fileOf(await full()), poor);
+    for (const line of lines) {
+      const words = line.startsWith("add bind") ? `${line} ssl crt /tls/a.pem` : line;
+      expect(await without.ask(words)).not.toMatch(/^[A-Z_]+: /u);
+      without.settle();
+    }
+    const again = await begin(text, fileOf(without), start);
+    expect(there(again)).toEqual(["tcp", "q", "later", "first", "more"].filter((n) => n !== name));
+    expect(quicOf(again, "b/tcp")).toMatchObject({ maxReuse: 3 });
+  });
+
+  test("changes of a server are forgotten after an operator has changed it", async () => {
+    const without = await begin(text, fileOf(await full()), poor);
+    await without.ask("set server b/tcp weight 9");
+    without.settle();
+    const again = await begin(text, fileOf(without), start);
+    expect(quicOf(again, "b/tcp")).toBeUndefined();
+    expect(there(again)).toEqual(["tcp", "q", "later", "first", "more"]);
+  });
+
+  test("is not kept where the configuration counts", async () => {
+    const edited = text.replace("  server tcp", "  server later 127.0.0.1:8\n  server tcp");
+    const first = await begin(edited, fileOf(await full()), poor);
+    expect(first.leftOut.join()).toContain("the configuration has one of this name now");
+    const again = await begin(text, fileOf(first), start);
+    expect(there(again)).toEqual(["tcp", "q", "first", "more"]);
   });
 });
 

@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { Refusal } from "../../../../src/base/refusals.ts";
+import { Kept } from "../../../../src/control/state/kept.ts";
 import { readState } from "../../../../src/control/state/read-state.ts";
 import type { SavedState } from "../../../../src/control/state/records.ts";
 import { StateSaver } from "../../../../src/control/state/saver.ts";
@@ -53,7 +54,7 @@ type Bench = {
   tick(): Promise<void>;
 };
 
-async function makeBench(intervalMs = 500): Promise<Bench> {
+async function makeBench(intervalMs = 500, kept = new Kept()): Promise<Bench> {
   const folder = mkdtempSync(join(tmpdir(), "sluice-state-"));
   folders.push(folder);
   const path = join(folder, "state");
@@ -74,7 +75,7 @@ async function makeBench(intervalMs = 500): Promise<Bench> {
     nextTurn: (run) => void setImmediate(run),
     say: (severity, text) => void said.push(`${severity} ${text}`),
   });
-  saver.start(lab.control);
+  saver.start(lab.control, kept);
   const tick = async (): Promise<void> => {
     const count = armed.length;
     due?.();
@@ -253,4 +254,21 @@ describe("the place", () => {
     expect(inside.beside("x")).toBe("/x");
     expect(new StatePlace("/var/lib/sluice-state").enterRoot("/var/lib/sluice")).toBe(false);
   });
+});
+
+test("what was left out at the start is written each time, until it is made anew", async () => {
+  const saved = { backend: "l", name: "gone", weight: [1, 2] } as const;
+  const bench = await makeBench(500, new Kept([{ kind: "server", saved }]));
+  const { lab, path } = bench;
+  const kept = (): unknown[] => stateIn(path).servers.filter(({ name }) => name === "gone");
+  await bench.tick();
+  expect(kept()).toEqual([saved]);
+  await lab.ask("set weight l/s1 50");
+  await bench.tick();
+  expect(kept()).toEqual([saved]);
+  await lab.ask("add server l/gone 127.0.0.1:3");
+  await bench.tick();
+  expect(kept()).toHaveLength(1);
+  expect(kept()).toMatchObject([{ made: { name: "gone" } }]);
+  bench.saver.close();
 });
