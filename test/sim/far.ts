@@ -254,8 +254,7 @@ export class SimLink {
   get isOver(): boolean {
     if (this.socket instanceof QuicStreamSocket) {
       const hasGone = this.sawReset || this.hasReset || this.hasClosed;
-      // Given up before the proxy used it: the server may have heard of it all the same.
-      const wasGivenUp = !this.isOpen && this.socket.nearClosed;
+      const wasGivenUp = !this.isThere && this.socket.nearClosed;
       return this.hasFailed || wasGivenUp || this.socket.isDone(hasGone);
     }
     const hasLeft = this.hasFailed || this.hasReset || this.hasClosed || this.sawReset;
@@ -264,7 +263,7 @@ export class SimLink {
 
   /** It is connected, and the server knows of it. */
   get isThere(): boolean {
-    return this.isOpen && !(this.socket instanceof QuicStreamSocket && this.socket.handle === 0);
+    return this.socket instanceof QuicStreamSocket ? this.socket.handle !== 0 : this.isOpen;
   }
 
   /** From the proxy's view the connection exists: it counts against the server's limit. */

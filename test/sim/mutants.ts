@@ -84,7 +84,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "data/relay/relay.ts",
     find: "  return taken;\n}\n\n/** Bytes that came from",
     replace: "  return length;\n}\n\n/** Bytes that came from",
-    caughtBy: /bytes arrive in order/,
+    caughtBy: /bytes arrive in order|an end arrives only after all bytes/,
   },
   {
     name: "bytes go back to where they came from",
@@ -264,14 +264,14 @@ export const MUTANTS: readonly Mutant[] = [
     file: "conduit/quic/quic-conduit.ts",
     find: "if (!this.outOver) this.transport.reset(this.stream, sent);",
     replace: "if (!this.outOver) this.transport.finish(this.stream);",
-    caughtBy: /an end arrives only after all bytes|an abort is passed on/,
+    caughtBy: /an end arrives only/,
   },
   {
     name: "QUIC: a stream that is over is not let go of",
     file: "conduit/quic/quic-conduit.ts",
     find: "    if (wasOpen) this.transport.release(stream);\n",
     replace: "    if (stream < 0) this.transport.release(stream);\n",
-    caughtBy: /QUIC stream is left|connection is released|every stream comes/,
+    caughtBy: /a stream that is over is let go of/,
   },
   {
     name: "QUIC: more streams are allowed, and nobody who waits is served",

@@ -34,6 +34,9 @@ import { farBindSpec, farServerSpec } from "./specs.ts";
 import { require } from "./violation.ts";
 import type { World } from "./world.ts";
 
+/** As long as the proxy waits for a reader that takes nothing, when it closes a connection. */
+const READER_PATIENCE_MS = 5000;
+
 /** Codes with which whole connections are closed by their peers. */
 const CLOSE_CODES: readonly bigint[] = [0n, 0n, 7n, 0x100n];
 
@@ -413,6 +416,13 @@ export class QuicWorld {
     const isOwn = cause === CAUSE_LOCAL || cause === CAUSE_APPLICATION || cause === CAUSE_TRANSPORT;
     const isFar = connection.tell === this.clientSide || connection.tell === this.serverSide;
     const near = isFar ? connection.peer : connection;
+    const { streams, ackedMs } = connection;
+    const silentMs = this.world.clock.nowMs() - ackedMs;
+    // A reader that takes nothing is given up at last.
+    if (!isFar && isOwn && streams.size > 0 && silentMs >= READER_PATIENCE_MS) {
+      this.blame(connection);
+      this.hasDeaths = true;
+    }
     // A client may open a stream while the proxy closes a connection that had none for too long.
     if (!isFar && connection.isServer && !this.isEnding) this.hasDeaths = true;
     if (isOwn || near === null) return;

@@ -210,6 +210,8 @@ export class SimConnection {
   isCut = false;
   readonly bornMs: number;
   heardMs: number;
+  /** When bytes of ours were acknowledged last. */
+  ackedMs: number;
   /** Of a client that has no answer yet: when it knocks again. */
   knockAtMs = Infinity;
   /** Its end has been told. */
@@ -262,6 +264,7 @@ export class SimConnection {
     this.spec = spec;
     this.bornMs = network.nowMs();
     this.heardMs = this.bornMs;
+    this.ackedMs = this.bornMs;
     this.peerMayOpen = [spec.streamsBidiMax, spec.streamsUniMax];
     this.inMax = spec.connectionWindow;
   }
@@ -563,6 +566,7 @@ export class SimConnection {
     const { peer } = this;
     if (peer === null) return;
     peer.flyingBytes -= length;
+    if (length > 0) peer.ackedMs = this.network.nowMs();
     const sender = peer.streams.get(id);
     if (sender === undefined) return;
     sender.flyingBytes -= length;
