@@ -12,6 +12,10 @@
  *   bytes in    ←─ onData ── peek() → consume(): credit is given for what was consumed, no more
  *   bytes out   ── write() → taken; less than offered: onWritable follows
  *   ends        ←─ onData, peek() = 0 and isEnd │ onReset │ onStop │ onClosed: four things
+ *
+ * A stream that a peer opened has a small window until it is read for the first time: streams that
+ * wait (for a slot, for another connection's limit) leave half of their connection's credit to
+ * those that are read, which otherwise might never end.
  */
 import type { Endpoint, SocketAddress } from "../sockaddr.ts";
 import type { QuicNote } from "./describe.ts";
