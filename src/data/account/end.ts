@@ -118,7 +118,7 @@ function closeSide(stream: Stream, isAbort: boolean): void {
   }
 }
 
-/** `option nolinger` frees TCP's sockets at once; a QUIC stream has none, and would lose its end. */
+/** `option nolinger` frees TCP sockets at once. A QUIC stream has none and would lose its end. */
 function lingers(conduit: Conduit): boolean {
   return conduit.hasOneWayAborts !== true && conduit.isSession !== true;
 }
