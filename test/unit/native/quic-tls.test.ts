@@ -22,7 +22,12 @@ for (const tls of ["openssl", "gnutls"] as const) {
     makePemFolder(folder.path);
     // The core is not asked: its faults are not TLS's.
     const sources = tools.sources.filter((file) => /\/(tls-|openssl-static)/.test(file));
-    const program = await buildProgram("quic-tls", ["tls-pair", "raw-end"], { ...tools, sources }, "asan");
+    const program = await buildProgram(
+      "quic-tls",
+      ["tls-pair", "raw-end"],
+      { ...tools, sources },
+      "asan",
+    );
     const { code, output } = await runProgram(program, [folder.path]);
     expect(output).toContain(": 0 failures");
     expect(code).toBe(0);
