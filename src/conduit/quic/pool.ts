@@ -10,12 +10,11 @@
 import { assert } from "../../base/assert.ts";
 import { SERVER_STATE_UP } from "../../tables/generated/enums.ts";
 import { SERVER_STATE } from "../../tables/generated/server.ts";
-import { BACK, CLOSE_RESOURCE } from "../conduit.ts";
+import { BACK } from "../conduit.ts";
 import type { ConduitOwner } from "../conduit.ts";
-import { connectCloseCode } from "../errno.ts";
 import type { DialTarget } from "../tcp/dial.ts";
 import type { QuicHub } from "./hub.ts";
-import { QuicConduit } from "./quic-conduit.ts";
+import { dialFailure, QuicConduit } from "./quic-conduit.ts";
 import { CONNECTION_CONNECTING, CONNECTION_OPEN, ServerConnection } from "./server-connection.ts";
 import type { QuicTarget } from "./target.ts";
 
@@ -23,8 +22,6 @@ import type { QuicTarget } from "./target.ts";
 const LIMIT_GUESS = 100;
 /** Names whose session tickets are kept: with `sni` by a rule it is clients who choose them. */
 const TICKETS_MAX = 64;
-/** The largest errno; below are results of the transport itself. */
-const ERRNO_MAX = 4095;
 
 /** Connections of one worker to one target. */
 export class ServerPool {
@@ -111,7 +108,7 @@ export class ServerPool {
       },
       connection,
     );
-    if (handle < 0) return handle < -ERRNO_MAX ? CLOSE_RESOURCE : connectCloseCode(-handle);
+    if (handle < 0) return dialFailure(handle);
     connection.begin(handle);
     this.connections.push(connection);
     hub.keepTime();

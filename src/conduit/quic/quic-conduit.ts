@@ -18,6 +18,7 @@ import {
   CLOSE_OTHER,
   CLOSE_REFUSED,
   CLOSE_RESET,
+  CLOSE_RESOURCE,
   CLOSE_TIMEOUT,
   CLOSE_UNREACHABLE,
   CLOSE_UNSENT,
@@ -25,6 +26,7 @@ import {
   WRITE_CLOSED,
 } from "../conduit.ts";
 import type { Conduit, ConduitOwner, ConnectionFacts } from "../conduit.ts";
+import { connectCloseCode } from "../errno.ts";
 import type { Endpoint } from "../sockaddr.ts";
 import { abortCodeFor, cleanCodeFor } from "./codes.ts";
 import { factsOf } from "./facts.ts";
@@ -46,6 +48,8 @@ const CRYPTO_ERROR_LAST = 0x1ffn;
 /** Transport code of a server that takes no connections (RFC 9000 section 20.1). */
 const CONNECTION_REFUSED = 0x2n;
 const ECONNREFUSED = 111n;
+/** The largest errno. */
+const ERRNO_MAX = 4095;
 
 /** Bytes handed over before others have their turn. */
 const BYTES_PER_TURN = 256 * 1024;
@@ -347,6 +351,14 @@ export class QuicConduit implements Conduit, StreamOwner {
     this.leave();
     if (owner !== null) owner.onClose(side, code);
   }
+}
+
+/**
+ * CLOSE_* of a connection that could not even be begun.
+ * @param result of the transport's `connect`: -errno, or one of its own below all of those
+ */
+export function dialFailure(result: number): number {
+  return result < -ERRNO_MAX ? CLOSE_RESOURCE : connectCloseCode(-result);
 }
 
 /**

@@ -17,14 +17,12 @@ import {
   CLOSE_CLEAN,
   CLOSE_OTHER,
   CLOSE_RESET,
-  CLOSE_RESOURCE,
   CLOSE_TIMEOUT,
   FRONT,
   NO_CODE,
   WRITE_CLOSED,
 } from "../conduit.ts";
 import type { Conduit, ConduitOwner, ConnectionFacts, DialHints } from "../conduit.ts";
-import { connectCloseCode } from "../errno.ts";
 import type { Endpoint } from "../sockaddr.ts";
 import type { DialTarget } from "../tcp/dial.ts";
 import { Bridge } from "./bridge.ts";
@@ -34,7 +32,7 @@ import type { QuicNote } from "./describe.ts";
 import { factsOf } from "./facts.ts";
 import type { QuicHub } from "./hub.ts";
 import { countServerOpen } from "./presence.ts";
-import { failureCode } from "./quic-conduit.ts";
+import { dialFailure, failureCode } from "./quic-conduit.ts";
 import {
   CAUSE_APPLICATION,
   CAUSE_IDLE,
@@ -43,9 +41,6 @@ import {
   CAUSE_TRANSPORT,
 } from "./transport.ts";
 import type { ConnectionOwner, Transport } from "./transport.ts";
-
-/** The largest errno; below are results of the transport itself. */
-const ERRNO_MAX = 4095;
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -115,7 +110,7 @@ export class SessionConduit implements Conduit, ConnectionOwner {
       },
       session,
     );
-    if (handle < 0) return handle < -ERRNO_MAX ? CLOSE_RESOURCE : connectCloseCode(-handle);
+    if (handle < 0) return dialFailure(handle);
     session.connection = handle;
     countServerOpen(hub.tables, hub.worker, serverRow, 1);
     return session;
