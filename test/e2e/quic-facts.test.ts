@@ -26,11 +26,16 @@ type Told = { alpn?: string; authority?: string; tls?: ProxyTls };
 
 /** A server that answers each connection with the header that it was sent. */
 function startTeller(): { port: number; stop: () => void } {
-  const listener = Bun.listen({
+  const listener = Bun.listen<Buffer>({
     hostname: "127.0.0.1",
     port: 0,
     socket: {
-      data: (socket, bytes) => {
+      open: (socket) => void (socket.data = Buffer.alloc(0)),
+      data: (socket, piece) => {
+        const bytes = Buffer.concat([socket.data, piece]);
+        socket.data = bytes;
+        // A close with something unread would be a reset.
+        if (!bytes.toString("latin1").endsWith("hello")) return;
         const header = new ProxyHeader();
         if (parseProxyV2(new Uint8Array(bytes), header, bytes.length) < 0) socket.end("no header");
         const { alpn, authority, tls } = header;
