@@ -167,7 +167,9 @@ async function memoryOf(chain: QuicChain, connections: number, each: number): Pr
 
 const memory: QuicWorkload = {
   name: "quic-memory",
-  what: "idle after one byte each way: 2,000 connections; 10,000 streams on 100 connections",
+  what: "idle after one byte each way: 2,000 connections; 5,000 streams on 100 connections",
+  // node:quic's connections are idle too long before all are there.
+  contestants: OVER_TRANSPORT,
   metrics: [
     { name: "per connection with one stream", unit: "KiB", better: "lower" },
     { name: "per stream", unit: "KiB", better: "lower" },
@@ -176,7 +178,7 @@ const memory: QuicWorkload = {
     const values: number[] = [];
     for (const [connections, each] of [
       [2_000, 1],
-      [100, 100],
+      [100, 50],
     ] as const) {
       await using chain = await startChain(name, workers);
       // What is allocated once does not count.
