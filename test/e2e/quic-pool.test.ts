@@ -136,7 +136,7 @@ quic("a dead server is left for another, before and in the middle of it all", as
   a.kill();
   const answers = await Promise.all(Array.from({ length: 9 }, ask));
   const lost = answers.filter((answer) => answer[1] !== 'end "x"');
-  // What had gone out when nobody listened any more is not sent twice; the other server has its turns.
+  // What had gone out when nobody listened any more is not sent twice; the other has its turns.
   expect(lost.length).toBeLessThan(6);
   for (let i = 0; i < 6; i++) expect(await ask()).toEqual(["open", 'end "x"']);
 });
