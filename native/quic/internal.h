@@ -556,7 +556,7 @@ void sq_starved_feed(struct sq_engine *engine);
 
 /* datagram.c */
 int sq_datagram_received(struct sq_connection *connection, const uint8_t *bytes, size_t length);
-/* As ngtcp2_write_pkt; *is_done: nothing of them is left for now. */
+/* As ngtcp2_write_pkt; *is_done: all of them that wait have gone. */
 ngtcp2_ssize sq_datagram_write(struct sq_connection *connection, ngtcp2_path *path,
                                ngtcp2_pkt_info *info, uint8_t *out, size_t room, uint64_t now,
                                int *is_done);

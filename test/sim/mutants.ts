@@ -290,8 +290,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "QUIC: a connection that has lost its last stream is forgotten",
     file: "conduit/quic/server-connection.ts",
-    find: "    conduit.place = -1;\n    if (this.isEmpty()) this.pool.becameIdle(this);",
-    replace: "    conduit.place = -1;",
+    find: "    this.streams.remove(conduit);\n    if (this.isEmpty()) this.pool.becameIdle(this);",
+    replace: "    this.streams.remove(conduit);",
     caughtBy: /a connection is in use, or idle|no connection counts for it/,
   },
   {

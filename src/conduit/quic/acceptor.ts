@@ -11,13 +11,13 @@ import { PROXY_FRONT_MAXCONN, PROXY_QUIC_FRONT } from "../../tables/generated/pr
 import type { QuicBindSpec } from "../../tables/spec.ts";
 import { FRONT } from "../conduit.ts";
 import type { Conduit } from "../conduit.ts";
-import { cleanCodeFor } from "./codes.ts";
 import type { QuicNote } from "./describe.ts";
 import type { QuicHub } from "./hub.ts";
 import { QuicProfile } from "./profile.ts";
 import { QuicConduit } from "./quic-conduit.ts";
 import type { ConduitHome } from "./quic-conduit.ts";
 import { SessionConduit } from "./session-conduit.ts";
+import { cleanCodeOf, dropDatagrams, refuseStream, StreamList } from "./stream-list.ts";
 import type { ConnectionOwner, EndpointOwner } from "./transport.ts";
 
 /** The frontend of a listener: its row, and how long a connection without streams may last, ms. */
@@ -146,8 +146,7 @@ class ClientConnection implements ConnectionOwner, ConduitHome {
   idleSinceMs: number;
   /** It is closed as soon as what was written last has arrived. */
   private isLeaving = false;
-  /** Its streams, in no order; each knows its place. */
-  private readonly streams: QuicConduit[] = [];
+  private readonly streams = new StreamList();
 
   constructor(acceptor: QuicAcceptor, handle: number) {
     this.acceptor = acceptor;
@@ -163,29 +162,17 @@ class ClientConnection implements ConnectionOwner, ConduitHome {
     const { hub, isClosed } = this.acceptor;
     // A stream for one direction has no answer; what is being closed takes nothing new.
     if (isUni || isClosed || this.isLeaving) {
-      this.refuse(stream, isUni);
+      refuseStream(hub.transport, connection, stream, isUni);
       return;
     }
     const conduit = new QuicConduit(hub.transport, hub, null, FRONT);
-    conduit.home = this;
-    conduit.place = this.streams.length;
-    this.streams.push(conduit);
     this.idleSinceMs = Infinity;
-    conduit.open(connection, stream);
+    this.streams.open(conduit, this, connection, stream);
     this.acceptor.onAccept(conduit);
   }
 
-  private refuse(stream: number, isUni: boolean): void {
-    const { transport } = this.acceptor.hub;
-    const code = this.cleanCode();
-    transport.stop(stream, code);
-    if (!isUni) transport.reset(stream, code);
-    transport.release(stream);
-  }
-
   note(): QuicNote {
-    const streams = this.streams.map(({ stream, heldBy: owner }) => ({ stream, owner }));
-    return { serverRow: 0, isSession: false, streams };
+    return { serverRow: 0, isSession: false, streams: this.streams.describe() };
   }
 
   onCredit(): void {
@@ -193,39 +180,27 @@ class ClientConnection implements ConnectionOwner, ConduitHome {
   }
 
   onDatagram(): void {
-    const { transport } = this.acceptor.hub;
-    while (transport.peekDatagram(this.handle) >= 0) transport.dropDatagram(this.handle);
+    dropDatagrams(this.acceptor.hub.transport, this.handle);
   }
 
   onClosed(_connection: number, cause: number, code: bigint): void {
     this.acceptor.left(this);
-    for (const conduit of this.streams.splice(0)) {
-      conduit.place = -1;
-      conduit.connectionClosed(cause, code);
-    }
+    this.streams.endAll(cause, code);
   }
 
   conduitLeft(conduit: QuicConduit): void {
     if (conduit.place < 0) return;
-    const last = this.streams.pop()!;
-    if (last !== conduit) {
-      this.streams[conduit.place] = last;
-      last.place = conduit.place;
-    }
-    conduit.place = -1;
-    if (this.streams.length === 0) this.idleSinceMs = this.acceptor.hub.clock.nowMs();
+    this.streams.remove(conduit);
+    if (this.streams.count === 0) this.idleSinceMs = this.acceptor.hub.clock.nowMs();
     if (this.acceptor.isClosed) this.closeIfIdle();
   }
 
   /** Closes the connection if it has no stream. */
   closeIfIdle(): void {
-    if (this.streams.length > 0 || this.isLeaving) return;
+    if (this.streams.count > 0 || this.isLeaving) return;
     this.isLeaving = true;
     this.acceptor.left(this);
-    this.acceptor.hub.closeGently(this.handle, this.cleanCode());
-  }
-
-  private cleanCode(): bigint {
-    return cleanCodeFor(this.acceptor.hub.transport.connectionText(this.handle, "alpn"));
+    const { hub } = this.acceptor;
+    hub.closeGently(this.handle, cleanCodeOf(hub.transport, this.handle));
   }
 }

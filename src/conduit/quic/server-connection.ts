@@ -7,12 +7,12 @@
  * ```
  */
 import { assert } from "../../base/assert.ts";
-import { cleanCodeFor } from "./codes.ts";
 import type { QuicNote } from "./describe.ts";
 import type { ServerPool } from "./pool.ts";
 import { countServerIdle, countServerOpen } from "./presence.ts";
 import { failureCode } from "./quic-conduit.ts";
 import type { ConduitHome, QuicConduit } from "./quic-conduit.ts";
+import { cleanCodeOf, dropDatagrams, refuseStream, StreamList } from "./stream-list.ts";
 import { QUIC_COUNTS, QUIC_MOMENTS, QUIC_NUMBERS } from "./transport.ts";
 import type { ConnectionOwner } from "./transport.ts";
 
@@ -66,8 +66,7 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
   private isFull = false;
   /** Streams that were ever opened. */
   private opened = 0;
-  /** Open streams, in no order; each knows its place. */
-  private readonly streams: QuicConduit[] = [];
+  private readonly streams = new StreamList();
   /** Streams that wait for the handshake, or for room: oldest first. */
   private waiting: QuicConduit[] = [];
 
@@ -82,7 +81,7 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
   }
 
   get streamCount(): number {
-    return this.streams.length;
+    return this.streams.count;
   }
 
   get waitingCount(): number {
@@ -110,21 +109,18 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
     if (this.isFull || !this.isSound || this.state !== CONNECTION_OPEN) return false;
     const { hub, target } = this.pool;
     const { streamsMax } = target.spec;
-    if (streamsMax !== undefined && this.streams.length >= streamsMax) {
+    if (streamsMax !== undefined && this.streams.count >= streamsMax) {
       this.pool.limitSeen = streamsMax;
       return false;
     }
     const stream = hub.transport.openStream(this.handle, false);
     if (stream < 0) {
       this.isFull = true;
-      if (this.streams.length > 0) this.pool.limitSeen = this.streams.length;
+      if (this.streams.count > 0) this.pool.limitSeen = this.streams.count;
       return false;
     }
     if (this.isIdle) this.setIdle(false, 0);
-    conduit.home = this;
-    conduit.place = this.streams.length;
-    this.streams.push(conduit);
-    conduit.open(this.handle, stream);
+    this.streams.open(conduit, this, this.handle, stream);
     this.opened++;
     // The first use of a connection is no reuse of it.
     const { maxReuse } = target.spec;
@@ -146,22 +142,17 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
   }
 
   /** A server that opens streams speaks a protocol that is more than one stream at a time. */
-  onStream(_connection: number, stream: number, _id: number, isUni: boolean): void {
-    const { transport } = this.pool.hub;
-    const code = this.cleanCode();
-    transport.stop(stream, code);
-    if (!isUni) transport.reset(stream, code);
-    transport.release(stream);
+  onStream(connection: number, stream: number, _id: number, isUni: boolean): void {
+    refuseStream(this.pool.hub.transport, connection, stream, isUni);
   }
 
   note(): QuicNote {
-    const streams = this.streams.map(({ stream, heldBy: owner }) => ({ stream, owner }));
+    const streams = this.streams.describe();
     return { serverRow: this.pool.target.serverRow, isSession: false, streams };
   }
 
   onDatagram(): void {
-    const { transport } = this.pool.hub;
-    while (transport.peekDatagram(this.handle) >= 0) transport.dropDatagram(this.handle);
+    dropDatagrams(this.pool.hub.transport, this.handle);
   }
 
   onClosed(connection: number, cause: number, code: bigint, wasEstablished: boolean): void {
@@ -169,13 +160,9 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
     const { hub, target } = this.pool;
     hub.handshakes.ofServer(target.serverRow, connection, cause, code, wasEstablished);
     this.leave();
-    const streams = this.streams.splice(0);
+    // Each of them may dial again at once: what is here is over by then.
     const waiting = this.waiting.splice(0);
-    // Each of them may dial again at once: what is here is over by now.
-    for (const conduit of streams) {
-      conduit.place = -1;
-      conduit.connectionClosed(cause, code);
-    }
+    this.streams.endAll(cause, code);
     const failure = failureCode(cause, code);
     for (const conduit of waiting) {
       if (wasEstablished && !conduit.isOver) this.pool.placeAgain(conduit, this.sni);
@@ -189,7 +176,7 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
     this.waiting = [];
     let at = 0;
     while (at < waiting.length && this.tryOpen(waiting[at]!)) at++;
-    const isBarren = this.state === CONNECTION_OPEN && this.streams.length === 0;
+    const isBarren = this.state === CONNECTION_OPEN && this.streams.count === 0;
     // A server that allows nothing at all is waited for, until the owners lose patience.
     if (isBarren) for (; at < waiting.length; at++) this.wait(waiting[at]!);
     const opened = isBarren ? 0 : at;
@@ -211,12 +198,7 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
       else if (!this.pool.wantsIdle() || this.isLate()) this.close();
       return;
     }
-    const last = this.streams.pop()!;
-    if (last !== conduit) {
-      this.streams[conduit.place] = last;
-      last.place = conduit.place;
-    }
-    conduit.place = -1;
+    this.streams.remove(conduit);
     if (this.isEmpty()) this.pool.becameIdle(this);
   }
 
@@ -242,7 +224,7 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
       return;
     }
     const { transport, numbers } = this.pool.hub;
-    if (this.streams.length === 0 || !transport.connectionNow(this.handle, numbers)) return;
+    if (this.streams.count === 0 || !transport.connectionNow(this.handle, numbers)) return;
     const heardMsAgo = numbers[IDLE_MILLIS]!;
     const patienceMs = (SILENT_RTTS * numbers[RTT_MICROS]!) / 1000;
     const isOwed = numbers[IN_FLIGHT]! > 0;
@@ -273,14 +255,14 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
     if (this.state === CONNECTION_CLOSED) return;
     if (this.isEmpty()) this.close();
     // Who waits for its first stream is still served; a pool that is retired keeps nothing idle.
-    else if (this.streams.length > 0) this.state = CONNECTION_RETIRING;
+    else if (this.streams.count > 0) this.state = CONNECTION_RETIRING;
   }
 
   /** Closes it in order; it has no stream. */
   close(): void {
     if (this.state === CONNECTION_CLOSED) return;
     assert(this.isEmpty(), "ServerConnection.close: nobody uses it, nobody waits for it");
-    const code = this.cleanCode();
+    const code = cleanCodeOf(this.pool.hub.transport, this.handle);
     const { handle } = this;
     const { hub, target } = this.pool;
     if (this.state === CONNECTION_CONNECTING) hub.handshakes.givenUp(target.serverRow, handle);
@@ -289,7 +271,7 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
   }
 
   private isEmpty(): boolean {
-    return this.streams.length === 0 && this.waiting.length === 0;
+    return this.streams.count === 0 && this.waiting.length === 0;
   }
 
   private leave(): void {
@@ -298,9 +280,5 @@ export class ServerConnection implements ConnectionOwner, ConduitHome {
     countServerOpen(hub.tables, hub.worker, target.serverRow, -1);
     this.state = CONNECTION_CLOSED;
     this.pool.left(this);
-  }
-
-  private cleanCode(): bigint {
-    return cleanCodeFor(this.pool.hub.transport.connectionText(this.handle, "alpn"));
   }
 }
