@@ -244,6 +244,21 @@ int sq_endpoint_accept(struct sq_engine *engine, int index, int is_accepting)
 	return 0;
 }
 
+void sq_endpoint_free(struct sq_endpoint *endpoint)
+{
+	while (endpoint->pending) {
+		struct sq_pending *pending = endpoint->pending;
+
+		endpoint->pending = pending->next;
+		free(pending);
+	}
+	if (endpoint->profile)
+		sq_profile_free(endpoint->profile);
+	else
+		close(endpoint->fd);
+	free(endpoint);
+}
+
 int sq_endpoint_close(struct sq_engine *engine, int index)
 {
 	struct sq_endpoint *endpoint = sq_endpoint_get(engine, index);
@@ -255,18 +270,8 @@ int sq_endpoint_close(struct sq_engine *engine, int index)
 	/* What the socket does not take is kept: it goes with the rest. */
 	if (engine->sending.endpoint == endpoint)
 		sq_send_all(engine);
-	while (endpoint->pending) {
-		struct sq_pending *pending = endpoint->pending;
-
-		endpoint->pending = pending->next;
-		free(pending);
-	}
-	if (endpoint->profile)
-		sq_profile_free(endpoint->profile);
-	else
-		close(endpoint->fd);
 	engine->endpoints[index] = NULL;
-	free(endpoint);
+	sq_endpoint_free(endpoint);
 	return 0;
 }
 

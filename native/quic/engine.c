@@ -285,21 +285,6 @@ struct sq_engine *sq_engine_new(int worker, int generation, const uint8_t *secre
 	return engine;
 }
 
-static void destroy_endpoint(struct sq_endpoint *endpoint)
-{
-	while (endpoint->pending) {
-		struct sq_pending *pending = endpoint->pending;
-
-		endpoint->pending = pending->next;
-		free(pending);
-	}
-	if (endpoint->profile)
-		sq_profile_free(endpoint->profile);
-	else
-		close(endpoint->fd);
-	free(endpoint);
-}
-
 void sq_engine_destroy(struct sq_engine *engine)
 {
 	if (!engine)
@@ -311,7 +296,7 @@ void sq_engine_destroy(struct sq_engine *engine)
 			sq_connection_destroy(engine->connections.items[slot]);
 	for (int i = 0; i < engine->endpoint_count; i++)
 		if (engine->endpoints[i])
-			destroy_endpoint(engine->endpoints[i]);
+			sq_endpoint_free(engine->endpoints[i]);
 	free(engine->endpoints);
 	sq_stream_destroy_spares(engine);
 	sq_slots_free(&engine->connections);

@@ -466,6 +466,8 @@ void sq_tell_stream(struct sq_stream *stream, int events);
 
 /* endpoint.c, datagram-io.c */
 struct sq_endpoint *sq_endpoint_get(struct sq_engine *engine, int endpoint);
+/* Its memory and, of a client endpoint, its descriptor; what waits to be sent goes with it. */
+void sq_endpoint_free(struct sq_endpoint *endpoint);
 /* Endpoint for a packet to `local` that came by another way. */
 struct sq_endpoint *sq_endpoint_for(struct sq_engine *engine, const struct sockaddr *local);
 void sq_receive(struct sq_engine *engine, struct sq_endpoint *endpoint);
