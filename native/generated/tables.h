@@ -123,7 +123,7 @@
 #define LISTENER_CURRENT_MAX 18 /* i32 */
 
 /* A server of a backend */
-#define SERVER_STRIDE 64
+#define SERVER_STRIDE 80
 #define SERVER_GENERATION 0 /* i32 */
 #define SERVER_STATE 1 /* i32 */
 #define SERVER_ADMIN_STATE 2 /* i32 */
@@ -162,6 +162,18 @@
 #define SERVER_RATE_MAX 52 /* i32 */
 #define SERVER_QUIC_OPEN 53 /* i32 */
 #define SERVER_QUIC_IDLE 54 /* i32 */
+#define SERVER_CHECK_RUNNING 64 /* i32 */
+#define SERVER_CHECK_CODE 65 /* i32 */
+#define SERVER_CHECK_NUMBER 66 /* i32 */
+#define SERVER_CHECK_DURATION_MS 67 /* i32 */
+#define SERVER_CHECK_PASSES 68 /* i32 */
+#define SERVER_CHECK_FAILURES 69 /* i32 */
+#define SERVER_CHECK_AT_MS 70 /* i32 */
+#define SERVER_AGENT_RUNNING 71 /* i32 */
+#define SERVER_AGENT_CODE 72 /* i32 */
+#define SERVER_AGENT_NUMBER 73 /* i32 */
+#define SERVER_AGENT_DURATION_MS 74 /* i32 */
+#define SERVER_AGENT_AT_MS 75 /* i32 */
 
 /* A stream that waits for a slot */
 #define QUEUE_STRIDE 16
@@ -368,6 +380,26 @@
 #define ALGORITHM_SOURCE 5
 #define ALGORITHM_RANDOM 6
 #define ALGORITHM_HASH 7
+#define ALGORITHM_PEAK_EWMA 8
+
+#define CHECK_CODE_UNK 0
+#define CHECK_CODE_INI 1
+#define CHECK_CODE_HANA 2
+#define CHECK_CODE_SOCKERR 3
+#define CHECK_CODE_L4OK 4
+#define CHECK_CODE_L4TOUT 5
+#define CHECK_CODE_L4CON 6
+#define CHECK_CODE_L6OK 7
+#define CHECK_CODE_L6TOUT 8
+#define CHECK_CODE_L6RSP 9
+#define CHECK_CODE_L7OK 10
+#define CHECK_CODE_L7OKC 11
+#define CHECK_CODE_L7TOUT 12
+#define CHECK_CODE_L7RSP 13
+#define CHECK_CODE_L7STS 14
+#define CHECK_CODE_PROCERR 15
+#define CHECK_CODE_PROCTOUT 16
+#define CHECK_CODE_PROCOK 17
 
 #define SERVER_STATE_FREE 0
 #define SERVER_STATE_UP 1

@@ -11,10 +11,10 @@ import { chmodSync, chownSync, lstatSync, renameSync, rmSync } from "node:fs";
 
 import { formatIp } from "../base/address.ts";
 import { SluiceError } from "../base/errors.ts";
+import { systemLibc } from "../base/system-libc.ts";
 import type { Native } from "../conduit/native.ts";
 import { OPT_BACKLOG, OPT_COUNT, OPT_REUSEPORT, OPT_V6ONLY } from "../conduit/native.ts";
 import { decodeSocketAddress, encodeSocketAddress, Endpoint } from "../conduit/sockaddr.ts";
-import { systemLibc } from "../control/process/system-libc.ts";
 import { addressText } from "../tables/address-text.ts";
 import type { Address, StatsSocketSpec } from "../tables/spec.ts";
 

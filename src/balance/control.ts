@@ -11,6 +11,7 @@ import {
   ALGORITHM_FIRST,
   ALGORITHM_HASH,
   ALGORITHM_LEASTCONN,
+  ALGORITHM_PEAK_EWMA,
   ALGORITHM_RANDOM,
   ALGORITHM_ROUNDROBIN,
   ALGORITHM_SOURCE,
@@ -70,6 +71,7 @@ const ALGORITHMS: Record<BalanceSpec["algorithm"], number> = {
   source: ALGORITHM_SOURCE,
   random: ALGORITHM_RANDOM,
   hash: ALGORITHM_HASH,
+  "peak-ewma": ALGORITHM_PEAK_EWMA,
 };
 
 const HASH_FUNCTIONS: Record<BalanceSpec["hashFunction"], number> = {

@@ -111,6 +111,9 @@ export type ProxySettings = Pick<
   | "backlog"
   | "rateLimitSessions"
   | "balance"
+  | "checkProgram"
+  | "emailAlert"
+  | "outlier"
   | "retries"
   | "fullconn"
 > & {
@@ -211,8 +214,8 @@ export function newServerSettings(): ServerSettings {
       fall: 3,
       port: 0,
       sendProxy: false,
-      kind: "tcp",
     },
+    agent: { enabled: false, port: 0, intervalMs: 2000, send: "" },
     fastIntervalMs: 0,
     downIntervalMs: 0,
     initAddresses: [{ kind: "last" }, { kind: "libc" }],
@@ -257,7 +260,6 @@ export function newProxySettings(): ProxySettings {
       independantStreams: false,
       transparent: false,
       srcPortTransparent: false,
-      tcpCheck: false,
     },
     clientKeepalive: { ...keepalive },
     serverKeepalive: { ...keepalive },
@@ -271,7 +273,9 @@ export function newProxySettings(): ProxySettings {
       hashFunction: "sdbm",
       avalanche: false,
       balanceFactor: 0,
+      decayMs: 10_000,
     },
+    checkProgram: { kind: "connect" },
     retries: 3,
     fullconn: 0,
     handshakeTimeoutMs: HANDSHAKE_MS,

@@ -32,7 +32,16 @@ export function assemblePlan(context: LoadContext, options: AssembleOptions): Pl
     const most = `more than the ${LISTENERS_MAX} that this program can hold.`;
     context.report.add("alert", undefined, `${listeners} listeners are ${most}`);
   }
-  return { version: 1, global, sluice: options.sluice, proxies, pages, savedServers: [] };
+  return {
+    version: 1,
+    global,
+    sluice: options.sluice,
+    proxies,
+    pages,
+    resolvers: [],
+    mailers: [],
+    savedServers: [],
+  };
 }
 
 /** Skipped sections keep their numbers, so that the others have the ones HAProxy gives. */

@@ -3,12 +3,12 @@
  * the statistics page, signals and state files share. Made when serving begins. Main thread.
  */
 import type { Clock } from "../base/clock.ts";
+import type { Checker } from "../check/checker.ts";
 import type { RuntimeConfig } from "../config/runtime.ts";
 import type { Plan } from "../tables/spec.ts";
 import type { Tables } from "../tables/tables.ts";
 import type { AskedPool } from "./ask.ts";
 import type { Workshop } from "./build.ts";
-import type { Checker } from "./checks/checker.ts";
 import type { Events } from "./events.ts";
 import type { Grace } from "./life/grace.ts";
 import type { References } from "./life/references.ts";

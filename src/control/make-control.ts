@@ -1,8 +1,8 @@
 /** Puts the running parts together for whoever changes or describes them. */
 import { systemClock } from "../base/clock.ts";
+import type { Checker } from "../check/checker.ts";
 import type { RuntimeConfig } from "../config/runtime.ts";
 import { PROCESS_MAXCONN } from "../tables/generated/process.ts";
-import type { Checker } from "./checks/checker.ts";
 import { refreshCheck } from "./checks/start.ts";
 import type { Control } from "./control.ts";
 import { Events } from "./events.ts";

@@ -12,6 +12,7 @@
  */
 import type { Lb } from "../balance/lb.ts";
 import { refreshServer } from "../balance/refresh.ts";
+import { initialHealth, isUp } from "../check/health.ts";
 import {
   SERVER_ADMIN_FORCED_DRAIN,
   SERVER_ADMIN_FORCED_MAINT,
@@ -30,7 +31,6 @@ import {
 import { PROXY_ACTIVE_UP, PROXY_BACKUP_UP } from "../tables/generated/proxy.ts";
 import * as row from "../tables/generated/server.ts";
 import type { Tables } from "../tables/tables.ts";
-import { initialHealth, isUp } from "./health/health.ts";
 import { noServer } from "./logs/sentences.ts";
 import type { CheckFacts, Notice, ServerFacts } from "./logs/sentences.ts";
 import { serverName } from "./model.ts";

@@ -5,6 +5,8 @@
  * receives single specs inside mutations. Everything here survives a structured clone and msgpackr:
  * no functions, no classes, no typed arrays. Times are milliseconds, sizes bytes, unless the name
  * says otherwise. A time of `TIME_UNSET` (-1) means "not configured": wait for ever.
+ *
+ * One list, and so over 600 lines: whoever looks for a setting looks here.
  */
 import type { Condition, LogFormat, SampleExpression } from "./expression.ts";
 
@@ -72,9 +74,12 @@ export type TimeoutsSpec = {
 
 /** The balancing of one backend: manual 4.2 `balance`, `hash-type`, `hash-balance-factor`. */
 export type BalanceSpec = {
-  algorithm: "roundrobin" | "static-rr" | "leastconn" | "first" | "source" | "random" | "hash";
-  /** random(n): draws. */
+  algorithm:
+    "roundrobin" | "static-rr" | "leastconn" | "first" | "source" | "random" | "hash" | "peak-ewma";
+  /** random(n), peak-ewma(n): draws. */
   draws: number;
+  /** peak-ewma: ms after which a measured time counts for 1/e. */
+  decayMs: number;
   /** hash: what is hashed. */
   sample?: SampleExpression;
   hashType: "map-based" | "consistent";
@@ -117,6 +122,7 @@ export type SourceSpec = {
   interfaceName?: string;
 };
 
+/** One server's part of its checks: when, and where to. What is asked is the backend's. */
 export type CheckSpec = {
   enabled: boolean;
   intervalMs: number;
@@ -128,9 +134,172 @@ export type CheckSpec = {
   port: number;
   address?: Address;
   sendProxy: boolean;
-  /** Protocol of the check; this release has `tcp` (a connection that opens). */
-  kind: "tcp";
+  /** `check-ssl`; undefined = in the clear. Of QUIC servers, TLS is part of their own settings. */
+  tls?: CheckTlsSpec;
 };
+
+/** TLS of a check: manual 5.2 `check-ssl`, `check-sni`, `check-alpn` and the server's own words. */
+export type CheckTlsSpec = {
+  /** Name to ask for; undefined = none. */
+  sni?: string;
+  /** By preference. */
+  alpn: string[];
+  verify: "none" | "required";
+  /** PEM; undefined = the system's. */
+  authorities?: string;
+  /** File or folder that they are from, for snapshots. */
+  authoritiesFile?: string;
+  verifyHost?: string;
+  /** Our own certificate. */
+  certificate?: CertificateSpec;
+};
+
+/** `agent-check`: asking a program beside the server. Manual 5.2, `agent-…`. */
+export type AgentSpec = {
+  enabled: boolean;
+  /** 0 = none was given. */
+  port: number;
+  /** Undefined = the server's. */
+  address?: Address;
+  intervalMs: number;
+  /** Sent when the connection is there; "" = nothing. `\n` and its kin already replaced. */
+  send: string;
+};
+
+/** Keeping a server's address up to date: manual 5.2 `resolvers`, `resolve-…`. */
+export type ServerNameSpec = {
+  /** Name of the `resolvers` section. */
+  resolvers: string;
+  prefer: "ipv4" | "ipv6";
+  /** `resolve-net`: preferred networks, first the most. */
+  nets: { family: 4 | 6; base: string; bits: number }[];
+  /** `resolve-opts`. */
+  allowsDuplicate: boolean;
+  ignoresWeight: boolean;
+  preventsDuplicate: boolean;
+};
+
+/** Bytes of a check: fixed, or made from a format when they are needed. */
+export type CheckData =
+  /** `hex`: two digits a byte. */
+  | { kind: "bytes"; hex: string }
+  | { kind: "format"; format: LogFormat }
+  /** A format that makes hexadecimal digits (`send-binary-lf`). */
+  | { kind: "binary-format"; format: LogFormat };
+
+/** What an `expect` looks for. `pattern` of `regex` kinds is a regular expression's source. */
+export type CheckMatch =
+  | { kind: "string"; pattern: string }
+  | { kind: "string-format"; format: LogFormat }
+  | { kind: "regex"; pattern: string }
+  /** `pattern`: hexadecimal, two digits a byte. */
+  | { kind: "binary"; pattern: string }
+  | { kind: "binary-format"; format: LogFormat }
+  /** The regular expression sees the bytes as upper case hexadecimal digits. */
+  | { kind: "binary-regex"; pattern: string }
+  /** HTTP: codes as ranges, inclusive. */
+  | { kind: "status"; ranges: { from: number; to: number }[] }
+  | { kind: "status-regex"; pattern: string }
+  /** HTTP: `hdr` (one value of it) and `fhdr` (the whole line). */
+  | {
+      kind: "header";
+      isFull: boolean;
+      name: CheckText;
+      nameMethod: CheckTextMethod;
+      value?: CheckText;
+      valueMethod: CheckTextMethod;
+    };
+
+export type CheckText = { kind: "text"; text: string } | { kind: "format"; format: LogFormat };
+export type CheckTextMethod = "str" | "beg" | "end" | "sub" | "reg";
+
+/** Results that a step may be told to give (`ok-status`, `error-status`, `tout-status`). */
+export type CheckStatusWord =
+  | "L4OK"
+  | "L4CON"
+  | "L4TOUT"
+  | "L6OK"
+  | "L6RSP"
+  | "L6TOUT"
+  | "L7OK"
+  | "L7OKC"
+  | "L7RSP"
+  | "L7STS"
+  | "L7TOUT";
+
+/** One step of a check, in order: manual 4.2, `tcp-check …` and `http-check …`. */
+export type CheckStepSpec = { comment?: string; origin: Origin } & (
+  | {
+      kind: "connect";
+      /** `default`: server's own settings are taken where the step says nothing. */
+      usesDefaults: boolean;
+      /** Undefined = the server's check port. */
+      port?: { kind: "port"; port: number } | { kind: "sample"; sample: SampleExpression };
+      address?: Address;
+      sendProxy: boolean;
+      linger: boolean;
+      /** `ssl`. */
+      isTls: boolean;
+      sni?: string;
+      alpn: string[];
+    }
+  | { kind: "send"; data: CheckData }
+  | {
+      kind: "http-send";
+      method: string;
+      uri: CheckText;
+      /** As written: `HTTP/1.0`, `HTTP/1.1`. */
+      version: string;
+      headers: { name: string; value: LogFormat }[];
+      body?: CheckText;
+    }
+  | {
+      kind: "expect";
+      isNegated: boolean;
+      match: CheckMatch;
+      /** Bytes to wait for before looking; -1 = none asked. */
+      minRecv: number;
+      okStatus?: CheckStatusWord;
+      errorStatus?: CheckStatusWord;
+      timeoutStatus?: CheckStatusWord;
+      onSuccess?: LogFormat;
+      onError?: LogFormat;
+      /** `status-code`: the number to report. */
+      statusCode?: SampleExpression;
+    }
+  /** `name` without its scope, which is `check` or `proc`. */
+  | {
+      kind: "set-var";
+      scope: "check" | "proc";
+      name: string;
+      value: { kind: "sample"; sample: SampleExpression } | { kind: "format"; format: LogFormat };
+    }
+  | { kind: "unset-var"; scope: "check" | "proc"; name: string }
+);
+
+/** What the checks of a backend's servers ask: manual 4.2, `option …check`. */
+export type CheckProgramSpec =
+  /** A connection that opens, with TLS its handshake too. */
+  | { kind: "connect" }
+  | { kind: "tcp"; steps: CheckStepSpec[] }
+  | {
+      kind: "http";
+      /** Complete: `option httpchk`'s request is a step where no `http-check send` replaces it. */
+      steps: CheckStepSpec[];
+      /** `http-check disable-on-404`. */
+      disableOn404: boolean;
+      /** `http-check send-state`. */
+      sendState: boolean;
+    }
+  | { kind: "redis" }
+  | { kind: "pgsql"; user: string }
+  /** `user` undefined: only the server's greeting is looked at. */
+  | { kind: "mysql"; user?: string; version: "pre-41" | "post-41" }
+  | { kind: "smtp"; hello: string; domain: string }
+  | { kind: "ldap" }
+  | { kind: "ssl-hello" }
+  | { kind: "spop" }
+  | { kind: "external"; command: string; path: string };
 
 /** A certificate with its chain and key, as PEM text: control reads files, workers may not. */
 export type CertificateSpec = {
@@ -256,6 +425,11 @@ export type ServerSpec = {
   /** `backend/server` or `server` whose state is copied. */
   track?: string;
   check: CheckSpec;
+  agent: AgentSpec;
+  /** Address from DNS while it runs; undefined = looked up once, or no name. */
+  resolution?: ServerNameSpec;
+  /** SRV record it is filled from (`server-template` of `_service._proto.name`). */
+  serviceName?: string;
   /** `quic4@`, `quic6@`: how to speak QUIC there; undefined = TCP. */
   quic?: QuicServerSpec;
   origin: Origin;
@@ -338,8 +512,6 @@ export type ProxySpec = {
     independantStreams: boolean;
     transparent: boolean;
     srcPortTransparent: boolean;
-    /** `option tcp-check`: a failed check says at which step. */
-    tcpCheck: boolean;
   };
   /** Keep-alive probes towards clients and servers. */
   clientKeepalive: KeepaliveSpec;
@@ -363,11 +535,78 @@ export type ProxySpec = {
   /** Samples of its ACLs that name other objects, whether a rule uses them or not. */
   aclSamples?: SampleExpression[];
   balance: BalanceSpec;
+  /** What the checks of its servers ask. */
+  checkProgram: CheckProgramSpec;
+  /** `email-alert …`; undefined = no mails. */
+  emailAlert?: EmailAlertSpec;
+  /** `outlier-ejection …`; undefined = off. */
+  outlier?: OutlierSpec;
   retries: number;
   fullconn: number;
   /** Default of `source` for servers of this backend. */
   source?: SourceSpec;
   origin: Origin;
+};
+
+/** Mails about servers: manual 12.3, `email-alert`. */
+export type EmailAlertSpec = {
+  /** Name of the `mailers` section. */
+  mailers: string;
+  from: string;
+  to: string;
+  /** Messages as severe as this, or more, are mailed. */
+  level: LogLevel;
+  /** `email-alert myhostname`; undefined = this machine's. */
+  hostName?: string;
+};
+
+/** A `mailers` section: manual 12.3. */
+export type MailersSpec = {
+  name: string;
+  timeoutMs: number;
+  mailers: { name: string; address: Address }[];
+  origin: Origin;
+};
+
+/** A `resolvers` section: manual 5.3.2. */
+export type ResolversSpec = {
+  name: string;
+  /** UDP, or TCP where the line says `tcp@`; those of `parse-resolv-conf` are in it. */
+  nameservers: { name: string; address: Address; isTcp: boolean }[];
+  /** `resolve_retries`: questions sent before giving up. */
+  retries: number;
+  /** Bytes: `accepted_payload_size`. */
+  payloadBytes: number;
+  /** Between two rounds of a name that is known. */
+  resolveMs: number;
+  /** Before a question is sent again. */
+  retryMs: number;
+  /** How long the last good answer counts after an answer of this kind, ms. */
+  hold: {
+    valid: number;
+    obsolete: number;
+    nx: number;
+    refused: number;
+    timeout: number;
+    other: number;
+  };
+  origin: Origin;
+};
+
+/** Servers that live connections show to be worse than their peers: `outlier-ejection`. */
+export type OutlierSpec = {
+  /** How often servers are compared, and over which span, ms. */
+  intervalMs: number;
+  /** Connection errors, percent of attempts, from which a server is out; 0 = not looked at. */
+  errorPercent: number;
+  /** Times the median of the others, in percent, of time to first byte; 0 = not looked at. */
+  latencyPercent: number;
+  /** Attempts in a span below which a server is not judged. */
+  samplesMin: number;
+  /** How long the first ejection lasts, ms; each further one is longer by as much. */
+  ejectMs: number;
+  /** Most servers that may be out, percent of the usable ones. */
+  ejectedPercentMax: number;
 };
 
 /** A rule on requests to a page, in file order: the first that ends the look decides. */
@@ -553,6 +792,8 @@ export type Plan = {
   proxies: ProxySpec[];
   /** Statistics and monitor pages; not among `proxies`. */
   pages: PageSpec[];
+  resolvers: ResolversSpec[];
+  mailers: MailersSpec[];
   /** What state files say about servers of `proxies` (`load-server-state-from-file`). */
   savedServers: SavedServerSpec[];
 };

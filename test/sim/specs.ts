@@ -41,7 +41,16 @@ export function makePlan(options: SimOptions): Plan {
     last.defaultBackend = { name: first.name, origin: ORIGIN };
   }
   const sluice = { logLevel: "error", logFormat: "off" } as const;
-  return { version: 1, global: {} as GlobalSpec, sluice, proxies, pages: [], savedServers: [] };
+  return {
+    version: 1,
+    global: {} as GlobalSpec,
+    sluice,
+    proxies,
+    pages: [],
+    resolvers: [],
+    mailers: [],
+    savedServers: [],
+  };
 }
 
 /** A `listen` section, or a frontend. */
@@ -78,7 +87,6 @@ export function makeProxySpec(
       independantStreams: false,
       transparent: false,
       srcPortTransparent: false,
-      tcpCheck: false,
     },
     clientKeepalive: KEEPALIVE,
     serverKeepalive: KEEPALIVE,
@@ -95,6 +103,7 @@ export function makeProxySpec(
         ? [{ server: servers[0]!.name, origin: ORIGIN }]
         : [],
     balance: makeBalance(options),
+    checkProgram: { kind: "connect" },
     retries: options.retries,
     fullconn: options.fullconn,
     origin: ORIGIN,
@@ -117,6 +126,7 @@ function makeBalance(options: ProxyOptions): BalanceSpec {
     hashFunction: "sdbm",
     avalanche: true,
     balanceFactor: options.balanceFactor,
+    decayMs: 10_000,
   };
 }
 
@@ -184,8 +194,8 @@ export function makeServer(
       fall: 3,
       port: 0,
       sendProxy: false,
-      kind: "tcp",
     },
+    agent: { enabled: false, port: 0, intervalMs: 2000, send: "" },
     origin: ORIGIN,
   };
   if (options.isQuic && quic !== null) spec.quic = nearServerSpec(quic);

@@ -81,6 +81,7 @@ const BALANCE: BalanceSpec = {
   hashFunction: "sdbm",
   avalanche: false,
   balanceFactor: 0,
+  decayMs: 10_000,
 };
 
 /** A grant as a worker's inbox delivers it. */

@@ -1,6 +1,6 @@
+import { initialHealth } from "../../src/check/health.ts";
 /** A process in memory that ends and begins again, with a state file between the two. */
 import type { Control } from "../../src/control/control.ts";
-import { initialHealth } from "../../src/control/health/health.ts";
 import { batchesOf, cut, graveOf } from "../../src/control/state/collect.ts";
 import { Kept } from "../../src/control/state/kept.ts";
 import { leaveOut } from "../../src/control/state/leave-out.ts";

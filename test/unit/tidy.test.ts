@@ -32,9 +32,10 @@ const ARROWS: Record<string, readonly string[]> = {
   conduit: ["base", "tables", "expr", "wire", "balance"],
   data: ["base", "tables", "expr", "wire", "balance", "conduit"],
   config: ["base", "tables", "expr", "wire", "balance"],
-  control: ["base", "tables", "expr", "wire", "balance", "conduit", "config"],
-  api: ["base", "tables", "expr", "wire", "balance", "conduit", "config", "control"],
-  page: ["base", "tables", "expr", "wire", "balance", "conduit", "config", "control"],
+  check: ["base", "tables", "expr", "wire", "conduit"],
+  control: ["base", "tables", "expr", "wire", "balance", "conduit", "check", "config"],
+  api: ["base", "tables", "expr", "wire", "balance", "conduit", "check", "config", "control"],
+  page: ["base", "tables", "expr", "wire", "balance", "conduit", "check", "config", "control"],
   worker: ["base", "tables", "expr", "wire", "balance", "conduit", "data"],
 };
 

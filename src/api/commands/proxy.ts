@@ -1,5 +1,6 @@
 /** Commands that change frontends which exist (management manual 9.3). */
 import { Refusal } from "../../base/refusals.ts";
+import { systemLibc } from "../../base/system-libc.ts";
 import {
   prepareFrontMaxconn,
   prepareShutdown,
@@ -7,7 +8,6 @@ import {
 } from "../../control/change/frontend.ts";
 import type { FrontendControl } from "../../control/change/frontend.ts";
 import type { Change, DraftProxy } from "../../control/draft.ts";
-import { systemLibc } from "../../control/process/system-libc.ts";
 import type { Call, ChangeCommand, Command, PlainCommand } from "../command.ts";
 import { draftFrontend, wanted } from "../find.ts";
 import { refuseMore } from "./server.ts";

@@ -1,7 +1,7 @@
 /** The connection of `sluice ctl`: text out, text in, at the pace of whoever prints it. */
+import { systemLibc } from "../../base/system-libc.ts";
 import { nativeModule, nativeReason } from "../../conduit/native.ts";
 import { encodeSocketAddress } from "../../conduit/sockaddr.ts";
-import { systemLibc } from "../../control/process/system-libc.ts";
 import type { Where } from "./socket-address.ts";
 
 /** Connects. @throws Error with a reason for people */

@@ -24,6 +24,14 @@ const parseRedispatch: ProxyParser = (line, proxy) => {
   options.redispatchInterval = options.redispatch ? (interval ?? value.value) : 0;
 };
 
+/** `option tcp-check`. */
+const parseTcpCheck: ProxyParser = (line, proxy) => {
+  if (!hasArgs(line, 0, 0, "no argument")) return;
+  if (!hasSide(line, proxy, "back", "tcp-check")) return;
+  proxy.settings.checkProgram =
+    line.prefix === "" ? { kind: "tcp", steps: [] } : { kind: "connect" };
+};
+
 /** `option tcpka` and its halves. */
 function keepalive(front: boolean, back: boolean): ProxyParser {
   return (line, proxy) => {
@@ -150,7 +158,7 @@ const PLAIN: readonly Row[] = [
     "tcp-check",
     "",
     "Checks by connecting; rules (`tcp-check …`) are not built yet.",
-    optionInto("tcpCheck", "back"),
+    parseTcpCheck,
   ],
   ["DFL", "tcplog", "[clf]", "Log format for TCP.", parseTcplog],
 ];

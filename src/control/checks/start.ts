@@ -5,22 +5,22 @@
 import { startTimer } from "../../base/clock.ts";
 import type { Clock } from "../../base/clock.ts";
 import { random32 } from "../../base/prng.ts";
+import { Checker } from "../../check/checker.ts";
+import type { CheckedServer, CheckEvent } from "../../check/checker.ts";
+import { probeTargetOf, startProbe } from "../../check/connect.ts";
+import { initialHealth } from "../../check/health.ts";
+import { CHECK_REASONS, hasPassed, infoOf } from "../../check/result.ts";
 import {
   SERVER_FLAG_CHECKS_OFF,
   SERVER_STATE_FREE,
   SERVER_STATE_MAINT,
 } from "../../tables/generated/enums.ts";
 import { SERVER_FLAGS, SERVER_HEALTH, SERVER_STATE } from "../../tables/generated/server.ts";
-import { initialHealth } from "../health/health.ts";
 import { healthCheck } from "../logs/sentences.ts";
 import type { CheckFacts } from "../logs/sentences.ts";
 import type { Model, ServerObject } from "../model.ts";
 import { applyHealth, readState } from "../server-state.ts";
 import type { StateKeeper } from "../server-state.ts";
-import { Checker } from "./checker.ts";
-import type { CheckedServer, CheckEvent } from "./checker.ts";
-import { probeTargetOf, startProbe } from "./probe.ts";
-import { CHECK_REASONS, hasPassed, infoOf } from "./result.ts";
 
 /** Starts all checks. @returns the checker, to report errors to and to stop */
 export function startChecks(
@@ -97,7 +97,7 @@ function applyEvent(keeper: StateKeeper, event: CheckEvent<ServerObject>): void 
   const { backend, spec } = server;
   const { options, name } = backend.spec;
   keeper.tables.servers.words[server.row + SERVER_HEALTH] = event.health;
-  const info = infoOf(result, options.tcpCheck);
+  const info = infoOf(result, backend.spec.checkProgram.kind === "tcp");
   const check: CheckFacts = {
     reason: CHECK_REASONS[result.code],
     durationMs: event.durationMs,

@@ -62,6 +62,7 @@ export function isDynamicAlgorithm({ spec: { balance } }: DraftProxy): boolean {
     case "leastconn":
     case "first":
     case "random":
+    case "peak-ewma":
       return true;
   }
 }

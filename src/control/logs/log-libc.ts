@@ -5,7 +5,7 @@
  */
 import { read } from "bun:ffi";
 
-import { openLibc } from "../libc.ts";
+import { openLibc } from "../../base/libc.ts";
 
 const SYMBOLS = {
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },

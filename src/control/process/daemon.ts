@@ -10,7 +10,7 @@
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 
 import { SluiceError } from "../../base/errors.ts";
-import { systemLibc } from "./system-libc.ts";
+import { systemLibc } from "../../base/system-libc.ts";
 
 /** Tells the child which descriptor it reports on. */
 const READY_VARIABLE = "SLUICE_DAEMON_READY_FD";

@@ -11,6 +11,7 @@ import { sleepMs, systemClock } from "../../base/clock.ts";
 import { errorRemedy, errorText, SluiceError } from "../../base/errors.ts";
 import { BIND_ATTEMPTS_MAX, WORKERS_MAX } from "../../base/limits.ts";
 import { random32 } from "../../base/prng.ts";
+import { systemLibc } from "../../base/system-libc.ts";
 import { nativeModule, nativeReason } from "../../conduit/native.ts";
 import { quicModule } from "../../conduit/quic/native-quic.ts";
 import { automaticFullconn, hasListener } from "../../config/plan.ts";
@@ -41,7 +42,6 @@ import { Signals } from "./signals.ts";
 import type { SignalTarget } from "./signals.ts";
 import { ProcessState } from "./state.ts";
 import { describeCut, describeStates, describeStopped } from "./states.ts";
-import { systemLibc } from "./system-libc.ts";
 
 /** Distance of attempts to bind. */
 const BIND_PAUSE_MS = 10;

@@ -4,6 +4,7 @@
  * reference to one is a copy of it); `batchesOf` turns that into records, a piece at a time, while
  * the process goes on. Main thread.
  */
+import { initialHealth } from "../../check/health.ts";
 import {
   PROXY_FLAG_PUBLISHED,
   PROXY_STATE_DISABLED,
@@ -25,7 +26,6 @@ import { PROXY_FLAGS, PROXY_FRONT_MAXCONN, PROXY_STATE } from "../../tables/gene
 import * as serverRow from "../../tables/generated/server.ts";
 import type { ServerSpec } from "../../tables/spec.ts";
 import type { Control } from "../control.ts";
-import { initialHealth } from "../health/health.ts";
 import type { ListenerObject, Model, ProxyObject, ServerObject } from "../model.ts";
 import type { StateRecord } from "../server-state.ts";
 import { QuicShards } from "../stats/quic-shards.ts";

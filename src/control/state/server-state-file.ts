@@ -4,6 +4,7 @@
  * thread, at the start only.
  */
 import { refreshBackend } from "../../balance/refresh.ts";
+import type { Checker } from "../../check/checker.ts";
 import {
   SERVER_ADMIN_FORCED_DRAIN,
   SERVER_ADMIN_FORCED_MAINT,
@@ -20,7 +21,6 @@ import {
 } from "../../tables/generated/server.ts";
 import type { SavedServerSpec } from "../../tables/spec.ts";
 import type { Workshop } from "../build.ts";
-import type { Checker } from "../checks/checker.ts";
 import type { Model, ProxyObject, ServerObject } from "../model.ts";
 import { mergeState, stateRecord } from "../server-state.ts";
 import type { StateKeeper } from "../server-state.ts";

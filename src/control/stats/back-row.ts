@@ -1,5 +1,6 @@
 /** The rows of backends and servers in `show stat`. */
 import { WEIGHT_SCALE } from "../../balance/weight.ts";
+import type { CheckRecord } from "../../check/checker.ts";
 import * as count from "../../tables/generated/back-count.ts";
 import {
   PROXY_FLAG_PUBLISHED,
@@ -10,7 +11,6 @@ import {
 } from "../../tables/generated/enums.ts";
 import * as proxyRow from "../../tables/generated/proxy.ts";
 import * as serverRow from "../../tables/generated/server.ts";
-import type { CheckRecord } from "../checks/checker.ts";
 import { serverName } from "../model.ts";
 import type { ProxyObject, ServerObject } from "../model.ts";
 import { isInMaintenance } from "../state-notices.ts";

@@ -2,6 +2,7 @@
  * One line of `show servers state`: version 1 of the format that HAProxy's server state files have
  * (management manual 9.3). Whoever writes such a file uses the same lines.
  */
+import { hasPassed } from "../../check/result.ts";
 import { STATE_LINE_FIELDS } from "../../config/state-file.ts";
 import {
   SERVER_ADMIN_CONFIG_MAINT,
@@ -12,7 +13,6 @@ import {
 } from "../../tables/generated/enums.ts";
 import * as row from "../../tables/generated/server.ts";
 import type { Address } from "../../tables/spec.ts";
-import { hasPassed } from "../checks/result.ts";
 import type { ServerObject } from "../model.ts";
 import { isInMaintenance } from "../state-notices.ts";
 import type { Statistics } from "./statistics.ts";

@@ -8,6 +8,7 @@
  *
  * Main thread. Columns: fields.ts.
  */
+import type { Checker } from "../../check/checker.ts";
 import { LISTENER_CURRENT_MAX } from "../../tables/generated/listener.ts";
 import {
   PROCESS_CONN_SECOND,
@@ -18,7 +19,6 @@ import * as proxyRow from "../../tables/generated/proxy.ts";
 import * as serverRow from "../../tables/generated/server.ts";
 import type { ProxySpec } from "../../tables/spec.ts";
 import type { Tables } from "../../tables/tables.ts";
-import type { Checker } from "../checks/checker.ts";
 import type { Control } from "../control.ts";
 import type { Model, ProxyObject, ServerObject } from "../model.ts";
 import { isQuicUsed, quicConnections } from "../quic-use.ts";

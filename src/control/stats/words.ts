@@ -2,6 +2,8 @@
  * Statistics in words: the state of a server, a backend, a listener, the names of algorithms and
  * check results, addresses. As HAProxy prints them, since tools read them. Pure.
  */
+import type { CheckCode } from "../../check/result.ts";
+import { CHECK_REASONS } from "../../check/result.ts";
 import { addressText as fullText } from "../../tables/address-text.ts";
 import {
   SERVER_ADMIN_INHERITED_MAINT,
@@ -10,8 +12,6 @@ import {
   SERVER_STATE_DOWN,
 } from "../../tables/generated/enums.ts";
 import type { Address, BalanceSpec, BindSpec, CheckSpec } from "../../tables/spec.ts";
-import type { CheckCode } from "../checks/result.ts";
-import { CHECK_REASONS } from "../checks/result.ts";
 import { ADMIN_DRAIN, isInMaintenance } from "../state-notices.ts";
 
 /** What decides a server's status. */
@@ -49,6 +49,8 @@ export function serverStatus({ admin, state, flags, check, health, via }: Status
 
 /** Numbers of check results in `show servers state`; 1 = there was none yet. */
 export const CHECK_NUMBERS: Record<CheckCode, number> = {
+  UNK: 0,
+  INI: 1,
   HANA: 4,
   SOCKERR: 5,
   L4OK: 6,
@@ -57,6 +59,14 @@ export const CHECK_NUMBERS: Record<CheckCode, number> = {
   L6OK: 9,
   L6TOUT: 10,
   L6RSP: 11,
+  L7TOUT: 12,
+  L7RSP: 13,
+  L7OK: 15,
+  L7OKC: 16,
+  L7STS: 17,
+  PROCERR: 18,
+  PROCTOUT: 19,
+  PROCOK: 20,
 };
 
 /** `check_desc` of a result; undefined = there was none yet. */

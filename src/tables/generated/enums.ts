@@ -69,6 +69,8 @@ export const ALGORITHM_SOURCE = 5;
 export const ALGORITHM_RANDOM = 6;
 /** hash of a sample */
 export const ALGORITHM_HASH = 7;
+/** better of n draws by measured connect time and load */
+export const ALGORITHM_PEAK_EWMA = 8;
 /** Name of a ALGORITHM value, for people. */
 export function nameAlgorithm(value: number): string {
   switch (value) {
@@ -86,6 +88,88 @@ export function nameAlgorithm(value: number): string {
       return "random";
     case ALGORITHM_HASH:
       return "hash";
+    case ALGORITHM_PEAK_EWMA:
+      return "peak_ewma";
+    default:
+      return String(value);
+  }
+}
+
+/** nothing is known */
+export const CHECK_CODE_UNK = 0;
+/** no check has ended yet */
+export const CHECK_CODE_INI = 1;
+/** real traffic was judged */
+export const CHECK_CODE_HANA = 2;
+/** a fault of our own */
+export const CHECK_CODE_SOCKERR = 3;
+/** the connection opened */
+export const CHECK_CODE_L4OK = 4;
+/** no connection in time */
+export const CHECK_CODE_L4TOUT = 5;
+/** no connection */
+export const CHECK_CODE_L4CON = 6;
+/** the handshake ended well */
+export const CHECK_CODE_L6OK = 7;
+/** it did not end in time */
+export const CHECK_CODE_L6TOUT = 8;
+/** it failed */
+export const CHECK_CODE_L6RSP = 9;
+/** the answer was right */
+export const CHECK_CODE_L7OK = 10;
+/** right, and no new traffic wanted */
+export const CHECK_CODE_L7OKC = 11;
+/** no answer in time */
+export const CHECK_CODE_L7TOUT = 12;
+/** no answer of the protocol */
+export const CHECK_CODE_L7RSP = 13;
+/** an answer that says no */
+export const CHECK_CODE_L7STS = 14;
+/** the program failed */
+export const CHECK_CODE_PROCERR = 15;
+/** it did not end in time */
+export const CHECK_CODE_PROCTOUT = 16;
+/** the program said yes */
+export const CHECK_CODE_PROCOK = 17;
+/** Name of a CHECK_CODE value, for people. */
+export function nameCheckCode(value: number): string {
+  switch (value) {
+    case CHECK_CODE_UNK:
+      return "unk";
+    case CHECK_CODE_INI:
+      return "ini";
+    case CHECK_CODE_HANA:
+      return "hana";
+    case CHECK_CODE_SOCKERR:
+      return "sockerr";
+    case CHECK_CODE_L4OK:
+      return "l4ok";
+    case CHECK_CODE_L4TOUT:
+      return "l4tout";
+    case CHECK_CODE_L4CON:
+      return "l4con";
+    case CHECK_CODE_L6OK:
+      return "l6ok";
+    case CHECK_CODE_L6TOUT:
+      return "l6tout";
+    case CHECK_CODE_L6RSP:
+      return "l6rsp";
+    case CHECK_CODE_L7OK:
+      return "l7ok";
+    case CHECK_CODE_L7OKC:
+      return "l7okc";
+    case CHECK_CODE_L7TOUT:
+      return "l7tout";
+    case CHECK_CODE_L7RSP:
+      return "l7rsp";
+    case CHECK_CODE_L7STS:
+      return "l7sts";
+    case CHECK_CODE_PROCERR:
+      return "procerr";
+    case CHECK_CODE_PROCTOUT:
+      return "proctout";
+    case CHECK_CODE_PROCOK:
+      return "procok";
     default:
       return String(value);
   }

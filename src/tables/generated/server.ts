@@ -4,7 +4,7 @@
  */
 
 /** Words of one record. */
-export const SERVER_STRIDE = 64;
+export const SERVER_STRIDE = 80;
 
 /**
  * Moves on when the row is freed: an old handle is detected.
@@ -384,4 +384,124 @@ export const SERVER_QUIC_IDLE = 54;
 /** Reads SERVER.quicIdle plainly. */
 export function serverQuicIdle(table: Int32Array, row: number): number {
   return table[row + SERVER_QUIC_IDLE]!;
+}
+
+/**
+ * A check is under way.
+ * Unit: 0 or 1. Writer: the thread of checks.
+ */
+export const SERVER_CHECK_RUNNING = 64;
+/** Reads SERVER.checkRunning plainly. */
+export function serverCheckRunning(table: Int32Array, row: number): number {
+  return table[row + SERVER_CHECK_RUNNING]!;
+}
+
+/**
+ * Result of the last one; 0 = not checked.
+ * Unit: CHECK_CODE_*. Writer: the thread of checks.
+ */
+export const SERVER_CHECK_CODE = 65;
+/** Reads SERVER.checkCode plainly. */
+export function serverCheckCode(table: Int32Array, row: number): number {
+  return table[row + SERVER_CHECK_CODE]!;
+}
+
+/**
+ * What the protocol said (`check_code`); -1 = nothing.
+ * Unit: code. Writer: the thread of checks.
+ */
+export const SERVER_CHECK_NUMBER = 66;
+/** Reads SERVER.checkNumber plainly. */
+export function serverCheckNumber(table: Int32Array, row: number): number {
+  return table[row + SERVER_CHECK_NUMBER]!;
+}
+
+/**
+ * How long it took.
+ * Unit: ms. Writer: the thread of checks.
+ */
+export const SERVER_CHECK_DURATION_MS = 67;
+/** Reads SERVER.checkDurationMs plainly. */
+export function serverCheckDurationMs(table: Int32Array, row: number): number {
+  return table[row + SERVER_CHECK_DURATION_MS]!;
+}
+
+/**
+ * Checks that passed; wraps.
+ * Unit: count. Writer: the thread of checks.
+ */
+export const SERVER_CHECK_PASSES = 68;
+/** Reads SERVER.checkPasses plainly. */
+export function serverCheckPasses(table: Int32Array, row: number): number {
+  return table[row + SERVER_CHECK_PASSES]!;
+}
+
+/**
+ * Checks that failed while up (`chkfail`); wraps.
+ * Unit: count. Writer: the thread of checks.
+ */
+export const SERVER_CHECK_FAILURES = 69;
+/** Reads SERVER.checkFailures plainly. */
+export function serverCheckFailures(table: Int32Array, row: number): number {
+  return table[row + SERVER_CHECK_FAILURES]!;
+}
+
+/**
+ * Monotonic time of its end.
+ * Unit: ms, wraps. Writer: the thread of checks.
+ */
+export const SERVER_CHECK_AT_MS = 70;
+/** Reads SERVER.checkAtMs plainly. */
+export function serverCheckAtMs(table: Int32Array, row: number): number {
+  return table[row + SERVER_CHECK_AT_MS]!;
+}
+
+/**
+ * The agent is being asked.
+ * Unit: 0 or 1. Writer: the thread of checks.
+ */
+export const SERVER_AGENT_RUNNING = 71;
+/** Reads SERVER.agentRunning plainly. */
+export function serverAgentRunning(table: Int32Array, row: number): number {
+  return table[row + SERVER_AGENT_RUNNING]!;
+}
+
+/**
+ * Result of the last answer; 0 = no agent.
+ * Unit: CHECK_CODE_*. Writer: the thread of checks.
+ */
+export const SERVER_AGENT_CODE = 72;
+/** Reads SERVER.agentCode plainly. */
+export function serverAgentCode(table: Int32Array, row: number): number {
+  return table[row + SERVER_AGENT_CODE]!;
+}
+
+/**
+ * What it said (`agent_code`); -1 = nothing.
+ * Unit: code. Writer: the thread of checks.
+ */
+export const SERVER_AGENT_NUMBER = 73;
+/** Reads SERVER.agentNumber plainly. */
+export function serverAgentNumber(table: Int32Array, row: number): number {
+  return table[row + SERVER_AGENT_NUMBER]!;
+}
+
+/**
+ * How long it took.
+ * Unit: ms. Writer: the thread of checks.
+ */
+export const SERVER_AGENT_DURATION_MS = 74;
+/** Reads SERVER.agentDurationMs plainly. */
+export function serverAgentDurationMs(table: Int32Array, row: number): number {
+  return table[row + SERVER_AGENT_DURATION_MS]!;
+}
+
+/**
+ * Monotonic time of its end.
+ * Unit: ms, wraps. Writer: the thread of checks.
+ */
+export const SERVER_AGENT_AT_MS = 75;
+/** Reads SERVER.agentAtMs plainly. */
+export function serverAgentAtMs(table: Int32Array, row: number): number {
+  return table[row + SERVER_AGENT_AT_MS]!;
 }

@@ -34,6 +34,8 @@ function build(options: Partial<ProxyOptions>, servers = 4): Workshop {
     sluice,
     proxies,
     pages: [],
+    resolvers: [],
+    mailers: [],
     savedServers: [],
   };
   const log = new MutationLog(tables, (records) => sent.push(...records));

@@ -21,6 +21,8 @@ test("the first server with a range has it worked out", () => {
     sluice: { logLevel: "error", logFormat: "off" },
     proxies: [makeProxySpec({ ...PLAIN_PROXY, servers: [] }, 0, [])],
     pages: [],
+    resolvers: [],
+    mailers: [],
     savedServers: [],
   };
   const log = new MutationLog(tables, () => {});

@@ -37,6 +37,8 @@ function makePlan(): Plan {
     sluice: { logLevel: "error", logFormat: "off" },
     proxies: [makeProxySpec(PLAIN_PROXY, 0, servers)],
     pages: [],
+    resolvers: [],
+    mailers: [],
     savedServers: [],
   };
 }

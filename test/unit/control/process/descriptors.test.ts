@@ -25,6 +25,8 @@ function decide(
     sluice: { logLevel: "info", logFormat: "off" },
     proxies: [],
     pages: [],
+    resolvers: [],
+    mailers: [],
     savedServers: [],
   };
   const raise = (wanted: number): number => {

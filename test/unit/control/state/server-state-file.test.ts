@@ -43,6 +43,8 @@ function restore(saved: Record<string, Partial<SavedServerSpec>>): Workshop {
     sluice: { logLevel: "error", logFormat: "off" },
     proxies: [proxy],
     pages: [],
+    resolvers: [],
+    mailers: [],
     savedServers: Object.entries(saved).map(([server, state]) => {
       return { backend: proxy.name, server, ...UP, ...state };
     }),

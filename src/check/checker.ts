@@ -10,8 +10,11 @@
  * Source: HAProxy manual 5.2 (`check`, `inter`, `fastinter`, `downinter`, `rise`, `fall`,
  * `on-error`), 4.2 (`timeout check`), 3.2 (`spread-checks`, `max-spread-checks`).
  */
-import type { ServerSpec, TimeoutsSpec } from "../../tables/spec.ts";
-import { TIME_UNSET } from "../../tables/spec.ts";
+import type { ServerSpec, TimeoutsSpec } from "../tables/spec.ts";
+import { TIME_UNSET } from "../tables/spec.ts";
+import type { Probe, ProbeTarget, StartProbe } from "./connect.ts";
+import { DueList } from "./due.ts";
+import type { StartTimer } from "./due.ts";
 import {
   healthAfterFail,
   healthAfterPass,
@@ -19,10 +22,7 @@ import {
   initialHealth,
   intervalMs,
   isUp,
-} from "../health/health.ts";
-import { DueList } from "./due.ts";
-import type { StartTimer } from "./due.ts";
-import type { Probe, ProbeTarget, StartProbe } from "./probe.ts";
+} from "./health.ts";
 import { hasPassed } from "./result.ts";
 import type { CheckResult } from "./result.ts";
 

@@ -2,13 +2,13 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 
-import { nativeModule } from "../../../../src/conduit/native.ts";
-import { quicModule } from "../../../../src/conduit/quic/native-quic.ts";
-import { CAUSE_APPLICATION } from "../../../../src/conduit/quic/transport.ts";
-import { startProbe } from "../../../../src/control/checks/probe.ts";
-import type { ProbeTarget } from "../../../../src/control/checks/probe.ts";
-import type { CheckResult } from "../../../../src/control/checks/result.ts";
-import type { QuicBindSpec, QuicServerSpec } from "../../../../src/tables/spec.ts";
+import { startProbe } from "../../../src/check/connect.ts";
+import type { ProbeTarget } from "../../../src/check/connect.ts";
+import type { CheckResult } from "../../../src/check/result.ts";
+import { nativeModule } from "../../../src/conduit/native.ts";
+import { quicModule } from "../../../src/conduit/quic/native-quic.ts";
+import { CAUSE_APPLICATION } from "../../../src/conduit/quic/transport.ts";
+import type { QuicBindSpec, QuicServerSpec } from "../../../src/tables/spec.ts";
 import {
   bindUdp,
   certificateSpec,
@@ -17,9 +17,9 @@ import {
   nativeServer,
   PROXY_ROW,
   pumpedHooks,
-} from "../../../support/native-lab.ts";
-import { certificates } from "../../../support/quic-certificates.ts";
-import { ConnectionEnd, CountingAccount } from "../../../support/transport-suite.ts";
+} from "../../support/native-lab.ts";
+import { certificates } from "../../support/quic-certificates.ts";
+import { ConnectionEnd, CountingAccount } from "../../support/transport-suite.ts";
 
 const native = test.skipIf(quicModule() === null);
 

@@ -8,8 +8,8 @@ import {
   initialHealth,
   intervalMs,
   isUp,
-} from "../../../../src/control/health/health.ts";
-import type { CheckSpec } from "../../../../src/tables/spec.ts";
+} from "../../../src/check/health.ts";
+import type { CheckSpec } from "../../../src/tables/spec.ts";
 
 const CHECK: CheckSpec = {
   enabled: true,
@@ -20,7 +20,6 @@ const CHECK: CheckSpec = {
   fall: 3,
   port: 0,
   sendProxy: false,
-  kind: "tcp",
 };
 
 /** Plays results, `+` or `-`. @returns the counter after each */

@@ -3,15 +3,15 @@
  * the connection can be cancelled, carries the true error, and is given up before the server
  * accepts it; without it Bun connects and every failure looks refused. Main thread.
  */
-import { IpAddress } from "../../base/address.ts";
-import { nativeModule, OPT_COUNT, OPT_MARK, OPT_QUICKACK, OPT_TOS } from "../../conduit/native.ts";
-import { decodeSocketAddress, encodeSocketAddress, Endpoint } from "../../conduit/sockaddr.ts";
-import type { Address, QuicServerSpec, ServerSpec, SourceSpec } from "../../tables/spec.ts";
-import type { ProxyEndpoints } from "../../wire/proxy-header.ts";
-import { encodeProxyV1 } from "../../wire/proxy-v1.ts";
-import { encodeProxyV2 } from "../../wire/proxy-v2.ts";
-import { systemLibc } from "../process/system-libc.ts";
-import { startQuicProbe } from "./quic-probe.ts";
+import { IpAddress } from "../base/address.ts";
+import { systemLibc } from "../base/system-libc.ts";
+import { nativeModule, OPT_COUNT, OPT_MARK, OPT_QUICKACK, OPT_TOS } from "../conduit/native.ts";
+import { decodeSocketAddress, encodeSocketAddress, Endpoint } from "../conduit/sockaddr.ts";
+import type { Address, QuicServerSpec, ServerSpec, SourceSpec } from "../tables/spec.ts";
+import type { ProxyEndpoints } from "../wire/proxy-header.ts";
+import { encodeProxyV1 } from "../wire/proxy-v1.ts";
+import { encodeProxyV2 } from "../wire/proxy-v2.ts";
+import { startQuicProbe } from "./quic.ts";
 import { errnoOf, failureOf, refusalOf } from "./result.ts";
 import type { CheckResult } from "./result.ts";
 

@@ -9,7 +9,7 @@
  * ```
  * A server that starts "up" stands at `rise`: its first failure takes it down. Pure.
  */
-import type { CheckSpec, ServerSpec } from "../../tables/spec.ts";
+import type { CheckSpec, ServerSpec } from "../tables/spec.ts";
 
 /** Where the counter stands at the start (`init-state`). */
 export function initialHealth(spec: Pick<ServerSpec, "initState" | "check">): number {

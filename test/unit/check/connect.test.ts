@@ -1,14 +1,14 @@
 /** Real connections on the loopback: what a probe reports, and what the server notices of it. */
 import { expect, test } from "bun:test";
 
-import { nativeModule } from "../../../../src/conduit/native.ts";
-import { probeTargetOf, startProbe } from "../../../../src/control/checks/probe.ts";
-import type { ProbeTarget } from "../../../../src/control/checks/probe.ts";
-import { infoOf, inItsWords } from "../../../../src/control/checks/result.ts";
-import type { CheckResult } from "../../../../src/control/checks/result.ts";
-import type { Address, CheckSpec, ServerSpec } from "../../../../src/tables/spec.ts";
-import { freePort } from "../../../support/ports.ts";
-import { until } from "../../../support/procs.ts";
+import { probeTargetOf, startProbe } from "../../../src/check/connect.ts";
+import type { ProbeTarget } from "../../../src/check/connect.ts";
+import { infoOf, inItsWords } from "../../../src/check/result.ts";
+import type { CheckResult } from "../../../src/check/result.ts";
+import { nativeModule } from "../../../src/conduit/native.ts";
+import type { Address, CheckSpec, ServerSpec } from "../../../src/tables/spec.ts";
+import { freePort } from "../../support/ports.ts";
+import { until } from "../../support/procs.ts";
 
 /** What only the native module can: true errors, source addresses, a handshake held back. */
 const native = test.skipIf(nativeModule() === null);

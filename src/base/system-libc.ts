@@ -3,7 +3,7 @@
  * streams, listening and not, sentences of errors. Loaded at the first use, on the main thread,
  * before a chroot.
  */
-import { openLibc } from "../libc.ts";
+import { openLibc } from "./libc.ts";
 
 const SYMBOLS = {
   chroot: { args: ["cstring"], returns: "i32" },

@@ -1,10 +1,10 @@
 /** When checks run and what their results do, over a clock that the test moves. */
 import { describe, expect, test } from "bun:test";
 
-import { Checker } from "../../../../src/control/checks/checker.ts";
-import type { CheckedServer, CheckEvent } from "../../../../src/control/checks/checker.ts";
-import type { CheckResult } from "../../../../src/control/checks/result.ts";
-import type { CheckSpec, ServerSpec } from "../../../../src/tables/spec.ts";
+import { Checker } from "../../../src/check/checker.ts";
+import type { CheckedServer, CheckEvent } from "../../../src/check/checker.ts";
+import type { CheckResult } from "../../../src/check/result.ts";
+import type { CheckSpec, ServerSpec } from "../../../src/tables/spec.ts";
 
 const REFUSED: CheckResult = { code: "L4CON", info: "Connection refused" };
 const PASSED: CheckResult = { code: "L4OK" };
@@ -89,7 +89,6 @@ function server(
       fall: 3,
       port: 0,
       sendProxy: false,
-      kind: "tcp",
       ...check,
     },
   } as ServerSpec;

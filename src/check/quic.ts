@@ -3,13 +3,14 @@
  * then a close with application code 0. All checks of the process share one small engine; control's
  * loop cannot watch it, so a timer looks at it while a check is under way. Main thread.
  */
-import { startTimer } from "../../base/clock.ts";
-import type { Ticker } from "../../base/clock.ts";
-import { nativeModule } from "../../conduit/native.ts";
-import { ENGINE_MEMORY_BYTES, EngineMemory } from "../../conduit/quic/engine-memory.ts";
-import { quicModule, quicReason, SECRET_BYTES } from "../../conduit/quic/native-quic.ts";
-import { NativeTransport } from "../../conduit/quic/native-transport.ts";
-import { QuicProfile } from "../../conduit/quic/profile.ts";
+import { startTimer } from "../base/clock.ts";
+import type { Ticker } from "../base/clock.ts";
+import { systemLibc } from "../base/system-libc.ts";
+import { nativeModule } from "../conduit/native.ts";
+import { ENGINE_MEMORY_BYTES, EngineMemory } from "../conduit/quic/engine-memory.ts";
+import { quicModule, quicReason, SECRET_BYTES } from "../conduit/quic/native-quic.ts";
+import { NativeTransport } from "../conduit/quic/native-transport.ts";
+import { QuicProfile } from "../conduit/quic/profile.ts";
 import {
   CAUSE_APPLICATION,
   CAUSE_HANDSHAKE,
@@ -22,11 +23,10 @@ import {
   QUIC_MOMENTS,
   QUIC_NUMBERS,
   TRANSPORT_TLS,
-} from "../../conduit/quic/transport.ts";
-import type { ConnectionOwner, QuicDial, TransportAccount } from "../../conduit/quic/transport.ts";
-import { encodeSocketAddress } from "../../conduit/sockaddr.ts";
-import type { Address, QuicServerSpec, SourceSpec } from "../../tables/spec.ts";
-import { systemLibc } from "../process/system-libc.ts";
+} from "../conduit/quic/transport.ts";
+import type { ConnectionOwner, QuicDial, TransportAccount } from "../conduit/quic/transport.ts";
+import { encodeSocketAddress } from "../conduit/sockaddr.ts";
+import type { Address, QuicServerSpec, SourceSpec } from "../tables/spec.ts";
 import { failureOf, inItsWords, refusalOf } from "./result.ts";
 import type { CheckResult } from "./result.ts";
 

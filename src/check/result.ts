@@ -2,30 +2,97 @@
  * Results of checks by connecting: HAProxy's codes (management manual 9.1, `check_status`) and the
  * sentences of its log.
  */
-import { escapeUnprintable } from "../../expr/log-format.ts";
+import { escapeUnprintable } from "../expr/log-format.ts";
 
 /**
- * `L4OK` passed, `L4CON` refused or unreachable, `L4TOUT` no answer, `SOCKERR` our own fault,
- * `HANA` judged by real traffic. Of QUIC, where the handshake is what is checked: `L6OK` passed,
- * `L6TOUT` begun and not finished in time, `L6RSP` not to be trusted or spoken with.
+ * `L4…` the connection, `L6…` TLS or QUIC's handshake, `L7…` the protocol, `PROC…` a program,
+ * `SOCKERR` our own fault, `HANA` judged by real traffic. `L7OKC`: well, but no new traffic wanted.
  */
 export type CheckCode =
-  "L4OK" | "L4CON" | "L4TOUT" | "L6OK" | "L6TOUT" | "L6RSP" | "SOCKERR" | "HANA";
+  | "UNK"
+  | "INI"
+  | "HANA"
+  | "SOCKERR"
+  | "L4OK"
+  | "L4TOUT"
+  | "L4CON"
+  | "L6OK"
+  | "L6TOUT"
+  | "L6RSP"
+  | "L7OK"
+  | "L7OKC"
+  | "L7TOUT"
+  | "L7RSP"
+  | "L7STS"
+  | "PROCERR"
+  | "PROCTOUT"
+  | "PROCOK";
 
-/** One result. `info`: what the system said. */
-export type CheckResult = { code: CheckCode; info?: string };
+/** One result. */
+export type CheckResult = {
+  code: CheckCode;
+  /** What the protocol said: the status of HTTP, the exit code of a program (`check_code`). */
+  number?: number;
+  /** What the system, the server or the step said (`last_chk`): one line, printable. */
+  info?: string;
+  /** Of an agent: what it orders. */
+  orders?: AgentOrders;
+};
 
-/** What the log calls a result. */
+/** What an agent's words ask for (manual 5.2 `agent-check`). What it did not say is left out. */
+export type AgentOrders = {
+  /** Percent of the configured weight, or a weight (`75%`). */
+  weight?: { percent: number };
+  maxconn?: number;
+  admin?: "ready" | "drain" | "maint";
+  health?: "up" | "down" | "failed" | "stopped";
+};
+
+/** What the log and `check_desc` call a result (management manual 9.1). */
 export const CHECK_REASONS: Record<CheckCode, string> = {
+  UNK: "Unknown",
+  INI: "Initializing",
+  HANA: "Health analyze",
+  SOCKERR: "Socket error",
   L4OK: "Layer4 check passed",
-  L4CON: "Layer4 connection problem",
   L4TOUT: "Layer4 timeout",
+  L4CON: "Layer4 connection problem",
   L6OK: "Layer6 check passed",
   L6TOUT: "Layer6 timeout",
   L6RSP: "Layer6 invalid response",
-  SOCKERR: "Socket error",
-  HANA: "Health analyze",
+  L7OK: "Layer7 check passed",
+  L7OKC: "Layer7 check conditionally passed",
+  L7TOUT: "Layer7 timeout",
+  L7RSP: "Layer7 invalid response",
+  L7STS: "Layer7 wrong status",
+  PROCERR: "External check error",
+  PROCTOUT: "External check timeout",
+  PROCOK: "External check passed",
 };
+
+/** All codes, by CHECK_CODE_* of the tables. */
+export const CHECK_CODES: readonly CheckCode[] = [
+  "UNK",
+  "INI",
+  "HANA",
+  "SOCKERR",
+  "L4OK",
+  "L4TOUT",
+  "L4CON",
+  "L6OK",
+  "L6TOUT",
+  "L6RSP",
+  "L7OK",
+  "L7OKC",
+  "L7TOUT",
+  "L7RSP",
+  "L7STS",
+  "PROCERR",
+  "PROCTOUT",
+  "PROCOK",
+];
+
+const PASSED: ReadonlySet<CheckCode> = new Set(["L4OK", "L6OK", "L7OK", "L7OKC", "PROCOK"]);
 
 /** A result in a server's own words: whatever they are, they stay on one line of a log or table. */
 export function inItsWords(code: CheckCode, words: string): CheckResult {
@@ -34,7 +101,7 @@ export function inItsWords(code: CheckCode, words: string): CheckResult {
 
 /** Is the server well? */
 export function hasPassed({ code }: CheckResult): boolean {
-  return code === "L4OK" || code === "L6OK";
+  return PASSED.has(code);
 }
 
 /** Error numbers of Linux by the name that the runtime reports. */
