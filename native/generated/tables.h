@@ -95,6 +95,7 @@
 #define PROXY_HASH_FUNCTION 57 /* i32 */
 #define PROXY_AVALANCHE 58 /* i32 */
 #define PROXY_BALANCE_FACTOR 59 /* i32 */
+#define PROXY_DECAY_MS 60 /* i32 */
 #define PROXY_FRONT_CURRENT 64 /* i32 */
 #define PROXY_FRONT_FULL 65 /* i32 */
 #define PROXY_BACK_CURRENT 66 /* i32 */
@@ -123,7 +124,7 @@
 #define LISTENER_CURRENT_MAX 18 /* i32 */
 
 /* A server of a backend */
-#define SERVER_STRIDE 80
+#define SERVER_STRIDE 128
 #define SERVER_GENERATION 0 /* i32 */
 #define SERVER_STATE 1 /* i32 */
 #define SERVER_ADMIN_STATE 2 /* i32 */
@@ -162,18 +163,22 @@
 #define SERVER_RATE_MAX 52 /* i32 */
 #define SERVER_QUIC_OPEN 53 /* i32 */
 #define SERVER_QUIC_IDLE 54 /* i32 */
-#define SERVER_CHECK_RUNNING 64 /* i32 */
-#define SERVER_CHECK_CODE 65 /* i32 */
-#define SERVER_CHECK_NUMBER 66 /* i32 */
-#define SERVER_CHECK_DURATION_MS 67 /* i32 */
-#define SERVER_CHECK_PASSES 68 /* i32 */
-#define SERVER_CHECK_FAILURES 69 /* i32 */
-#define SERVER_CHECK_AT_MS 70 /* i32 */
-#define SERVER_AGENT_RUNNING 71 /* i32 */
-#define SERVER_AGENT_CODE 72 /* i32 */
-#define SERVER_AGENT_NUMBER 73 /* i32 */
-#define SERVER_AGENT_DURATION_MS 74 /* i32 */
-#define SERVER_AGENT_AT_MS 75 /* i32 */
+#define SERVER_BROKEN_EARLY 55 /* i32 */
+#define SERVER_PEAK_MS 64 /* f64 */
+#define SERVER_PEAK_AT_MS 66 /* i32 */
+#define SERVER_FIRST_BYTE 80 /* i32 */
+#define SERVER_CHECK_RUNNING 112 /* i32 */
+#define SERVER_CHECK_CODE 113 /* i32 */
+#define SERVER_CHECK_NUMBER 114 /* i32 */
+#define SERVER_CHECK_DURATION_MS 115 /* i32 */
+#define SERVER_CHECK_PASSES 116 /* i32 */
+#define SERVER_CHECK_FAILURES 117 /* i32 */
+#define SERVER_CHECK_AT_MS 118 /* i32 */
+#define SERVER_AGENT_RUNNING 119 /* i32 */
+#define SERVER_AGENT_CODE 120 /* i32 */
+#define SERVER_AGENT_NUMBER 121 /* i32 */
+#define SERVER_AGENT_DURATION_MS 122 /* i32 */
+#define SERVER_AGENT_AT_MS 123 /* i32 */
 
 /* A stream that waits for a slot */
 #define QUEUE_STRIDE 16
@@ -421,6 +426,7 @@
 #define SERVER_FLAG_DOWN 16
 #define SERVER_FLAG_STOPPING 32
 #define SERVER_FLAG_CHECKS_OFF 64
+#define SERVER_FLAG_EJECTED 128
 
 #define LISTENER_STATE_FREE 0
 #define LISTENER_STATE_READY 1

@@ -129,6 +129,7 @@ const PROXY: Layout = {
         i32("hashFunction", "HASH_FUNCTION_*", "What `balance hash` hashes with."),
         i32("avalanche", "0 or 1", "Hashes are mixed once more."),
         i32("balanceFactor", "percent", "`hash-balance-factor`; 0 = off."),
+        i32("decayMs", "ms", "peak-ewma: a measured time counts for 1/e after so long."),
       ],
     },
     {
@@ -224,6 +225,29 @@ const SERVER: Layout = {
         i32("rateMax", "streams per second", "Highest count of one second."),
         i32("quicOpen", "connections", "QUIC connections to it that live, over all workers."),
         i32("quicIdle", "connections", "Those of them without a stream."),
+        i32("brokenEarly", "streams", "Broken off by the server before its first byte; wraps."),
+      ],
+    },
+    {
+      writer: "workers, plain: of two at the same moment one is lost",
+      reader: "all threads, plain",
+      hot: true,
+      fields: [
+        f64("peakMs", "ms", "Peak-EWMA of connect time, as of `peakAtMs`; 0 = not measured yet."),
+        i32("peakAtMs", "ms, wraps", "Monotonic time of its last sample."),
+      ],
+    },
+    {
+      writer: "workers, atomic add",
+      reader: "control",
+      hot: false,
+      fields: [
+        i32(
+          "firstByte",
+          "streams, wrap",
+          "Times to first byte by length: each bucket ends at √2 times the one before.",
+          32,
+        ),
       ],
     },
     {
@@ -804,6 +828,7 @@ export const ENUMS: readonly {
       ["DOWN", 16, "out of order, whatever its administrative state: checks, or an operator"],
       ["STOPPING", 32, "up, but wants no new streams: `set server … health stopping`"],
       ["CHECKS_OFF", 64, "its health check is suspended: `disable health`"],
+      ["EJECTED", 128, "worse than its peers for now (`outlier-ejection`): it is not chosen"],
     ],
   },
   {

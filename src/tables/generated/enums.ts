@@ -241,6 +241,8 @@ export const SERVER_FLAG_DOWN = 16;
 export const SERVER_FLAG_STOPPING = 32;
 /** its health check is suspended: `disable health` */
 export const SERVER_FLAG_CHECKS_OFF = 64;
+/** worse than its peers for now (`outlier-ejection`): it is not chosen */
+export const SERVER_FLAG_EJECTED = 128;
 /** Name of a SERVER_FLAG value, for people. */
 export function nameServerFlag(value: number): string {
   const names: string[] = [];
@@ -251,6 +253,7 @@ export function nameServerFlag(value: number): string {
   if ((value & SERVER_FLAG_DOWN) !== 0) names.push("down");
   if ((value & SERVER_FLAG_STOPPING) !== 0) names.push("stopping");
   if ((value & SERVER_FLAG_CHECKS_OFF) !== 0) names.push("checks_off");
+  if ((value & SERVER_FLAG_EJECTED) !== 0) names.push("ejected");
   return names.join("|") || "none";
 }
 

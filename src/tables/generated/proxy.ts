@@ -473,6 +473,16 @@ export function proxyBalanceFactor(table: Int32Array, row: number): number {
 }
 
 /**
+ * peak-ewma: a measured time counts for 1/e after so long.
+ * Unit: ms. Writer: holder of `lock`.
+ */
+export const PROXY_DECAY_MS = 60;
+/** Reads PROXY.decayMs plainly. */
+export function proxyDecayMs(table: Int32Array, row: number): number {
+  return table[row + PROXY_DECAY_MS]!;
+}
+
+/**
  * Client connections of the frontend now.
  * Unit: sessions. Writer: workers, atomic add.
  */

@@ -4,7 +4,7 @@
  */
 
 /** Words of one record. */
-export const SERVER_STRIDE = 80;
+export const SERVER_STRIDE = 128;
 
 /**
  * Moves on when the row is freed: an old handle is detected.
@@ -387,10 +387,46 @@ export function serverQuicIdle(table: Int32Array, row: number): number {
 }
 
 /**
+ * Broken off by the server before its first byte; wraps.
+ * Unit: streams. Writer: workers, atomic add.
+ */
+export const SERVER_BROKEN_EARLY = 55;
+/** Reads SERVER.brokenEarly plainly. */
+export function serverBrokenEarly(table: Int32Array, row: number): number {
+  return table[row + SERVER_BROKEN_EARLY]!;
+}
+
+/**
+ * Peak-EWMA of connect time, as of `peakAtMs`; 0 = not measured yet.
+ * Unit: ms. Writer: workers, plain: of two at the same moment one is lost.
+ */
+export const SERVER_PEAK_MS = 64;
+/** Reads SERVER.peakMs plainly. */
+export function serverPeakMs(table: Float64Array, row: number): number {
+  return table[(row + SERVER_PEAK_MS) >> 1]!;
+}
+
+/**
+ * Monotonic time of its last sample.
+ * Unit: ms, wraps. Writer: workers, plain: of two at the same moment one is lost.
+ */
+export const SERVER_PEAK_AT_MS = 66;
+/** Reads SERVER.peakAtMs plainly. */
+export function serverPeakAtMs(table: Int32Array, row: number): number {
+  return table[row + SERVER_PEAK_AT_MS]!;
+}
+
+/**
+ * Times to first byte by length: each bucket ends at √2 times the one before.
+ * Unit: streams, wrap. Writer: workers, atomic add.
+ */
+export const SERVER_FIRST_BYTE = 80;
+
+/**
  * A check is under way.
  * Unit: 0 or 1. Writer: the thread of checks.
  */
-export const SERVER_CHECK_RUNNING = 64;
+export const SERVER_CHECK_RUNNING = 112;
 /** Reads SERVER.checkRunning plainly. */
 export function serverCheckRunning(table: Int32Array, row: number): number {
   return table[row + SERVER_CHECK_RUNNING]!;
@@ -400,7 +436,7 @@ export function serverCheckRunning(table: Int32Array, row: number): number {
  * Result of the last one; 0 = not checked.
  * Unit: CHECK_CODE_*. Writer: the thread of checks.
  */
-export const SERVER_CHECK_CODE = 65;
+export const SERVER_CHECK_CODE = 113;
 /** Reads SERVER.checkCode plainly. */
 export function serverCheckCode(table: Int32Array, row: number): number {
   return table[row + SERVER_CHECK_CODE]!;
@@ -410,7 +446,7 @@ export function serverCheckCode(table: Int32Array, row: number): number {
  * What the protocol said (`check_code`); -1 = nothing.
  * Unit: code. Writer: the thread of checks.
  */
-export const SERVER_CHECK_NUMBER = 66;
+export const SERVER_CHECK_NUMBER = 114;
 /** Reads SERVER.checkNumber plainly. */
 export function serverCheckNumber(table: Int32Array, row: number): number {
   return table[row + SERVER_CHECK_NUMBER]!;
@@ -420,7 +456,7 @@ export function serverCheckNumber(table: Int32Array, row: number): number {
  * How long it took.
  * Unit: ms. Writer: the thread of checks.
  */
-export const SERVER_CHECK_DURATION_MS = 67;
+export const SERVER_CHECK_DURATION_MS = 115;
 /** Reads SERVER.checkDurationMs plainly. */
 export function serverCheckDurationMs(table: Int32Array, row: number): number {
   return table[row + SERVER_CHECK_DURATION_MS]!;
@@ -430,7 +466,7 @@ export function serverCheckDurationMs(table: Int32Array, row: number): number {
  * Checks that passed; wraps.
  * Unit: count. Writer: the thread of checks.
  */
-export const SERVER_CHECK_PASSES = 68;
+export const SERVER_CHECK_PASSES = 116;
 /** Reads SERVER.checkPasses plainly. */
 export function serverCheckPasses(table: Int32Array, row: number): number {
   return table[row + SERVER_CHECK_PASSES]!;
@@ -440,7 +476,7 @@ export function serverCheckPasses(table: Int32Array, row: number): number {
  * Checks that failed while up (`chkfail`); wraps.
  * Unit: count. Writer: the thread of checks.
  */
-export const SERVER_CHECK_FAILURES = 69;
+export const SERVER_CHECK_FAILURES = 117;
 /** Reads SERVER.checkFailures plainly. */
 export function serverCheckFailures(table: Int32Array, row: number): number {
   return table[row + SERVER_CHECK_FAILURES]!;
@@ -450,7 +486,7 @@ export function serverCheckFailures(table: Int32Array, row: number): number {
  * Monotonic time of its end.
  * Unit: ms, wraps. Writer: the thread of checks.
  */
-export const SERVER_CHECK_AT_MS = 70;
+export const SERVER_CHECK_AT_MS = 118;
 /** Reads SERVER.checkAtMs plainly. */
 export function serverCheckAtMs(table: Int32Array, row: number): number {
   return table[row + SERVER_CHECK_AT_MS]!;
@@ -460,7 +496,7 @@ export function serverCheckAtMs(table: Int32Array, row: number): number {
  * The agent is being asked.
  * Unit: 0 or 1. Writer: the thread of checks.
  */
-export const SERVER_AGENT_RUNNING = 71;
+export const SERVER_AGENT_RUNNING = 119;
 /** Reads SERVER.agentRunning plainly. */
 export function serverAgentRunning(table: Int32Array, row: number): number {
   return table[row + SERVER_AGENT_RUNNING]!;
@@ -470,7 +506,7 @@ export function serverAgentRunning(table: Int32Array, row: number): number {
  * Result of the last answer; 0 = no agent.
  * Unit: CHECK_CODE_*. Writer: the thread of checks.
  */
-export const SERVER_AGENT_CODE = 72;
+export const SERVER_AGENT_CODE = 120;
 /** Reads SERVER.agentCode plainly. */
 export function serverAgentCode(table: Int32Array, row: number): number {
   return table[row + SERVER_AGENT_CODE]!;
@@ -480,7 +516,7 @@ export function serverAgentCode(table: Int32Array, row: number): number {
  * What it said (`agent_code`); -1 = nothing.
  * Unit: code. Writer: the thread of checks.
  */
-export const SERVER_AGENT_NUMBER = 73;
+export const SERVER_AGENT_NUMBER = 121;
 /** Reads SERVER.agentNumber plainly. */
 export function serverAgentNumber(table: Int32Array, row: number): number {
   return table[row + SERVER_AGENT_NUMBER]!;
@@ -490,7 +526,7 @@ export function serverAgentNumber(table: Int32Array, row: number): number {
  * How long it took.
  * Unit: ms. Writer: the thread of checks.
  */
-export const SERVER_AGENT_DURATION_MS = 74;
+export const SERVER_AGENT_DURATION_MS = 122;
 /** Reads SERVER.agentDurationMs plainly. */
 export function serverAgentDurationMs(table: Int32Array, row: number): number {
   return table[row + SERVER_AGENT_DURATION_MS]!;
@@ -500,7 +536,7 @@ export function serverAgentDurationMs(table: Int32Array, row: number): number {
  * Monotonic time of its end.
  * Unit: ms, wraps. Writer: the thread of checks.
  */
-export const SERVER_AGENT_AT_MS = 75;
+export const SERVER_AGENT_AT_MS = 123;
 /** Reads SERVER.agentAtMs plainly. */
 export function serverAgentAtMs(table: Int32Array, row: number): number {
   return table[row + SERVER_AGENT_AT_MS]!;
