@@ -829,6 +829,7 @@ export const ENUMS: readonly {
       ["STOPPING", 32, "up, but wants no new streams: `set server … health stopping`"],
       ["CHECKS_OFF", 64, "its health check is suspended: `disable health`"],
       ["EJECTED", 128, "worse than its peers for now (`outlier-ejection`): it is not chosen"],
+      ["AGENT_OFF", 256, "its agent is not asked: `disable agent`"],
     ],
   },
   {

@@ -136,6 +136,8 @@ export type CheckSpec = {
   sendProxy: boolean;
   /** `check-ssl`; undefined = in the clear. Of QUIC servers, TLS is part of their own settings. */
   tls?: CheckTlsSpec;
+  /** `healthcheck`: what this server is asked instead of the backend's program. */
+  program?: CheckProgramSpec;
 };
 
 /** TLS of a check: manual 5.2 `check-ssl`, `check-sni`, `check-alpn` and the server's own words. */

@@ -243,6 +243,8 @@ export const SERVER_FLAG_STOPPING = 32;
 export const SERVER_FLAG_CHECKS_OFF = 64;
 /** worse than its peers for now (`outlier-ejection`): it is not chosen */
 export const SERVER_FLAG_EJECTED = 128;
+/** its agent is not asked: `disable agent` */
+export const SERVER_FLAG_AGENT_OFF = 256;
 /** Name of a SERVER_FLAG value, for people. */
 export function nameServerFlag(value: number): string {
   const names: string[] = [];
@@ -254,6 +256,7 @@ export function nameServerFlag(value: number): string {
   if ((value & SERVER_FLAG_STOPPING) !== 0) names.push("stopping");
   if ((value & SERVER_FLAG_CHECKS_OFF) !== 0) names.push("checks_off");
   if ((value & SERVER_FLAG_EJECTED) !== 0) names.push("ejected");
+  if ((value & SERVER_FLAG_AGENT_OFF) !== 0) names.push("agent_off");
   return names.join("|") || "none";
 }
 
