@@ -264,3 +264,19 @@ export const EVENT_RING_LINES = 1024;
  * @unit connections
  */
 export const ERROR_RING_ENTRIES = 16;
+
+/**
+ * Time for one mail to one mail server where `timeout mail` says nothing.
+ * @unit ms
+ */
+export const TIME_MAIL_MS = 10_000;
+/**
+ * Mails that wait for one mail server; more are dropped and counted.
+ * @unit mails
+ */
+export const MAIL_QUEUE_MAX = 256;
+/**
+ * Shortest time between two lines of the log about mails that one server did not take.
+ * @unit ms
+ */
+export const MAIL_TELL_MS = 60_000;

@@ -21,6 +21,7 @@ import type { LoadContext } from "./context.ts";
 import { hasBack, hasFront, isQuic } from "./draft.ts";
 import type { BindDraft, LogDraft, ProxyDraft, ServerDraft, SourceDraft } from "./draft.ts";
 import { IdPool } from "./ids.ts";
+import { emailAlertOf } from "./mailers.ts";
 import { toAddress } from "./names.ts";
 import type { StatsDraft } from "./page-draft.ts";
 import { quicBindOf } from "./quic/bind-tls.ts";
@@ -81,6 +82,7 @@ export class Assembler {
     const sourceSpec = source === undefined ? undefined : this.#source(source);
     const isBackend = draft.section === "backend";
     const aclSamples = aclSamplesOf(draft);
+    const emailAlert = emailAlertOf(settings.emailAlert);
     return {
       name: draft.name,
       id,
@@ -112,7 +114,7 @@ export class Assembler {
       ...(aclSamples.length === 0 ? {} : { aclSamples }),
       balance: settings.balance,
       checkProgram: settings.checkProgram,
-      ...(settings.emailAlert === undefined ? {} : { emailAlert: settings.emailAlert }),
+      ...(emailAlert === undefined ? {} : { emailAlert }),
       ...(settings.outlier === undefined ? {} : { outlier: settings.outlier }),
       retries: settings.retries,
       fullconn: settings.fullconn,

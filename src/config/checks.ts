@@ -10,6 +10,7 @@ import type { Origin } from "../tables/spec.ts";
 import type { LoadContext } from "./context.ts";
 import { hasBack, hasFront, titleOf } from "./draft.ts";
 import type { ProxyDraft, ServerDraft } from "./draft.ts";
+import { checkEmailAlert } from "./mailers.ts";
 import { checkQuic } from "./quic/checks.ts";
 import { checkTracking } from "./tracking.ts";
 
@@ -24,6 +25,7 @@ export function checkDrafts(context: LoadContext): void {
     checkServers(context, proxy);
     checkTracking(context, proxy);
     checkUse(context, proxy);
+    checkEmailAlert(context.report, context.mailers, proxy);
   }
   const pages = context.proxies.filter((proxy) => proxy.skipped === "page");
   for (const page of pages) if (!page.settings.disabled) checkPage(context, page);

@@ -8,6 +8,7 @@ import type { Accounts } from "./accounts.ts";
 import type { GlobalDraft } from "./draft-global.ts";
 import type { ProxyDraft } from "./draft.ts";
 import type { ConfigEnvironment } from "./environment.ts";
+import type { MailersDraft } from "./mailers.ts";
 import type { Report } from "./message.ts";
 import type { PemStore } from "./quic/pem.ts";
 
@@ -29,6 +30,7 @@ export class LoadContext {
   /** Why QUIC is not to be had; undefined = it is. Asked when somebody wants it. */
   readonly quicProblem: () => string | undefined;
   readonly proxies: ProxyDraft[] = [];
+  readonly mailers: MailersDraft[] = [];
   readonly #proxiesByName = new Map<string, ProxyDraft[]>();
   readonly defaults: ProxyDraft[] = [];
   /** Places of coming words in `defaults` that were reported already. */

@@ -7,6 +7,7 @@ import { TIME_UNSET } from "../tables/spec.ts";
 import type {
   BindSpec,
   CheckSpec,
+  EmailAlertSpec,
   LogTarget,
   Origin,
   ProxySpec,
@@ -112,7 +113,6 @@ export type ProxySettings = Pick<
   | "rateLimitSessions"
   | "balance"
   | "checkProgram"
-  | "emailAlert"
   | "outlier"
   | "retries"
   | "fullconn"
@@ -134,6 +134,8 @@ export type ProxySettings = Pick<
   logTag?: string;
   defaultBackend?: { name: string; origin: Origin };
   source?: SourceDraft;
+  /** `email-alert …`: words that were given. */
+  emailAlert?: Partial<EmailAlertSpec>;
   /** `stats …`, for pages. */
   stats?: StatsDraft;
   /** `monitor-uri`, for pages. */

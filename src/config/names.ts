@@ -24,6 +24,7 @@ export function collectNames(context: LoadContext): PendingName[] {
   };
   addLogs(context.global.logs);
   for (const socket of context.global.statsSockets) add(socket.configAddress);
+  for (const { mailers } of context.mailers) for (const { address } of mailers) add(address);
   for (const proxy of context.proxies) {
     if (proxy.skipped !== undefined && proxy.skipped !== "page") continue;
     addLogs(proxy.settings.logs);

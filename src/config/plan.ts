@@ -9,6 +9,7 @@ import type { AssemblerOptions } from "./assembler.ts";
 import type { LoadContext } from "./context.ts";
 import type { ProxyDraft } from "./draft.ts";
 import { IdPool } from "./ids.ts";
+import { assembleMailers } from "./mailers.ts";
 import { toAddress } from "./names.ts";
 import type { Resolved } from "./resolve.ts";
 
@@ -39,7 +40,7 @@ export function assemblePlan(context: LoadContext, options: AssembleOptions): Pl
     proxies,
     pages,
     resolvers: [],
-    mailers: [],
+    mailers: assembleMailers(context, options.resolved),
     savedServers: [],
   };
 }

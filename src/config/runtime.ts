@@ -32,6 +32,7 @@ import type { ProxyDraft, ProxySettings, ServerDraft, ServerSettings } from "./d
 import type { ConfigEnvironment } from "./environment.ts";
 import { stateOf } from "./keywords/keyword.ts";
 import { SERVER_KEYWORDS } from "./keywords/server.ts";
+import { checkEmailAlert } from "./mailers.ts";
 import { Report } from "./message.ts";
 import type { PemStore } from "./quic/pem.ts";
 import { quicServerOf } from "./quic/server-tls.ts";
@@ -244,6 +245,7 @@ class LoadedRuntime implements RuntimeConfig {
       const what = `'${coming.name}' of defaults section '${defaults}' (${place})`;
       return refusal(`${what} is not built yet.`);
     }
+    checkEmailAlert(line.context.report, this.#plan.mailers, draft);
     const made = this.#assembler(line.context).proxy(draft, 0, this.#globalLogs);
     const proxy = { ...made, madeFrom: defaults };
     return finish(line.context, { proxy, settings: draft.settings });

@@ -11,7 +11,7 @@ import type { Mode, ProxyDraft, ProxySection } from "./draft.ts";
 import { classifyHttpSection } from "./http-section.ts";
 import type { Keyword, KeywordIndex } from "./keywords/keyword.ts";
 import { OTHER_SECTIONS } from "./keywords/other-sections.ts";
-import type { OtherSection } from "./keywords/other-sections.ts";
+import type { OpenedSection, OtherSection } from "./keywords/other-sections.ts";
 import { GLOBAL_INDEX, isSectionKeyword, PROXY_INDEX, SECTION_WORDS } from "./keywords/tables.ts";
 import { didYouMean } from "./suggest.ts";
 
@@ -21,7 +21,7 @@ export type KeptLine = { words: readonly string[]; origin: Origin };
 type OpenSection =
   | { kind: "global" }
   | { kind: "proxy"; proxy: ProxyDraft; lines: KeptLine[] }
-  | { kind: "other"; section: OtherSection; name: string };
+  | { kind: "other"; section: OtherSection; opened: OpenedSection | undefined };
 
 const PROXY_SECTIONS: readonly ProxySection[] = ["defaults", "frontend", "backend", "listen"];
 
@@ -54,7 +54,7 @@ export class SectionReader {
     if (open === undefined) this.#outside(first, origin);
     else if (open.kind === "global") this.#global(words, origin);
     else if (open.kind === "proxy") open.lines.push({ words, origin });
-    else this.#other(open.section, words, origin);
+    else this.#other(open.section, open.opened, words, origin);
   }
 
   /** Ends the current section: at the next one and at the end of each file. */
@@ -63,6 +63,7 @@ export class SectionReader {
     this.#open = undefined;
     this.#context.environment.place.section = "";
     if (open?.kind === "proxy") this.#finishProxy(open.proxy, open.lines);
+    else if (open?.kind === "other") open.opened?.end?.();
   }
 
   #outside(first: string, origin: Origin): void {
@@ -182,20 +183,33 @@ export class SectionReader {
     const section = OTHER_SECTIONS.find((candidate) => candidate.name === word);
     if (section === undefined) return;
     const name = rest[0] ?? "";
-    this.#open = { kind: "other", section, name };
+    const opened = section.state === "done" ? section.open(this.#context, rest, origin) : undefined;
+    this.#open = { kind: "other", section, opened };
     const title = name === "" ? `'${word}'` : `'${word} ${name}'`;
     if (section.state === "inert") this.#context.inert(origin, `${word} ${name}`.trim());
-    else this.#context.coming(origin, `section ${title}`, "the whole section");
+    if (section.state !== "coming") return;
+    this.#context.coming(origin, `section ${title}`, "the whole section");
   }
 
   /** Lines of sections that are left out are still checked for words that nobody knows. */
-  #other(section: OtherSection, words: readonly string[], origin: Origin): void {
+  #other(
+    section: OtherSection,
+    opened: OpenedSection | undefined,
+    words: readonly string[],
+    origin: Origin,
+  ): void {
     const known = section.words.map(([name]) => name.split(" ")[0] ?? name);
     if (known.length === 0) return;
-    const first = words[0] === "no" ? (words[1] ?? "") : (words[0] ?? "");
+    const isNegated = words[0] === "no";
+    const [first = "", ...args] = isNegated ? words.slice(1) : words;
     const bare = first.replace(/\(.*$/u, "()");
-    if (known.includes(first) || known.includes(bare)) return;
-    this.#unknown(first, section.name, [...known, ...SECTION_WORDS], origin);
+    if (!known.includes(first) && !known.includes(bare)) {
+      this.#unknown(first, section.name, [...known, ...SECTION_WORDS], origin);
+    } else if (opened !== undefined && isNegated) {
+      this.#notInvertible("no", first, origin);
+    } else {
+      opened?.line({ context: this.#context, origin, keyword: first, args, prefix: "" });
+    }
   }
 
   #unknown(word: string, section: string, known: readonly string[], origin: Origin): void {
@@ -277,9 +291,7 @@ export class SectionReader {
     }
     const { row, length } = found;
     if (prefix !== "" && row.invertible !== true) {
-      const got = `(got '${prefix} ${row.name}')`;
-      const text = `negation/default currently supported only for ${INVERTIBLE} ${got}.`;
-      this.#context.report.alertAt(origin, text);
+      this.#notInvertible(prefix, row.name, origin);
       return undefined;
     }
     if (!row.sections.includes(section) && !isToleratedSide(row.sections, section)) {
@@ -295,6 +307,12 @@ export class SectionReader {
     }
     const args = words.slice(length);
     return { row, line: { context: this.#context, origin, keyword: row.name, args, prefix } };
+  }
+
+  #notInvertible(prefix: string, word: string, origin: Origin): void {
+    const got = `(got '${prefix} ${word}')`;
+    const text = `negation/default currently supported only for ${INVERTIBLE} ${got}.`;
+    this.#context.report.alertAt(origin, text);
   }
 
   /** True while the last `defaults` section has no name. */

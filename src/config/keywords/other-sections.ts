@@ -1,8 +1,31 @@
 /**
  * Sections that are neither `global` nor proxies (HAProxy manual 5.3.2, 6, 10 to 12), with the
- * words that may stand in them. None is done in this release: they are left out as a whole.
+ * words that may stand in them. Those that are not done are left out as a whole.
  */
+import type { Origin } from "../../tables/spec.ts";
+import type { Line, LoadContext } from "../context.ts";
+import { openMailers } from "../mailers.ts";
 import type { ShortRow } from "./build.ts";
+import type { KeywordState } from "./keyword.ts";
+
+/** A section that is being read. */
+export type OpenedSection = {
+  /** One line of it: `keyword` is its first word, one of the section's, `args` all the others. */
+  line(line: Line): void;
+  /** The section ends here. */
+  end?(): void;
+};
+
+/**
+ * Begins a section that is done. Undefined: its own line was refused, which is reported; its lines
+ * are only looked at for words that nobody knows.
+ * @param args what stands behind the section's word
+ */
+export type OpenSection = (
+  context: LoadContext,
+  args: readonly string[],
+  origin: Origin,
+) => OpenedSection | undefined;
 
 /** A kind of section, what sluice does about it, and its words. */
 export type OtherSection = {
@@ -10,9 +33,8 @@ export type OtherSection = {
   args: string;
   effect: string;
   reference: string;
-  state: "inert" | "coming";
   words: readonly ShortRow[];
-};
+} & ({ state: "done"; open: OpenSection } | { state: Exclude<KeywordState, "done"> });
 
 const CHECK_RULES: readonly ShortRow[] = [
   ["http-check", "…", "A step of an HTTP check."],
@@ -141,7 +163,8 @@ export const OTHER_SECTIONS: readonly OtherSection[] = [
     args: "<name>",
     effect: "Mail servers for alerts.",
     reference: "12.3",
-    state: "coming",
+    state: "done",
+    open: openMailers,
     words: [
       ["mailer", "<name> <address>:<port>", "A mail server."],
       ["timeout", "mail <time>", "Longest delivery."],

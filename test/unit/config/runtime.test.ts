@@ -26,7 +26,7 @@ defaults silent
     timeout client 9s
 defaults late
     mode tcp
-    email-alert level info
+    persist rdp-cookie
 defaults twice
 defaults twice
 defaults
@@ -273,7 +273,7 @@ describe("add backend", () => {
       "d",
       "late",
       "",
-      "'email-alert level' of defaults section 'late' (t.cfg:20) is not built yet.",
+      "'persist rdp-cookie' of defaults section 'late' (t.cfg:20) is not built yet.",
     ],
   ];
   for (const [name, from, words, message] of REFUSED) {
