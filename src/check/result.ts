@@ -7,6 +7,7 @@ import { escapeUnprintable } from "../expr/log-format.ts";
 /**
  * `L4…` the connection, `L6…` TLS or QUIC's handshake, `L7…` the protocol, `PROC…` a program,
  * `SOCKERR` our own fault, `HANA` judged by real traffic. `L7OKC`: well, but no new traffic wanted.
+ * `CHECKED`: an agent has answered and said nothing about health.
  */
 export type CheckCode =
   | "UNK"
@@ -26,7 +27,8 @@ export type CheckCode =
   | "L7STS"
   | "PROCERR"
   | "PROCTOUT"
-  | "PROCOK";
+  | "PROCOK"
+  | "CHECKED";
 
 /** One result. */
 export type CheckResult = {
@@ -41,8 +43,8 @@ export type CheckResult = {
 
 /** What an agent's words ask for (manual 5.2 `agent-check`). What it did not say is left out. */
 export type AgentOrders = {
-  /** Percent of the configured weight, or a weight (`75%`). */
-  weight?: { percent: number };
+  /** Percent of the configured weight (`75%`, `weight:75%`), or a weight (`weight:10`). */
+  weight?: { percent: number } | { absolute: number };
   maxconn?: number;
   admin?: "ready" | "drain" | "maint";
   health?: "up" | "down" | "failed" | "stopped";
@@ -68,6 +70,7 @@ export const CHECK_REASONS: Record<CheckCode, string> = {
   PROCERR: "External check error",
   PROCTOUT: "External check timeout",
   PROCOK: "External check passed",
+  CHECKED: "No status change",
 };
 
 /** All codes, by CHECK_CODE_* of the tables. */
@@ -90,6 +93,7 @@ export const CHECK_CODES: readonly CheckCode[] = [
   "PROCERR",
   "PROCTOUT",
   "PROCOK",
+  "CHECKED",
 ];
 
 const PASSED: ReadonlySet<CheckCode> = new Set(["L4OK", "L6OK", "L7OK", "L7OKC", "PROCOK"]);

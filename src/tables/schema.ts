@@ -792,6 +792,7 @@ export const ENUMS: readonly {
       ["PROCERR", 15, "the program failed"],
       ["PROCTOUT", 16, "it did not end in time"],
       ["PROCOK", 17, "the program said yes"],
+      ["CHECKED", 18, "an agent's answer without a word about health"],
     ],
   },
   {

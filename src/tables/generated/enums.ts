@@ -131,6 +131,8 @@ export const CHECK_CODE_PROCERR = 15;
 export const CHECK_CODE_PROCTOUT = 16;
 /** the program said yes */
 export const CHECK_CODE_PROCOK = 17;
+/** an agent's answer without a word about health */
+export const CHECK_CODE_CHECKED = 18;
 /** Name of a CHECK_CODE value, for people. */
 export function nameCheckCode(value: number): string {
   switch (value) {
@@ -170,6 +172,8 @@ export function nameCheckCode(value: number): string {
       return "proctout";
     case CHECK_CODE_PROCOK:
       return "procok";
+    case CHECK_CODE_CHECKED:
+      return "checked";
     default:
       return String(value);
   }
