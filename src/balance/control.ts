@@ -28,6 +28,7 @@ import {
   PROXY_ALGORITHM,
   PROXY_AVALANCHE,
   PROXY_BALANCE_FACTOR,
+  PROXY_DECAY_MS,
   PROXY_DRAWS,
   PROXY_FRONT_CURRENT,
   PROXY_HASH_FUNCTION,
@@ -99,6 +100,7 @@ export function createBackend(lb: Lb, backendRow: number, spec: BalanceSpec): vo
   lb.proxies[backendRow + PROXY_HASH_FUNCTION] = HASH_FUNCTIONS[spec.hashFunction];
   lb.proxies[backendRow + PROXY_AVALANCHE] = spec.avalanche ? 1 : 0;
   lb.proxies[backendRow + PROXY_BALANCE_FACTOR] = spec.balanceFactor;
+  lb.proxies[backendRow + PROXY_DECAY_MS] = Math.max(spec.decayMs, 1);
   lb.backends.add(backendRow);
 }
 

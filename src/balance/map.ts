@@ -1,6 +1,7 @@
 /**
  * Maps: an array with each server of the tier in use as often as its weight says, in the order of
- * a smooth rotation. `static-rr` walks it, map-based hashes index it, random draws from it.
+ * a smooth rotation. `static-rr` walks it, map-based hashes index it, random and peak-ewma draw
+ * from it.
  *
  * The array is HAProxy's, entry by entry: weights are divided by their common divisor; each step
  * adds every weight to its server's score, takes the first server among those with the highest

@@ -6,6 +6,7 @@
  */
 import {
   ALGORITHM_HASH,
+  ALGORITHM_PEAK_EWMA,
   ALGORITHM_RANDOM,
   ALGORITHM_SOURCE,
   ALGORITHM_STATIC_RR,
@@ -14,6 +15,7 @@ import {
 import { PROXY_ALGORITHM, PROXY_HASH_TYPE } from "../tables/generated/proxy.ts";
 import type { Lb } from "./lb.ts";
 import { pickMapHash, pickMapTurn } from "./map.ts";
+import { pickPeakEwma } from "./peak-ewma.ts";
 import { hasRoom, passServer, pickServer, settleServer } from "./place.ts";
 import { pickRandom } from "./random.ts";
 import { pickRing } from "./ring.ts";
@@ -39,6 +41,7 @@ export function pickFree(lb: Lb, backendRow: number, excludeRow: number): number
   let row = 0;
   if (algorithm === ALGORITHM_STATIC_RR) row = pickMapTurn(lb, backendRow, excludeRow);
   else if (algorithm === ALGORITHM_RANDOM) row = pickRandom(lb, backendRow, excludeRow);
+  else if (algorithm === ALGORITHM_PEAK_EWMA) row = pickPeakEwma(lb, backendRow, excludeRow);
   lb.fromHeap = row === 0;
   if (row !== 0) return row;
   row = pickServer(lb, backendRow, excludeRow);

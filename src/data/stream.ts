@@ -85,6 +85,8 @@ export class Stream implements ConduitOwner {
   handshakeMs = 0;
   queuedAtMs = -1;
   assignedAtMs = -1;
+  /** When the attempt at the server began; kept where connect times are measured. */
+  dialedAtMs = 0;
   connectedAtMs = -1;
   lastFrontMs = 0;
   lastBackMs = 0;

@@ -67,6 +67,10 @@ export class ProxyView {
   readonly logsTls: boolean;
   /** `option independent-streams`: being sent to is no activity of a side. */
   readonly isIndependent: boolean;
+  /** `balance peak-ewma`: what connecting takes is measured. */
+  readonly measuresConnect: boolean;
+  /** `outlier-ejection`: so is the time to the server's first byte. */
+  readonly measuresFirstByte: boolean;
   readonly timeoutClient: number;
   readonly timeoutServer: number;
   readonly timeoutConnect: number;
@@ -90,6 +94,8 @@ export class ProxyView {
     this.logsServerEndpoints = isCustom;
     this.logsTls = this.wantsLog && logsTls(spec, spec.logs.length === 0);
     this.isIndependent = spec.options.independantStreams;
+    this.measuresConnect = spec.balance.algorithm === "peak-ewma";
+    this.measuresFirstByte = spec.outlier !== undefined;
     const { timeouts } = spec;
     this.timeoutClient = timeouts.client;
     this.timeoutServer = timeouts.server;

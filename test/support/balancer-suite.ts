@@ -37,6 +37,9 @@ export const BALANCERS: readonly BalancerCase[] = [
     balance: { algorithm: "random", balanceFactor: 150 },
     hashed: false,
   },
+  { name: "peak-ewma", balance: { algorithm: "peak-ewma" }, hashed: false },
+  { name: "peak-ewma(1)", balance: { algorithm: "peak-ewma", draws: 1 }, hashed: false },
+  { name: "peak-ewma(5)", balance: { algorithm: "peak-ewma", draws: 5 }, hashed: false },
   { name: "source", balance: { algorithm: "source" }, hashed: true },
   {
     name: "source, consistent",

@@ -45,6 +45,7 @@ import {
   WORKER_STRIDE,
 } from "../../tables/generated/worker.ts";
 import { claimRate } from "../accept/rate.ts";
+import { measureEnd } from "../connect/measure.ts";
 import type { Engine } from "../engine.ts";
 import { STREAM_FREE } from "../stream.ts";
 import type { Stream } from "../stream.ts";
@@ -193,6 +194,7 @@ export function countStreamEnd(stream: Stream, cause: number, phase: number): vo
   if (phase === PHASE_DATA && cause === CAUSE_CLIENT) addBack(stream, BACK_COUNT_CLIENT_ABORTS, 1);
   if (phase === PHASE_DATA && cause === CAUSE_SERVER) addBack(stream, BACK_COUNT_SERVER_ABORTS, 1);
   if (stream.connectedAtMs < 0) return;
+  measureEnd(stream, cause);
   const queueMs = stream.assignedAtMs - stream.acceptedAtMs;
   const connectMs = stream.connectedAtMs - stream.assignedAtMs;
   const totalMs = stream.engine.clock.nowMs() - stream.acceptedAtMs;

@@ -33,6 +33,7 @@ import { STREAM_CONNECT, STREAM_RELAY, STREAM_RETRY, writeTo } from "../stream.t
 import type { Stream } from "../stream.ts";
 import { chooseFor, isFreeChoice } from "./choose.ts";
 import { proxyHeaderFor } from "./header-out.ts";
+import { measureConnected, measureDial, measureFailed } from "./measure.ts";
 import { quicHints } from "./quic-hints.ts";
 import { reportConnectFailure } from "./report.ts";
 
@@ -45,6 +46,7 @@ export function beginConnect(stream: Stream): void {
   assert(stream.isAttached, "beginConnect: the stream holds a slot");
   stream.state = STREAM_CONNECT;
   countConnectAttempt(stream);
+  measureDial(stream);
   const fixed = server!.spec.portMode === "fixed";
   const target = server!.targetFor(fixed ? 0 : destinationOf(stream).port);
   if (target === null) {
@@ -109,6 +111,7 @@ function failed(stream: Stream, cause: number): void {
   const { engine } = stream;
   engine.wheel.clear(stream.slot);
   reportConnectFailure(stream);
+  measureFailed(stream, cause);
   if (stream.retriesLeft <= 0) {
     countConnectError(stream);
     endStream(stream, cause, PHASE_CONNECT, false);
@@ -153,6 +156,7 @@ export function serverConnected(stream: Stream): void {
   const now = engine.clock.nowMs();
   stream.state = STREAM_RELAY;
   stream.connectedAtMs = now;
+  measureConnected(stream, now);
   stream.lastFrontMs = now;
   stream.lastBackMs = now;
   armRelay(stream);

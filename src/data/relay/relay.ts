@@ -27,6 +27,7 @@ import {
 import { reportServerError } from "../account/counters.ts";
 import { endStream } from "../account/end.ts";
 import { serverLost } from "../connect/connect.ts";
+import { measureBroken, measureFirstByte } from "../connect/measure.ts";
 import { STREAM_RELAY, writeTo } from "../stream.ts";
 import type { Stream } from "../stream.ts";
 
@@ -56,7 +57,11 @@ export function relayBytes(
 export function countMoved(stream: Stream, side: number, taken: number): void {
   const now = stream.engine.clock.nowMs();
   if (side === FRONT) stream.bytesUp += taken;
-  else stream.bytesDown += taken;
+  else {
+    const isFirst = stream.bytesDown === 0 && taken > 0;
+    if (isFirst && stream.backend!.measuresFirstByte) measureFirstByte(stream, now);
+    stream.bytesDown += taken;
+  }
   // Reading and writing are activity of their own sides (manual 4.2, `timeout client`).
   if (side === FRONT) {
     stream.lastFrontMs = now;
@@ -133,7 +138,10 @@ function sessionClosed(stream: Stream, side: number, code: number): void {
 
 /** A side has aborted: the other is told by an abort, with `abortCode`. */
 export function abortedBy(stream: Stream, side: number): void {
-  if (side === BACK) reportServerError(stream);
+  if (side === BACK) {
+    reportServerError(stream);
+    measureBroken(stream);
+  }
   endStream(stream, side === FRONT ? CAUSE_CLIENT : CAUSE_SERVER, PHASE_DATA, true);
 }
 

@@ -24,6 +24,7 @@ export const COST_CASES: readonly CostCase[] = [
   { name: "leastconn", balance: { algorithm: "leastconn" }, server: {} },
   { name: "first", balance: { algorithm: "first" }, server: { maxconn: 4 } },
   { name: "random(2)", balance: { algorithm: "random" }, server: {} },
+  { name: "peak-ewma(2)", balance: { algorithm: "peak-ewma" }, server: {} },
   { name: "source", balance: { algorithm: "source" }, server: {}, hashed: true },
   {
     name: "source, consistent",
