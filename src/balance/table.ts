@@ -4,6 +4,7 @@
  */
 import {
   ALGORITHM_HASH,
+  ALGORITHM_PEAK_EWMA,
   ALGORITHM_RANDOM,
   ALGORITHM_SOURCE,
   ALGORITHM_STATIC_RR,
@@ -19,15 +20,16 @@ import {
 import {
   SERVER_CONFIG_WEIGHT,
   SERVER_ID,
+  SERVER_THROTTLE,
   SERVER_TIER_WEIGHT,
-  SERVER_WEIGHT,
 } from "../tables/generated/server.ts";
 import { buildRing, commonDivisor, mergeRing, spreadWeights } from "./build-table.ts";
 import type { Lb } from "./lb.ts";
 import { takeMemory } from "./memory.ts";
 import { RING_NODE_WORDS } from "./ring.ts";
-import { isInTier, serverRows, tierWeightOf } from "./tier.ts";
+import { hasFixedWeights, serverRows, tierWeightOf } from "./tier.ts";
 import type { Tier } from "./tier.ts";
+import { WEIGHT_SCALE } from "./weight.ts";
 
 /** A table that is ready in the arena. */
 export type NewTable = {
@@ -43,6 +45,7 @@ export function tableKind(lb: Lb, backendRow: number): "map" | "ring" | "none" {
   switch (lb.proxies[backendRow + PROXY_ALGORITHM]) {
     case ALGORITHM_STATIC_RR:
     case ALGORITHM_RANDOM:
+    case ALGORITHM_PEAK_EWMA:
       return "map";
     case ALGORITHM_SOURCE:
     case ALGORITHM_HASH:
@@ -92,18 +95,23 @@ export function swapTable(lb: Lb, backendRow: number, table: NewTable): NewTable
   return old;
 }
 
-/** A throttle alone does not change a map: it counts weights as they are. */
+/** Does the map stay as it is, now that one server has changed? */
 function keepsMap(lb: Lb, backendRow: number, tier: Tier, onlyRow: number): boolean {
   const base = lb.proxies[backendRow + PROXY_RING_BASE]!;
   const map = lb.arena.subarray(base, base + lb.proxies[backendRow + PROXY_RING_COUNT]!);
   let count = 0;
   for (const row of map) if (row === onlyRow) count++;
-  return count === mapWeights(lb, [onlyRow], tier, divisorOf(lb, backendRow))[0];
+  if (count !== mapWeights(lb, backendRow, [onlyRow], tier)[0]) return false;
+  // It counts in other units while there is a slow start.
+  let total = 0;
+  for (const weight of mapWeights(lb, backendRow, serverRows(lb, backendRow), tier))
+    total += weight;
+  return total === map.length;
 }
 
 function makeMap(lb: Lb, backendRow: number, tier: Tier): Int32Array {
   const rows = serverRows(lb, backendRow);
-  const indices = spreadWeights(mapWeights(lb, rows, tier, divisorOf(lb, backendRow)));
+  const indices = spreadWeights(mapWeights(lb, backendRow, rows, tier));
   return indices.map((index) => rows[index]!);
 }
 
@@ -114,14 +122,23 @@ function makeRing(lb: Lb, backendRow: number, tier: Tier): Int32Array {
   return buildRing(servers);
 }
 
-/** Weights as the map counts them: divided by what those of the configuration have in common. */
-function mapWeights(lb: Lb, rows: Iterable<number>, tier: Tier, divisor: number): number[] {
+/**
+ * Weights as the map counts them: divided by what those of the configuration have in common. Maps
+ * that are drawn from follow a slow start, in sixteenths while there is one; others do not.
+ */
+function mapWeights(lb: Lb, backendRow: number, rows: Iterable<number>, tier: Tier): number[] {
+  const isFine = !hasFixedWeights(lb, backendRow) && hasSlowStart(lb, backendRow);
+  const divisor = divisorOf(lb, backendRow) * (isFine ? 1 : WEIGHT_SCALE);
   const weights: number[] = [];
-  for (const row of rows) {
-    const weight = isInTier(lb, row, tier) ? lb.servers[row + SERVER_WEIGHT]! : 0;
-    weights.push(Math.ceil(weight / divisor));
-  }
+  for (const row of rows) weights.push(Math.ceil(tierWeightOf(lb, row, tier) / divisor));
   return weights;
+}
+
+function hasSlowStart(lb: Lb, backendRow: number): boolean {
+  for (const row of serverRows(lb, backendRow)) {
+    if (lb.servers[row + SERVER_THROTTLE] !== 0) return true;
+  }
+  return false;
 }
 
 function divisorOf(lb: Lb, backendRow: number): number {

@@ -5,20 +5,28 @@
  * Control plane only: it alone changes what this depends on, so all is read without the lock.
  */
 import {
+  ALGORITHM_HASH,
+  ALGORITHM_SOURCE,
+  ALGORITHM_STATIC_RR,
+  HASH_TYPE_MAP,
   PROXY_FLAG_ALL_BACKUPS,
   SERVER_FLAG_BACKUP,
+  SERVER_FLAG_EJECTED,
   SERVER_FLAG_NEW,
   SERVER_STATE_UP,
 } from "../tables/generated/enums.ts";
 import {
   PROXY_ACTIVE_UP,
+  PROXY_ALGORITHM,
   PROXY_BACKUP_UP,
   PROXY_FIRST_BACKUP,
   PROXY_FLAGS,
+  PROXY_HASH_TYPE,
   PROXY_SERVER_COUNT,
   PROXY_SERVERS_BASE,
 } from "../tables/generated/proxy.ts";
 import {
+  SERVER_BACKEND_ROW,
   SERVER_FLAGS,
   SERVER_STATE,
   SERVER_THROTTLE,
@@ -43,7 +51,8 @@ export function isUsable(lb: Lb, serverRow: number): boolean {
   return (
     lb.servers[serverRow + SERVER_STATE] === SERVER_STATE_UP &&
     lb.servers[serverRow + SERVER_WEIGHT]! > 0 &&
-    (lb.servers[serverRow + SERVER_FLAGS]! & SERVER_FLAG_NEW) === 0
+    (lb.servers[serverRow + SERVER_FLAGS]! & SERVER_FLAG_NEW) === 0 &&
+    (lb.servers[serverRow + SERVER_FLAGS]! & SERVER_FLAG_EJECTED) === 0
   );
 }
 
@@ -92,11 +101,27 @@ export function isInTier(lb: Lb, serverRow: number, tier: Tier): boolean {
 
 /** Scaled weight that the server has in the tier; 0 = takes no new traffic. */
 export function tierWeightOf(lb: Lb, serverRow: number, tier: Tier): number {
-  if (!isInTier(lb, serverRow, tier)) return 0;
-  return scaleWeight(
-    lb.servers[serverRow + SERVER_WEIGHT]!,
-    lb.servers[serverRow + SERVER_THROTTLE]!,
-  );
+  return isInTier(lb, serverRow, tier) ? weightInForce(lb, serverRow) : 0;
+}
+
+/** Scaled weight of a server, slow start included, whether or not it may be chosen. */
+export function weightInForce(lb: Pick<Lb, "servers" | "proxies">, serverRow: number): number {
+  const weight = lb.servers[serverRow + SERVER_WEIGHT]!;
+  const isFixed = hasFixedWeights(lb, lb.servers[serverRow + SERVER_BACKEND_ROW]!);
+  return scaleWeight(weight, isFixed ? 0 : lb.servers[serverRow + SERVER_THROTTLE]!);
+}
+
+/** Does the algorithm walk or index a map? Its weights do not move (manual 5.2, `slowstart`). */
+export function hasFixedWeights(lb: Pick<Lb, "proxies">, backendRow: number): boolean {
+  switch (lb.proxies[backendRow + PROXY_ALGORITHM]) {
+    case ALGORITHM_STATIC_RR:
+      return true;
+    case ALGORITHM_SOURCE:
+    case ALGORITHM_HASH:
+      return lb.proxies[backendRow + PROXY_HASH_TYPE] === HASH_TYPE_MAP;
+    default:
+      return false;
+  }
 }
 
 function isBackup(lb: Lb, serverRow: number): boolean {

@@ -11,15 +11,15 @@ export const WEIGHT_SCALE = 16;
 export const SCALED_WEIGHT_MAX = WEIGHT_MAX * WEIGHT_SCALE;
 
 /**
- * The weight in force.
+ * The weight in force. A slow start goes up in sixteen equal steps, as HAProxy's, and begins with
+ * the first of them.
  * @param weight 0 .. 256
- * @param throttle percent of a slow start, 0 = none under way
+ * @param throttle percent of a slow start that have passed, 0 = none under way
  * @returns 0 .. SCALED_WEIGHT_MAX; above 0 if `weight` is
  */
 export function scaleWeight(weight: number, throttle: number): number {
   if (weight <= 0) return 0;
-  const scaled = weight * WEIGHT_SCALE;
-  if (throttle === 0) return scaled;
-  const cut = Math.floor((scaled * throttle) / 100);
-  return cut > 1 ? cut : 1;
+  if (throttle === 0) return weight * WEIGHT_SCALE;
+  const step = 1 + Math.floor((throttle * WEIGHT_SCALE) / 100);
+  return weight * (step < WEIGHT_SCALE ? step : WEIGHT_SCALE);
 }

@@ -266,6 +266,12 @@ export const EVENT_RING_LINES = 1024;
 export const ERROR_RING_ENTRIES = 16;
 
 /**
+ * Shortest time between two steps of a server's slow start; else a step is 1 % of it.
+ * @unit ms
+ */
+export const SLOWSTART_STEP_MS = 50;
+
+/**
  * Time for one mail to one mail server where `timeout mail` says nothing.
  * @unit ms
  */
@@ -280,3 +286,10 @@ export const MAIL_QUEUE_MAX = 256;
  * @unit ms
  */
 export const MAIL_TELL_MS = 60_000;
+
+/**
+ * Bytes of an answer to a check that were read in one go beyond what is kept: they wait until room
+ * is made, and nothing is read meanwhile. One read is at most 524,288.
+ * @unit bytes
+ */
+export const CHECK_EXCESS_BYTES_MAX = 1_048_576;

@@ -67,6 +67,31 @@ describe("first", () => {
 });
 
 describe("random", () => {
+  test("draws a server in a slow start as often as its part of the weight says", () => {
+    // Story: draws came from a map of whole weights, which a slow start did not change.
+    const balance: Partial<BalanceSpec> = { algorithm: "random", draws: 1 };
+    const farm = new Farm({ balance, servers: [{ weight: 2 }, { weight: 2 }] });
+    const share = (): number => {
+      let own = 0;
+      for (let i = 0; i < 4000; i++) {
+        const index = farm.choose(1);
+        if (index === 0) own++;
+        farm.leave(1, index);
+      }
+      return own / 4000;
+    };
+    for (const [throttle, step] of [
+      [1, 1],
+      [50, 9],
+      [99, 16],
+      [0, 16],
+    ] as const) {
+      farm.change(0, { throttle });
+      expect(Math.abs(share() - step / (16 + step))).toBeLessThan(0.04);
+      farm.check();
+    }
+  });
+
   test("draws in proportion to weights", () => {
     const weights = [1, 2, 4, 8];
     const farm = new Farm({
