@@ -27,7 +27,7 @@ import { BuildError, buildQuic, findCompiler } from "./quic.ts";
 const ROOT = join(import.meta.dir, "..");
 const BINARY = join(ROOT, "dist/sluice");
 const LIBRARY = join(ROOT, "dist/native/sluice.so");
-const ENTRY_POINTS = ["src/main.ts", "src/worker.ts"];
+const ENTRY_POINTS = ["src/main.ts", "src/worker.ts", "src/checker.ts"];
 const COMPILER_FLAGS = ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"];
 /** What decides whether a build is stale. */
 const SOURCES = [

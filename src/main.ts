@@ -27,6 +27,11 @@ import { statisticsPages } from "./page/start.ts";
 const CONDITION_FALSE = 1;
 const CONDITION_BROKEN = 2;
 
+const THREADS = {
+  worker: new URL("./worker.ts", import.meta.url),
+  checker: new URL("./checker.ts", import.meta.url),
+};
+
 /** Does it. @returns the exit code */
 async function run(argv: readonly string[], output: Output): Promise<number> {
   const line = parseArguments(argv);
@@ -45,7 +50,7 @@ async function run(argv: readonly string[], output: Output): Promise<number> {
     case "ctl":
       return runCtl(line.words, process.env);
     case "run":
-      return runStart(line.options, argv, new URL("./worker.ts", import.meta.url), output, [
+      return runStart(line.options, argv, THREADS, output, [
         observing,
         runtimeApi,
         statisticsPages,

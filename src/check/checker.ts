@@ -1,38 +1,47 @@
 /**
- * Health checks of all servers: when each is due, what its result does to its health, and who
- * hears of it. The probe, the clock, chance and the effects are handed in. Main thread.
+ * When each check is due, what its result does to a server's health, and who hears of it. Probes,
+ * the clock, chance and the effects are handed in. Runs on the thread of checks.
  *
  * ```
  *   due ─▶ probe ─▶ result ─▶ health counter ─▶ up or down? ─▶ events
- *    ▲       └ no answer in time: L4TOUT           │
- *    └──────── interval of the new state ◀─────────┘
+ *    ▲       └ no answer in time: late()          │
+ *    └──────── interval of the new state ◀────────┘
  * ```
+ * Agents are asked by the same: one pass makes an agent well, one "no" of its own makes it ill, and
+ * one that cannot be reached changes nothing.
+ *
  * Source: HAProxy manual 5.2 (`check`, `inter`, `fastinter`, `downinter`, `rise`, `fall`,
- * `on-error`), 4.2 (`timeout check`), 3.2 (`spread-checks`, `max-spread-checks`).
+ * `on-error`, `agent-check`), 4.2 (`timeout check`), 3.2 (`spread-checks`, `max-spread-checks`).
  */
-import type { ServerSpec, TimeoutsSpec } from "../tables/spec.ts";
+import type { CheckSpec, ServerSpec } from "../tables/spec.ts";
 import { TIME_UNSET } from "../tables/spec.ts";
-import type { Probe, ProbeTarget, StartProbe } from "./connect.ts";
 import { DueList } from "./due.ts";
 import type { StartTimer } from "./due.ts";
-import {
-  healthAfterFail,
-  healthAfterPass,
-  healthProgress,
-  initialHealth,
-  intervalMs,
-  isUp,
-} from "./health.ts";
+import { healthAfterFail, healthAfterPass, healthProgress, intervalMs, isUp } from "./health.ts";
+import type { CheckJob, Probe, StartProbe } from "./probe.ts";
 import { hasPassed } from "./result.ts";
 import type { CheckResult } from "./result.ts";
 
+/** When a server is checked, and what counts. Times in ms. */
+export type CheckSchedule = Pick<
+  CheckSpec,
+  "intervalMs" | "fastIntervalMs" | "downIntervalMs" | "rise" | "fall"
+> & {
+  kind: "check" | "agent";
+  onError: ServerSpec["onError"];
+  /** `timeout connect`, `timeout check`; TIME_UNSET = none. */
+  connectMs: number;
+  checkMs: number;
+};
+
 /** A server as the checker sees it. */
-export type CheckedServer<T> = {
-  /** Whatever the owner knows the server by; given back in events. */
+export type Checked<T> = {
+  /** Whatever the owner knows the check by; given back in events. */
   key: T;
-  spec: ServerSpec;
-  timeouts: Pick<TimeoutsSpec, "connect" | "check">;
-  target: ProbeTarget;
+  schedule: CheckSchedule;
+  job: CheckJob;
+  /** Where the counter begins. */
+  health: number;
 };
 
 /** A result, and what it did. */
@@ -44,8 +53,10 @@ export type CheckEvent<T> = {
   isUp: boolean;
   /** The server has just gone up or down. */
   hasChanged: boolean;
-  /** The counter moved: `option log-health-checks` tells it. */
+  /** The counter moved, or the result is another: `option log-health-checks` tells it. */
   hasMoved: boolean;
+  /** It failed while the counter was not at its bottom (`chkfail`). */
+  hasFailed: boolean;
   counted: number;
   needed: number;
 };
@@ -59,45 +70,40 @@ export type CheckerOptions<T> = {
   spreadPercent: number;
   /** Longest time over which first checks are spread; 0 = no limit. */
   maxSpreadMs: number;
-  /** False while the server is in maintenance: its checks pause. */
+  /** False while the check pauses: the server is in maintenance. */
   isWanted: (key: T) => boolean;
+  /** A probe begins or is over. */
+  running: (key: T, isRunning: boolean) => void;
   tell: (event: CheckEvent<T>) => void;
 };
 
-/** What is counted of a server's checks, for statistics (management manual 9.1). */
-export type CheckRecord = {
-  /** Checks that failed while the counter was not at its bottom (`chkfail`). */
-  failures: number;
-  /** Times it went down (`chkdown`). */
-  downs: number;
-  /** When it last went up or down, on the monotonic clock (`lastchg`). */
-  changedAtMs: number;
-  /** Time spent down before that (`downtime`). */
-  downtimeMs: number;
-  /** The last result and how long it took; undefined before the first. */
-  result: CheckResult | undefined;
-  durationMs: number;
-};
-
-/** One server's checks. */
-type Entry<T> = CheckedServer<T> & {
-  record: CheckRecord;
-  health: number;
-  /** Counts changes of the schedule: an older due time or time limit is not followed. */
+/** One check that comes again and again. */
+type Entry<T> = Checked<T> & {
+  code: CheckResult["code"] | undefined;
+  /** Counts changes of the schedule, and probes: what is due for an older one is not followed. */
   round: number;
+  /** The same of its time limits. */
+  limitRound: number;
   probe: Probe | undefined;
+  isProbing: boolean;
   startedAtMs: number;
   /** `disable health`: no checks until somebody wants them again. */
   isSuspended: boolean;
 };
 
-type Due<T> = { entry: Entry<T>; round: number; kind: "start" | "limit" };
+type Due<T> = { entry: Entry<T>; round: number; kind: "start" | "limit"; atMs: number };
 
 const CHANCE_RANGE = 2 ** 32;
 /** Longest pause before a check that a change has made necessary. */
 const RESTART_MS = 1000;
+/**
+ * A limit that is noticed so late was held up with everything else: answers that have come
+ * meanwhile are read first.
+ */
+const STALL_MS = 100;
+const STALL_PAUSE_MS = 20;
 
-/** All checks of the process. */
+/** All checks of a thread. */
 export class Checker<T> {
   readonly #options: CheckerOptions<T>;
   readonly #due: DueList<Due<T>>;
@@ -112,23 +118,23 @@ export class Checker<T> {
    * Adds servers and spreads their first checks over the shortest interval among them, so that
    * servers are not all asked at once (O(n)).
    */
-  addAll(servers: readonly CheckedServer<T>[]): void {
+  addAll(servers: readonly Checked<T>[]): void {
     let shortestMs = Number.POSITIVE_INFINITY;
     const entries = servers.map((server) => {
       const entry = this.#add(server);
-      shortestMs = Math.min(shortestMs, intervalMs(entry.health, entry.spec.check));
+      shortestMs = Math.min(shortestMs, intervalMs(entry.health, entry.schedule));
       return entry;
     });
     const { maxSpreadMs } = this.#options;
     for (const [position, entry] of entries.entries()) {
-      const ownMs = Math.max(shortestMs, intervalMs(entry.health, entry.spec.check));
+      const ownMs = Math.max(shortestMs, intervalMs(entry.health, entry.schedule));
       const spreadMs = maxSpreadMs > 0 ? Math.min(ownMs, maxSpreadMs) : ownMs;
       this.#schedule(entry, Math.floor((spreadMs * position) / entries.length));
     }
   }
 
   /** Adds one server; its first check is due at once. One that is suspended waits for `resume`. */
-  add(server: CheckedServer<T>, isSuspended: boolean): void {
+  add(server: Checked<T>, isSuspended: boolean): void {
     const entry = this.#add(server);
     entry.isSuspended = isSuspended;
     if (!isSuspended) this.#schedule(entry, 0);
@@ -138,11 +144,11 @@ export class Checker<T> {
    * Another address or other settings for a server that is known: what was counted stays, a check
    * under way is given up, and the next one is due soon.
    */
-  replace(server: CheckedServer<T>): void {
-    const entry = this.#entries.get(server.key);
+  replace(key: T, schedule: CheckSchedule, job: CheckJob): void {
+    const entry = this.#entries.get(key);
     if (entry === undefined) return;
-    const { spec, timeouts, target } = server;
-    Object.assign(entry, { spec, timeouts, target });
+    entry.schedule = schedule;
+    entry.job = job;
     this.#restart(entry);
   }
 
@@ -151,9 +157,7 @@ export class Checker<T> {
     const entry = this.#entries.get(key);
     if (entry === undefined || entry.isSuspended) return;
     entry.isSuspended = true;
-    entry.round++;
-    entry.probe?.cancel();
-    entry.probe = undefined;
+    this.#giveUp(entry);
   }
 
   /** Goes on with them. */
@@ -174,10 +178,9 @@ export class Checker<T> {
 
   /** The result of a check under way, if any, was of another time. */
   #restart(entry: Entry<T>): void {
-    entry.probe?.cancel();
-    entry.probe = undefined;
+    this.#giveUp(entry);
     if (!entry.isSuspended)
-      this.#schedule(entry, Math.min(entry.spec.check.fastIntervalMs, RESTART_MS));
+      this.#schedule(entry, Math.min(entry.schedule.fastIntervalMs, RESTART_MS));
   }
 
   /** Ends the checks of a server. */
@@ -185,8 +188,7 @@ export class Checker<T> {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
     this.#entries.delete(key);
-    entry.round++;
-    entry.probe?.cancel();
+    this.#giveUp(entry);
   }
 
   /** Ends all checks. */
@@ -200,25 +202,9 @@ export class Checker<T> {
     return this.#entries.get(key)?.health;
   }
 
-  /** Servers that are checked. */
+  /** Checks that are scheduled. */
   get count(): number {
     return this.#entries.size;
-  }
-
-  /** Is a check of the server under way? */
-  isProbing(key: T): boolean {
-    return this.#entries.get(key)?.probe !== undefined;
-  }
-
-  /** Counts failed checks from zero again (`clear counters`). */
-  clearFailures(key: T): void {
-    const entry = this.#entries.get(key);
-    if (entry !== undefined) entry.record.failures = 0;
-  }
-
-  /** What was counted of a server; undefined when it is not checked. */
-  recordOf(key: T): Readonly<CheckRecord> | undefined {
-    return this.#entries.get(key)?.record;
   }
 
   /**
@@ -228,31 +214,26 @@ export class Checker<T> {
    */
   reportErrors(key: T, info: string): void {
     const entry = this.#entries.get(key);
-    if (entry === undefined || !isUp(entry.health, entry.spec.check)) return;
-    const { check, onError } = entry.spec;
+    if (entry === undefined || !isUp(entry.health, entry.schedule)) return;
+    const { onError, rise } = entry.schedule;
     if (onError !== "fastinter") {
-      if (onError === "mark-down") entry.health = check.rise;
-      if (onError === "sudden-death") entry.health = Math.min(entry.health, check.rise + 1);
+      if (onError === "mark-down") entry.health = rise;
+      if (onError === "sudden-death") entry.health = Math.min(entry.health, rise + 1);
       this.#apply(entry, { code: "HANA", info }, 0);
     }
-    const isIdle = entry.probe === undefined && !entry.isSuspended;
-    if (isIdle && this.#entries.has(key)) this.#schedule(entry, check.fastIntervalMs);
+    const isIdle = !entry.isProbing && !entry.isSuspended;
+    if (isIdle && this.#entries.has(key)) this.#schedule(entry, entry.schedule.fastIntervalMs);
   }
 
-  #add(server: CheckedServer<T>): Entry<T> {
+  #add(server: Checked<T>): Entry<T> {
+    this.remove(server.key);
     const entry: Entry<T> = {
       ...server,
-      record: {
-        failures: 0,
-        downs: 0,
-        changedAtMs: this.#options.nowMs(),
-        downtimeMs: 0,
-        result: undefined,
-        durationMs: 0,
-      },
-      health: initialHealth(server.spec),
+      code: undefined,
       round: 0,
+      limitRound: 0,
       probe: undefined,
+      isProbing: false,
       startedAtMs: 0,
       isSuspended: false,
     };
@@ -262,84 +243,130 @@ export class Checker<T> {
 
   #schedule(entry: Entry<T>, delayMs: number): void {
     entry.round++;
-    this.#due.add({ entry, round: entry.round, kind: "start" }, delayMs);
+    this.#wait(entry, "start", entry.round, delayMs);
+  }
+
+  #wait(entry: Entry<T>, kind: Due<T>["kind"], round: number, delayMs: number): void {
+    this.#due.add({ entry, round, kind, atMs: this.#options.nowMs() + delayMs }, delayMs);
   }
 
   /** After a check: the interval, moved at random by up to `spread-checks` percent. */
   #scheduleNext(entry: Entry<T>): void {
-    const plainMs = intervalMs(entry.health, entry.spec.check);
+    const plainMs = intervalMs(entry.health, entry.schedule);
     const share = (plainMs * this.#options.spreadPercent) / 100;
     const chance = share === 0 ? 0 : this.#options.random32() / CHANCE_RANGE;
     this.#schedule(entry, plainMs + share - 2 * share * chance);
   }
 
-  #receive({ entry, round, kind }: Due<T>): void {
-    if (round !== entry.round || !this.#entries.has(entry.key)) return;
-    if (kind === "start") this.#begin(entry);
-    else this.#finish(entry, { code: entry.probe?.timeoutCode?.() ?? "L4TOUT" }, true);
+  #receive(due: Due<T>): void {
+    const { entry, round, kind } = due;
+    if (this.#entries.get(entry.key) !== entry) return;
+    if (kind === "start") {
+      if (round === entry.round) this.#begin(entry);
+      return;
+    }
+    if (round !== entry.limitRound || !entry.isProbing) return;
+    if (this.#options.nowMs() - due.atMs > STALL_MS) {
+      this.#wait(entry, "limit", round, STALL_PAUSE_MS);
+      return;
+    }
+    const { probe } = entry;
+    const result: CheckResult = probe?.late() ?? { code: "L4TOUT" };
+    probe?.cancel();
+    this.#finish(entry, result);
   }
 
   #begin(entry: Entry<T>): void {
     if (!this.#options.isWanted(entry.key)) {
-      this.#schedule(entry, entry.spec.check.intervalMs);
+      this.#schedule(entry, entry.schedule.intervalMs);
       return;
     }
     entry.startedAtMs = this.#options.nowMs();
     entry.round++;
+    entry.isProbing = true;
     const { round } = entry;
-    this.#due.add({ entry, round, kind: "limit" }, limitMs(entry));
-    let isOver = false;
-    const probe = this.#options.startProbe(entry.target, (result) => {
-      isOver = true;
-      if (round === entry.round && this.#entries.has(entry.key)) this.#finish(entry, result);
+    const { key } = entry;
+    const isCurrent = (): boolean => round === entry.round && entry.isProbing;
+    this.#limit(entry, connectLimitMs(entry.schedule));
+    this.#options.running(key, true);
+    const probe = this.#options.startProbe(entry.job, {
+      done: (result) => {
+        if (isCurrent()) this.#finish(entry, result);
+      },
+      connecting: () => {
+        const { checkMs } = entry.schedule;
+        if (isCurrent() && checkMs !== TIME_UNSET) {
+          this.#limit(entry, connectLimitMs(entry.schedule));
+        }
+      },
+      connected: () => {
+        const { checkMs } = entry.schedule;
+        if (isCurrent() && checkMs !== TIME_UNSET) this.#limit(entry, checkMs);
+      },
     });
-    if (!isOver) entry.probe = probe;
+    if (isCurrent()) entry.probe = probe;
   }
 
-  #finish(entry: Entry<T>, result: CheckResult, isLate = false): void {
-    if (isLate) entry.probe?.cancel();
+  #limit(entry: Entry<T>, limitMs: number): void {
+    entry.limitRound++;
+    this.#wait(entry, "limit", entry.limitRound, limitMs);
+  }
+
+  /** No result of the check under way counts, and nothing that was due is followed. */
+  #giveUp(entry: Entry<T>): void {
+    entry.round++;
+    entry.limitRound++;
+    if (!entry.isProbing) return;
+    const { probe } = entry;
+    entry.isProbing = false;
+    entry.probe = undefined;
+    probe?.cancel();
+    this.#options.running(entry.key, false);
+  }
+
+  #finish(entry: Entry<T>, result: CheckResult): void {
+    entry.isProbing = false;
     entry.probe = undefined;
     entry.round++;
-    const durationMs = Math.floor(this.#options.nowMs() - entry.startedAtMs);
+    entry.limitRound++;
+    this.#options.running(entry.key, false);
+    const durationMs = Math.max(0, Math.floor(this.#options.nowMs() - entry.startedAtMs));
+    const { round } = entry;
     if (this.#options.isWanted(entry.key)) this.#apply(entry, result, durationMs);
-    // Whoever was told may have removed the server.
-    if (this.#entries.has(entry.key)) this.#scheduleNext(entry);
+    // Whoever was told may have removed the server, or have it checked at another time.
+    const isSame = this.#entries.get(entry.key) === entry && round === entry.round;
+    if (isSame) this.#scheduleNext(entry);
   }
 
   #apply(entry: Entry<T>, result: CheckResult, durationMs: number): void {
-    const { check } = entry.spec;
+    const { schedule } = entry;
     const before = entry.health;
     const isGood = hasPassed(result);
-    entry.health = isGood ? healthAfterPass(before, check) : healthAfterFail(before, check);
-    const hasMoved = entry.health !== before || result.code !== entry.record.result?.code;
-    const hasChanged = isUp(entry.health, check) !== isUp(before, check);
-    if (!isGood && before > 0) entry.record.failures++;
-    if (hasChanged) this.#countChange(entry.record, isUp(entry.health, check));
-    entry.record.result = result;
-    entry.record.durationMs = durationMs;
+    const isIgnored = schedule.kind === "agent" && !isGood && result.code !== "L7STS";
+    if (isGood) entry.health = healthAfterPass(before, schedule);
+    else if (!isIgnored) entry.health = healthAfterFail(before, schedule);
+    const hasMoved = entry.health !== before || result.code !== entry.code;
+    entry.code = result.code;
+    const isNowUp = isUp(entry.health, schedule);
     this.#options.tell({
       key: entry.key,
       result,
       durationMs,
       health: entry.health,
-      isUp: isUp(entry.health, check),
-      hasChanged,
+      isUp: isNowUp,
+      hasChanged: isNowUp !== isUp(before, schedule),
       hasMoved,
-      ...healthProgress(entry.health, check),
+      hasFailed: !isGood && !isIgnored && before > 0,
+      ...healthProgress(entry.health, schedule),
     });
-  }
-
-  #countChange(record: CheckRecord, isNowUp: boolean): void {
-    const now = this.#options.nowMs();
-    if (isNowUp) record.downtimeMs += now - record.changedAtMs;
-    else record.downs++;
-    record.changedAtMs = now;
   }
 }
 
-/** Longest time of a check: its interval, or `timeout connect` if that and `timeout check` are. */
-function limitMs<T>({ spec, timeouts }: CheckedServer<T>): number {
-  const { intervalMs: interMs } = spec.check;
-  const isSplit = timeouts.check !== TIME_UNSET && timeouts.connect !== TIME_UNSET;
-  return isSplit ? Math.min(interMs, timeouts.connect) : interMs;
+/**
+ * Longest time until the connection is there: the interval, or `timeout connect` if that is shorter
+ * and `timeout check` bounds the rest. Without `timeout check` it is the limit of the whole check.
+ */
+function connectLimitMs({ intervalMs: interMs, connectMs, checkMs }: CheckSchedule): number {
+  const isSplit = checkMs !== TIME_UNSET && connectMs !== TIME_UNSET;
+  return isSplit ? Math.min(interMs, connectMs) : interMs;
 }

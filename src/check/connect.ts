@@ -95,7 +95,11 @@ const HANDLERS: Bun.SocketHandler<ProbeState> = {
 /** Production's prober. */
 export const startProbe: StartProbe = (target, done) => {
   const { quic } = target;
-  if (quic !== undefined) return startQuicProbe({ ...target, quic }, done);
+  if (quic !== undefined) {
+    const ears = { done, connecting: () => undefined, connected: () => undefined };
+    const probe = startQuicProbe({ ...target, quic }, ears);
+    return { cancel: () => probe.cancel(), timeoutCode: () => probe.late().code };
+  }
   const state: ProbeState = { target, socket: undefined, done, unsent: undefined };
   const cancel = (): void => {
     state.done = undefined;

@@ -7,6 +7,9 @@
 /** Begins a timer; see `startTimer` of base/clock.ts. */
 export type StartTimer = (delayMs: number, run: () => void) => { stop(): void };
 
+/** Items of one turn: after a pause of the machine all are due, and sockets want to be read too. */
+const TURN_MAX = 256;
+
 type Entry<T> = { dueMs: number; order: number; item: T };
 
 /** Items by due time. Main thread. */
@@ -54,7 +57,7 @@ export class DueList<T> {
   #fire(): void {
     this.#timerDueMs = Number.POSITIVE_INFINITY;
     const now = this.#now();
-    for (;;) {
+    for (let taken = 0; taken < TURN_MAX; taken++) {
       const first = this.#heap[0];
       if (first === undefined || first.dueMs > now) break;
       this.#pop();

@@ -32,19 +32,22 @@ export function isUp(health: number, check: Pick<CheckSpec, "rise">): boolean {
 }
 
 /** The counter after a check that passed. */
-export function healthAfterPass(health: number, check: CheckSpec): number {
+export function healthAfterPass(health: number, check: Pick<CheckSpec, "rise" | "fall">): number {
   const full = check.rise + check.fall - 1;
   return health + 1 >= check.rise ? full : health + 1;
 }
 
 /** The counter after a check that failed. */
-export function healthAfterFail(health: number, check: CheckSpec): number {
+export function healthAfterFail(health: number, check: Pick<CheckSpec, "rise">): number {
   const next = health - 1;
   return next < check.rise ? 0 : next;
 }
 
 /** Milliseconds between the end of a check and the next (manual 5.2 `inter`). */
-export function intervalMs(health: number, check: CheckSpec): number {
+export function intervalMs(
+  health: number,
+  check: Pick<CheckSpec, "rise" | "fall" | "intervalMs" | "fastIntervalMs" | "downIntervalMs">,
+): number {
   if (health === check.rise + check.fall - 1) return check.intervalMs;
   return health === 0 ? check.downIntervalMs : check.fastIntervalMs;
 }
@@ -52,7 +55,7 @@ export function intervalMs(health: number, check: CheckSpec): number {
 /** How far the counter is on its side: the `2/3` of `option log-health-checks`. */
 export function healthProgress(
   health: number,
-  check: CheckSpec,
+  check: Pick<CheckSpec, "rise" | "fall">,
 ): { counted: number; needed: number } {
   return isUp(health, check)
     ? { counted: health - check.rise + 1, needed: check.fall }

@@ -45,6 +45,8 @@ export type CheckNames = {
   /** First listener of a `listen` section; undefined = there is none (`NOT_USED`). */
   proxyAddress?: Address;
   maxconn: number;
+  rise: number;
+  fall: number;
   /** Row in the SERVER table: what changes while it runs is read there. */
   serverRow: number;
   /** Row in the PROXY table. */
@@ -88,6 +90,8 @@ export type CheckEnvironment = {
   environment(name: string): string | undefined;
   /** `UP 2/3; name=b/s; node=…; weight=1/2; scur=0/0; qcur=0` (`http-check send-state`). */
   stateOf(names: CheckNames): string;
+  /** The server is down: a 404 does not make it well (`http-check disable-on-404`). */
+  isDown(names: CheckNames): boolean;
   /** `served`, for programs: `HAPROXY_SERVER_CURCONN`. */
   servedOf(names: CheckNames): number;
   /** Most bytes of an answer that are kept: `tune.bufsize` (`tune.chksize`). */

@@ -1,7 +1,7 @@
 /**
  * A check of a QUIC server: a handshake with the server's own TLS settings, verification included,
- * then a close with application code 0. All checks of the process share one small engine; control's
- * loop cannot watch it, so a timer looks at it while a check is under way. Main thread.
+ * then a close with application code 0. All checks of a thread share one small engine; its event loop
+ * cannot watch that, so a timer looks at it while a check is under way.
  */
 import { startTimer } from "../base/clock.ts";
 import type { Ticker } from "../base/clock.ts";
@@ -27,18 +27,12 @@ import {
 import type { ConnectionOwner, QuicDial, TransportAccount } from "../conduit/quic/transport.ts";
 import { encodeSocketAddress } from "../conduit/sockaddr.ts";
 import type { Address, QuicServerSpec, SourceSpec } from "../tables/spec.ts";
+import type { Probe, ProbeEars } from "./probe.ts";
 import { failureOf, inItsWords, refusalOf } from "./result.ts";
 import type { CheckResult } from "./result.ts";
 
 /** Where and how to check. */
 export type QuicProbeTarget = { address: Address; source?: SourceSpec; quic: QuicServerSpec };
-
-/** A check under way. */
-export type QuicProbe = {
-  cancel(): void;
-  /** What no answer in time means: whether the server has sent anything. */
-  timeoutCode(): CheckResult["code"];
-};
 
 /** Between two looks at the engine: at first, and at most, while a check is under way, ms. */
 const LOOK_FIRST_MS = 1;
@@ -136,24 +130,22 @@ class QuicProber {
 
 let prober: QuicProber | undefined;
 
-/** Starts a check; `done` is called once, later or within the call, unless it is cancelled. */
-export function startQuicProbe(
-  target: QuicProbeTarget,
-  done: (result: CheckResult) => void,
-): QuicProbe {
+/** Starts a check, whose end is told once, later or within the call, unless it is cancelled. */
+export function startQuicProbe(target: QuicProbeTarget, ears: ProbeEars): Probe {
   const quic = quicModule();
   const { address } = target;
   if (quic === null || (address.family !== "ipv4" && address.family !== "ipv6")) {
-    done({ code: "SOCKERR", info: quicReason() });
-    return { cancel: () => undefined, timeoutCode: () => "L4TOUT" };
+    ears.done({ code: "SOCKERR", info: quicReason() });
+    return { cancel: () => undefined, late: () => ({ code: "L4TOUT" }) };
   }
   prober ??= new QuicProber(quic);
-  const check = new Check(prober, done);
+  ears.connecting();
+  const check = new Check(prober, (result) => ears.done(result));
   check.begin(target);
   return check;
 }
 
-class Check implements ConnectionOwner, QuicProbe {
+class Check implements ConnectionOwner, Probe {
   private readonly prober: QuicProber;
   private readonly transport: NativeTransport;
   private done: ((result: CheckResult) => void) | undefined;
@@ -216,17 +208,18 @@ class Check implements ConnectionOwner, QuicProbe {
     this.prober.waiting--;
   }
 
-  timeoutCode(): CheckResult["code"] {
+  /** Whether the server has sent anything makes the difference. */
+  late(): CheckResult {
     const numbers = new Float64Array(QUIC_COUNTS + QUIC_MOMENTS.length);
     const isThere = this.transport.connectionNow(this.connection, numbers);
-    return isThere && numbers[PACKETS_RECEIVED]! > 0 ? "L6TOUT" : "L4TOUT";
+    return { code: isThere && numbers[PACKETS_RECEIVED]! > 0 ? "L6TOUT" : "L4TOUT" };
   }
 
   private failureOf(connection: number, cause: number, code: bigint): CheckResult {
     switch (cause) {
       case CAUSE_IDLE:
       case CAUSE_HANDSHAKE:
-        return { code: this.timeoutCode() };
+        return this.late();
       case CAUSE_REFUSED:
         return failureOf(Number(code), systemLibc().strerror);
       case CAUSE_INTERNAL:

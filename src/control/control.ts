@@ -3,18 +3,18 @@
  * the statistics page, signals and state files share. Made when serving begins. Main thread.
  */
 import type { Clock } from "../base/clock.ts";
-import type { Checker } from "../check/checker.ts";
 import type { RuntimeConfig } from "../config/runtime.ts";
 import type { Plan } from "../tables/spec.ts";
 import type { Tables } from "../tables/tables.ts";
 import type { AskedPool } from "./ask.ts";
 import type { Workshop } from "./build.ts";
+import type { CheckDesk } from "./checks/desk.ts";
 import type { Events } from "./events.ts";
 import type { Grace } from "./life/grace.ts";
 import type { References } from "./life/references.ts";
 import type { LogPump } from "./log-pump.ts";
 import type { LogHub } from "./logs/hub.ts";
-import type { Model, ServerObject } from "./model.ts";
+import type { Model } from "./model.ts";
 import type { StateKeeper } from "./server-state.ts";
 import type { StateSaver } from "./state/saver.ts";
 import type { WorkerPool } from "./workers.ts";
@@ -28,7 +28,7 @@ export type Control = {
   readonly pump: LogPump;
   readonly hub: LogHub;
   readonly keeper: StateKeeper;
-  readonly checks: Checker<ServerObject>;
+  readonly checks: CheckDesk;
   readonly clock: Clock;
   /** Resolves when all workers are past a mutation. */
   readonly grace: Grace;
@@ -61,6 +61,6 @@ export type LifeControl = Pick<
 > & {
   readonly pool: AskedPool & Pick<WorkerPool, "shutdown">;
   readonly pump: Pick<LogPump, "drain">;
-  readonly checks: Pick<Checker<ServerObject>, "remove">;
+  readonly checks: Pick<CheckDesk, "remove">;
   readonly runtime: Pick<RuntimeConfig, "forget">;
 };

@@ -1,15 +1,14 @@
 /** Puts the running parts together for whoever changes or describes them. */
 import { systemClock } from "../base/clock.ts";
-import type { Checker } from "../check/checker.ts";
 import type { RuntimeConfig } from "../config/runtime.ts";
 import { PROCESS_MAXCONN } from "../tables/generated/process.ts";
-import { refreshCheck } from "./checks/start.ts";
+import { AgentOrdersTaker } from "./checks/agent.ts";
+import type { CheckDesk } from "./checks/desk.ts";
 import type { Control } from "./control.ts";
 import { Events } from "./events.ts";
 import { Grace } from "./life/grace.ts";
 import { References } from "./life/references.ts";
 import type { LogHub } from "./logs/hub.ts";
-import type { ServerObject } from "./model.ts";
 import type { Serving } from "./serve.ts";
 import { enterServer } from "./server-state.ts";
 import type { StateKeeper } from "./server-state.ts";
@@ -20,7 +19,7 @@ export type ControlParts = {
   serving: Serving;
   hub: LogHub;
   keeper: StateKeeper;
-  checks: Checker<ServerObject>;
+  checks: CheckDesk;
   runtime: RuntimeConfig;
   saver: Control["saver"];
   startupLines: readonly string[];
@@ -47,7 +46,7 @@ export function makeControl(parts: ControlParts): Control {
     grace.check();
     events.tell({ kind: "worker-lost" });
   };
-  return {
+  const control: Control = {
     plan,
     tables,
     model,
@@ -71,10 +70,13 @@ export function makeControl(parts: ControlParts): Control {
     describeErrno: parts.describeErrno,
     say: parts.say,
   };
+  const agents = new AgentOrdersTaker(control);
+  checks.onOrders = (server, orders) => agents.take(server, orders);
+  return control;
 }
 
 /** Servers that come are checked and follow whom they track; a change of state is an event. */
-function followServers(keeper: StateKeeper, checks: Checker<ServerObject>, events: Events): void {
+function followServers(keeper: StateKeeper, checks: CheckDesk, events: Events): void {
   keeper.onChange = (server) => {
     events.tell({ kind: "server-health", server, proxy: server.backend });
   };
@@ -82,7 +84,7 @@ function followServers(keeper: StateKeeper, checks: Checker<ServerObject>, event
     if (server === undefined) return;
     if (kind === "server-added") {
       enterServer(keeper, server);
-      refreshCheck(checks, keeper.tables.servers.words, server);
+      checks.refresh(server);
     } else if (kind === "server-removed") {
       keeper.tracking.unlink(server);
     }

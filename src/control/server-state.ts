@@ -12,6 +12,8 @@
  */
 import type { Lb } from "../balance/lb.ts";
 import { refreshServer } from "../balance/refresh.ts";
+import { startTimer } from "../base/clock.ts";
+import type { StartTimer } from "../check/due.ts";
 import { initialHealth, isUp } from "../check/health.ts";
 import {
   SERVER_ADMIN_FORCED_DRAIN,
@@ -35,6 +37,7 @@ import { noServer } from "./logs/sentences.ts";
 import type { CheckFacts, Notice, ServerFacts } from "./logs/sentences.ts";
 import { serverName } from "./model.ts";
 import type { Model, ProxyObject, ServerObject } from "./model.ts";
+import { SlowStart } from "./slowstart.ts";
 import { ADMIN_DRAIN, isInMaintenance, noticesOf } from "./state-notices.ts";
 import type { Health, ServerState } from "./state-notices.ts";
 import { Tracking } from "./tracking.ts";
@@ -60,21 +63,44 @@ export type StateKeeper = {
   readonly nowMs: () => number;
   readonly startedAtMs: number;
   readonly tracking: Tracking;
+  readonly slowStart: SlowStart;
   readonly records: WeakMap<ServerObject | ProxyObject, StateRecord>;
   /** The health checks, once they run. */
-  checks: { setHealth(server: ServerObject, health: number): void } | null;
+  checks: {
+    setHealth(server: ServerObject, health: number): void;
+    /** Its agent has said no: a server that leaves maintenance is down then. */
+    isAgentDown(server: ServerObject): boolean;
+  } | null;
   /** Told after each change, trackers included. */
   onChange: ((server: ServerObject) => void) | null;
 };
 
+/** What a keeper is made of. */
+export type KeeperParts = Pick<
+  StateKeeper,
+  "tables" | "model" | "lb" | "pool" | "tell" | "nowMs"
+> & {
+  /** For slow starts; left out: the machine's clock. */
+  startTimer?: StartTimer;
+};
+
 /** A keeper of the servers that there are; its checks and its listener come later. */
-export function makeKeeper(
-  parts: Pick<StateKeeper, "tables" | "model" | "lb" | "pool" | "tell" | "nowMs">,
-): StateKeeper {
+export function makeKeeper(parts: KeeperParts): StateKeeper {
+  const { tables, lb, nowMs } = parts;
   const keeper: StateKeeper = {
     ...parts,
     startedAtMs: parts.nowMs(),
     tracking: new Tracking(),
+    slowStart: new SlowStart({
+      tables,
+      lb,
+      nowMs,
+      startTimer: parts.startTimer ?? startTimer,
+      ended: (server) => {
+        // Another state of the server, as HAProxy tells it: `lastchg` counts from here.
+        stateRecord(keeper, server).changedAtMs = nowMs();
+      },
+    }),
     records: new WeakMap(),
     checks: null,
     onChange: null,
@@ -142,31 +168,39 @@ export function restoreState(keeper: StateKeeper, server: ServerObject, before: 
   const admin = (before.admin & ~inherited) | (now.admin & inherited);
   change(keeper, server, { admin, health: before.health }, { cause: CHANGED_FROM_CLI }, true);
   writeCounter(keeper, server, before.counter);
+  // On its way up it goes on where it was; else it has all of its weight at once.
+  const { slowStart } = keeper;
+  if (before.slowStartMs === slowStart.elapsedMs(server)) return;
+  if (before.slowStartMs === undefined) slowStart.cancel(server);
+  else slowStart.begin(server, before.slowStartMs);
+  refreshServer(keeper.lb, server.backend.row, server.row);
 }
 
-/** A state and the counter of its checks. */
-export type SavedState = ServerState & { counter: number };
+/** A state, the counter of its checks, and how far a slow start has come. */
+export type SavedState = ServerState & { counter: number; slowStartMs: number | undefined };
 
 /** What `restoreState` needs. */
 export function saveState(keeper: StateKeeper, server: ServerObject): SavedState {
   const counter = keeper.tables.servers.words[server.row + row.SERVER_HEALTH]!;
-  return { ...readState(keeper.tables, server), counter };
+  const slowStartMs = keeper.slowStart.elapsedMs(server);
+  return { ...readState(keeper.tables, server), counter, slowStartMs };
 }
 
 /**
- * Health checks have decided: the server is up or down from now on, for all workers at once.
- * @param check what decided it, for the log
+ * Health checks have decided: what the server is from now on, for all workers at once.
+ * @param check what decided it, for the log; undefined = an operator, in the agent's place
  */
 export function applyHealth(
   keeper: StateKeeper,
   server: ServerObject,
-  isHealthy: boolean,
-  check: CheckFacts,
+  health: Health,
+  check: CheckFacts | undefined,
 ): void {
   const { admin } = readState(keeper.tables, server);
   const isToldAlready = server.backend.spec.options.logHealthChecks;
-  const why = isToldAlready ? {} : { check };
-  change(keeper, server, { admin, health: isHealthy ? "up" : "down" }, why);
+  const cause = { cause: CHANGED_FROM_CLI };
+  const why = check === undefined ? cause : isToldAlready ? {} : { check };
+  change(keeper, server, { admin, health }, why);
 }
 
 /** The counter of the checks, in the row and where they count. */
@@ -190,6 +224,7 @@ function change(
   if (before.admin === after.admin && before.health === after.health) return;
   const { backend } = server;
   const wasUsable = hasUsable(keeper, backend);
+  steerSlowStart(keeper, server, before, after);
   const requeued = writeState(keeper, server, after);
   const tracked = keeper.tracking.trackedBy(server);
   const facts = factsOf(keeper, server, requeued, why);
@@ -205,16 +240,42 @@ function change(
   for (const tracker of [...keeper.tracking.trackersOf(server)]) follow(keeper, tracker, server);
 }
 
+/**
+ * Whoever was down, in maintenance or stopping begins slowly; whoever is again, no more. Drained, or
+ * back from it, on its way up: from the beginning, as in HAProxy. Before balancing is refreshed.
+ */
+function steerSlowStart(
+  { slowStart, records, nowMs }: StateKeeper,
+  server: ServerObject,
+  before: ServerState,
+  after: ServerState,
+): void {
+  if (!isWell(after)) {
+    slowStart.cancel(server);
+  } else if (!isWell(before)) {
+    slowStart.begin(server);
+  } else if (slowStart.elapsedMs(server) !== undefined) {
+    slowStart.begin(server);
+    const record = records.get(server);
+    if (record !== undefined) record.changedAtMs = nowMs();
+  }
+}
+
+/** Up, whether or not it drains. */
+const isWell = ({ admin, health }: ServerState): boolean =>
+  health === "up" && !isInMaintenance(admin);
+
 /** Health after maintenance: `init-state` of a server that is checked, else up. */
 function freshHealth(keeper: StateKeeper, server: ServerObject): Health {
   const tracked = keeper.tracking.trackedBy(server);
   if (tracked !== undefined) return readState(keeper.tables, tracked).health;
   const flags = keeper.tables.servers.words[server.row + row.SERVER_FLAGS]!;
   const isChecked = (flags & SERVER_FLAG_CHECKED) !== 0 && (flags & SERVER_FLAG_CHECKS_OFF) === 0;
-  if (!isChecked) return "up";
+  const isAgentDown = keeper.checks?.isAgentDown(server) ?? false;
+  if (!isChecked) return isAgentDown ? "down" : "up";
   const counter = initialHealth(server.spec);
   writeCounter(keeper, server, counter);
-  return isUp(counter, server.spec.check) ? "up" : "down";
+  return isUp(counter, server.spec.check) && !isAgentDown ? "up" : "down";
 }
 
 /** Row and balancing. @returns streams of its queue that were sent elsewhere */

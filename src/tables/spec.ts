@@ -399,8 +399,10 @@ export type ServerSpec = {
   guid?: string;
   /** Undefined: known by name only and not resolved (`init-addr none`): starts in maintenance. */
   address?: Address;
-  /** The host name it was configured with, if it was one. */
+  /** Its host name, if it was configured with one, or the target of its SRV record. */
   hostName?: string;
+  /** Port beside a name, for the addresses that it gets; 0 = none. Absent: no name was configured. */
+  namePort?: number;
   /** How the port was given: as is, `+N`/`-N` relative to the client's destination, or absent. */
   portMode: "fixed" | "offset" | "client";
   portOffset: number;
@@ -430,7 +432,10 @@ export type ServerSpec = {
   agent: AgentSpec;
   /** Address from DNS while it runs; undefined = looked up once, or no name. */
   resolution?: ServerNameSpec;
-  /** SRV record it is filled from (`server-template` of `_service._proto.name`). */
+  /**
+   * SRV record it is filled from (`_service._proto.name`): its target is `hostName`, its port
+   * `namePort`, while the server has one.
+   */
   serviceName?: string;
   /** `quic4@`, `quic6@`: how to speak QUIC there; undefined = TCP. */
   quic?: QuicServerSpec;
@@ -573,8 +578,13 @@ export type MailersSpec = {
 /** A `resolvers` section: manual 5.3.2. */
 export type ResolversSpec = {
   name: string;
-  /** UDP, or TCP where the line says `tcp@`; those of `parse-resolv-conf` are in it. */
-  nameservers: { name: string; address: Address; isTcp: boolean }[];
+  /**
+   * UDP, or TCP where the line says `tcp@`; those of `parse-resolv-conf` are in it. `maxconn`:
+   * connections at a time over TCP, 0 = not said.
+   */
+  nameservers: { name: string; address: Address; isTcp: boolean; maxconn: number }[];
+  /** `dns-accept-family`: `auto` = IPv6 where the system has a default route for it. */
+  families: "auto" | "both" | "ipv4" | "ipv6";
   /** `resolve_retries`: questions sent before giving up. */
   retries: number;
   /** Bytes: `accepted_payload_size`. */

@@ -7,13 +7,11 @@ import type { Outcome } from "../../src/api/call.ts";
 import type { Asker } from "../../src/api/command.ts";
 import { splitLine } from "../../src/api/lines.ts";
 import { Lb } from "../../src/balance/lb.ts";
-import { Checker } from "../../src/check/checker.ts";
-import type { CheckedServer } from "../../src/check/checker.ts";
-import { probeTargetOf } from "../../src/check/connect.ts";
-import type { ProbeTarget } from "../../src/check/connect.ts";
+import type { CheckNews, ToChecks } from "../../src/check/messages.ts";
 import type { RuntimeConfig } from "../../src/config/runtime.ts";
 import { buildPlan, makeWorkshop } from "../../src/control/build.ts";
 import type { Workshop } from "../../src/control/build.ts";
+import { CheckDesk } from "../../src/control/checks/desk.ts";
 import type { Control } from "../../src/control/control.ts";
 import type { Notice } from "../../src/control/logs/sentences.ts";
 import { makeControl } from "../../src/control/make-control.ts";
@@ -42,8 +40,14 @@ export type ControlLab = {
   shut: string[];
   /** Mutations since the last look. */
   mutations: Mutation[];
-  /** Where checks went. */
-  probes: ProbeTarget[];
+  /** What the thread of checks was told. */
+  orders: ToChecks[];
+  /** What it says of a server, as of now. */
+  hear(
+    path: string,
+    news: Partial<CheckNews> & Pick<CheckNews, "result">,
+    kind?: "check" | "agent",
+  ): void;
   /** The connection that asks. */
   readonly asker: Asker;
   /** Runs one command line; several commands and payloads behind `<<` as they are. */
@@ -119,8 +123,13 @@ export async function makeControlLab(text: string, start: LabStart = {}): Promis
       void told.push(`${level} ${said}`),
     nowMs: () => 0,
   });
-  const probes: ProbeTarget[] = [];
-  const checks = makeChecks(shop.model.serverByRow.values(), probes);
+  const orders: ToChecks[] = [];
+  const checks = new CheckDesk({
+    keeper,
+    send: (order) => void orders.push(order),
+    quicAddresses: () => null,
+  });
+  checks.start(shop.model);
   keeper.checks = checks;
   const control = makeControl({
     serving: { shop, pool, pump: { onRing: null, drain: () => 0 } },
@@ -132,6 +141,10 @@ export async function makeControlLab(text: string, start: LabStart = {}): Promis
     describeErrno: (errno: number) => `errno ${errno}`,
     say: () => undefined,
   } as unknown as ControlParts);
+  const findServer = (path: string): ServerObject => {
+    const [backend = "", name = ""] = path.split("/");
+    return shop.model.backends.get(backend)!.serversByName.get(name)!;
+  };
   const asker = adminAsker();
   const run = async (line: string, payload?: string): Promise<Outcome> => {
     const raw = { ...splitLine(line).commands[0]!, ...(payload === undefined ? {} : { payload }) };
@@ -143,46 +156,41 @@ export async function makeControlLab(text: string, start: LabStart = {}): Promis
     told,
     shut,
     mutations,
-    probes,
+    orders,
+    hear: (path, news, kind = "check") => hearNews(checks, orders, findServer(path), news, kind),
     run,
     ask: async (line, payload) => {
       const { code, reply } = await run(line, payload);
       const said = reply.kind === "pieces" ? "" : reply.text;
       return code === "OK" ? said : `${code}: ${said}`;
     },
-    server: (path) => {
-      const [backend = "", name = ""] = path.split("/");
-      return shop.model.backends.get(backend)!.serversByName.get(name)!;
-    },
+    server: findServer,
     snapshot: () => snapshotOf(control),
     settle: () => control.grace.check(),
   };
 }
 
-/** Checks whose probes never answer. */
-function makeChecks(servers: Iterable<ServerObject>, probes: ProbeTarget[]): Checker<ServerObject> {
-  const checks = new Checker<ServerObject>({
-    nowMs: () => 0,
-    startTimer: (_delayMs, _run) => ({ stop: () => undefined }),
-    random32: () => 0,
-    startProbe: (target) => {
-      probes.push(target);
-      return { cancel: () => undefined };
-    },
-    spreadPercent: 0,
-    maxSpreadMs: 0,
-    isWanted: () => true,
-    tell: () => undefined,
+/** News of the thread of checks about a server, with usual values where nothing is said. */
+function hearNews(
+  checks: CheckDesk,
+  orders: readonly ToChecks[],
+  server: ServerObject,
+  news: Partial<CheckNews> & Pick<CheckNews, "result">,
+  kind: "check" | "agent",
+): void {
+  const known = orders.flatMap((order) => (order.type === "add" ? order.checks : []));
+  const found = known.find(
+    ({ serverRow, schedule }) => serverRow === server.row && schedule.kind === kind,
+  );
+  if (found === undefined) throw new Error(`${server.spec.name} has no ${kind}`);
+  const { id } = found;
+  const epochs = orders.flatMap((order) => {
+    return "epoch" in order && order.id === id ? [order.epoch] : [];
   });
-  const checked: CheckedServer<ServerObject>[] = [];
-  for (const server of servers) {
-    const { spec, backend } = server;
-    const target = probeTargetOf(spec);
-    if (!spec.check.enabled || target === undefined) continue;
-    checked.push({ key: server, spec, timeouts: backend.spec.timeouts, target });
-  }
-  checks.addAll(checked);
-  return checks;
+  const usual = { durationMs: 0, health: found.health, isUp: true, hasChanged: false };
+  const progress = { hasMoved: true, counted: 1, needed: 1 };
+  const epoch = epochs.at(-1) ?? found.epoch;
+  checks.receive([{ id, epoch, ...usual, ...progress, ...news }]);
 }
 
 function snapshotOf({ model, tables, environment }: Control): unknown {

@@ -10,7 +10,6 @@ import { hostText } from "../../tables/address-text.ts";
 import { SERVER_ADMIN_RESOLUTION_MAINT } from "../../tables/generated/enums.ts";
 import type { Address, ServerSpec } from "../../tables/spec.ts";
 import { LEVEL_NOTICE } from "../../wire/syslog.ts";
-import { refreshCheck } from "../checks/start.ts";
 import { madeServer } from "../draft.ts";
 import type { Change, ChangeResult, Draft, DraftServer } from "../draft.ts";
 import { refuseBehindSessions } from "../life/session-map.ts";
@@ -104,7 +103,7 @@ export function changeSpec(control: ServerControl, server: ServerObject, spec: S
   server.spec = spec;
   control.shop.log.append({ kind: "server.change", row: server.row, server: spec });
   control.shop.log.flushSoon();
-  refreshCheck(control.checks, control.tables.servers.words, server);
+  control.checks.refresh(server);
 }
 
 function placeOf({ address, portMode, portOffset, quic }: ServerSpec): Place {

@@ -171,11 +171,12 @@ export function healthCheck(
   counted: number,
   needed: number,
   isUp: boolean,
+  word: "Health" | "Agent" = "Health",
 ): Notice {
   const who = `${facts.backup ? "backup " : ""}server ${facts.backend}/${facts.server}`;
   const verdict = isGood ? "succeeded" : "failed";
   const status = `status: ${counted}/${needed} ${isUp ? "UP" : "DOWN"}`;
-  const text = `Health check for ${who} ${verdict}, ${describeCheck(check)}, ${status}.`;
+  const text = `${word} check for ${who} ${verdict}, ${describeCheck(check)}, ${status}.`;
   return { level: LEVEL_NOTICE, text };
 }
 

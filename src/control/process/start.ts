@@ -67,7 +67,7 @@ export type OpenService = {
 export async function runStart(
   options: RunOptions,
   argv: readonly string[],
-  workerUrl: URL,
+  entries: ThreadEntries,
   output: Output,
   services: readonly Service[] = [],
 ): Promise<number> {
@@ -99,7 +99,7 @@ export async function runStart(
   try {
     const { plan, runtime, lines: startupLines } = loaded;
     const input = { plan, runtime, startupLines, services };
-    return await serve({ ...input, options, workerUrl, output, readyFd, demo });
+    return await serve({ ...input, options, entries, output, readyFd, demo });
   } catch (error) {
     return tellEnd(output, error instanceof SluiceError ? error : unexpected(error));
   }
@@ -116,13 +116,16 @@ function unexpected(error: unknown): SluiceError {
   return new SluiceError("SLC_UNEXPECTED", { reason: describeError(error) });
 }
 
+/** Modules that threads begin with. */
+export type ThreadEntries = { worker: URL; checker: URL };
+
 type ServeInput = {
   plan: Plan;
   runtime: RuntimeConfig;
   startupLines: readonly string[];
   services: readonly Service[];
   options: RunOptions;
-  workerUrl: URL;
+  entries: ThreadEntries;
   output: Output;
   readyFd: number | undefined;
   demo: Demo | undefined;
@@ -156,7 +159,10 @@ async function serve(input: ServeInput): Promise<number> {
     tell: (proxy, notice) => journal.tell(proxy, notice),
     nowMs: systemClock.nowMs,
   });
-  const checks = startChecks(shop.model, keeper, systemClock);
+  const checking = startChecks(shop, keeper, input.entries.checker, (severity, text) =>
+    journal.say(severity, text),
+  );
+  const checks = checking.desk;
   const control = makeControl({
     serving,
     hub,
@@ -182,6 +188,7 @@ async function serve(input: ServeInput): Promise<number> {
   }
   const code = await serving.done;
   watchdog.stop();
+  checking.close();
   for (const service of opened) service.close();
   state.close();
   journal.close();
@@ -261,7 +268,7 @@ async function bindAndServe(
   const { plan, options, output } = input;
   let hub: LogHub | undefined;
   const hooks = {
-    workerUrl: input.workerUrl,
+    workerUrl: input.entries.worker,
     workers,
     maxconn,
     notice: journal.say.bind(journal),

@@ -4,7 +4,6 @@
  * thread, at the start only.
  */
 import { refreshBackend } from "../../balance/refresh.ts";
-import type { Checker } from "../../check/checker.ts";
 import {
   SERVER_ADMIN_FORCED_DRAIN,
   SERVER_ADMIN_FORCED_MAINT,
@@ -21,6 +20,7 @@ import {
 } from "../../tables/generated/server.ts";
 import type { SavedServerSpec } from "../../tables/spec.ts";
 import type { Workshop } from "../build.ts";
+import type { CheckDesk } from "../checks/desk.ts";
 import type { Model, ProxyObject, ServerObject } from "../model.ts";
 import { mergeState, stateRecord } from "../server-state.ts";
 import type { StateKeeper } from "../server-state.ts";
@@ -58,7 +58,7 @@ function restoreRow(words: Int32Array, { row }: ServerObject, saved: SavedServer
 /** Goes on counting where the old process was. After the checks have started. */
 export function restoreChecks(
   keeper: Pick<StateKeeper, "tables" | "model" | "nowMs" | "records" | "startedAtMs">,
-  checks: Pick<Checker<ServerObject>, "healthOf" | "setHealth" | "suspend">,
+  checks: Pick<CheckDesk, "healthOf" | "setHealth" | "suspend">,
 ): void {
   for (const { server, saved } of savedServers(keeper.model)) {
     stateRecord(keeper, server).changedAtMs = keeper.nowMs() - saved.sinceChangeSeconds * 1000;

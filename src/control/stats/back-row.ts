@@ -1,6 +1,6 @@
 /** The rows of backends and servers in `show stat`. */
+import { weightInForce } from "../../balance/tier.ts";
 import { WEIGHT_SCALE } from "../../balance/weight.ts";
-import type { CheckRecord } from "../../check/checker.ts";
 import * as count from "../../tables/generated/back-count.ts";
 import {
   PROXY_FLAG_PUBLISHED,
@@ -11,6 +11,7 @@ import {
 } from "../../tables/generated/enums.ts";
 import * as proxyRow from "../../tables/generated/proxy.ts";
 import * as serverRow from "../../tables/generated/server.ts";
+import type { CheckRecord } from "../checks/desk.ts";
 import { serverName } from "../model.ts";
 import type { ProxyObject, ServerObject } from "../model.ts";
 import { isInMaintenance } from "../state-notices.ts";
@@ -103,7 +104,8 @@ export function fillServer(statistics: Statistics, server: ServerObject, row: St
   fillServerState(statistics, server, row);
   const weight = words[at + serverRow.SERVER_WEIGHT]!;
   const throttle = words[at + serverRow.SERVER_THROTTLE]!;
-  row[AT.weight] = throttle === 0 ? weight : Math.ceil((weight * throttle) / 100);
+  const inForce = weightInForce({ servers: words, proxies: tables.proxies.words }, at);
+  row[AT.weight] = Math.ceil(inForce / WEIGHT_SCALE);
   row[AT.uweight] = weight;
   const isBackup = (words[at + serverRow.SERVER_FLAGS]! & SERVER_FLAG_BACKUP) !== 0;
   row[AT.act] = isBackup ? 0 : 1;
@@ -112,7 +114,11 @@ export function fillServer(statistics: Statistics, server: ServerObject, row: St
   row[AT.pid] = 1;
   row[AT.iid] = backend.spec.id;
   row[AT.sid] = spec.id;
-  row[AT.throttle] = throttle || undefined;
+  // As HAProxy rounds it; nothing while no new traffic comes.
+  const isUp = words[at + serverRow.SERVER_STATE] === SERVER_STATE_UP;
+  const isRamping = throttle !== 0 && weight > 0 && isUp;
+  const full = weight * WEIGHT_SCALE;
+  if (isRamping) row[AT.throttle] = Math.floor((inForce * 100 + WEIGHT_SCALE - 1) / full);
   row[AT.type] = STAT_KINDS.server.number;
   row[AT.rate] = readRate(words, at + serverRow.SERVER_RATE_SECOND, nowMs);
   row[AT.rate_max] = readRateMax(words, at + serverRow.SERVER_RATE_SECOND);

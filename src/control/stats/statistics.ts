@@ -8,7 +8,6 @@
  *
  * Main thread. Columns: fields.ts.
  */
-import type { Checker } from "../../check/checker.ts";
 import { LISTENER_CURRENT_MAX } from "../../tables/generated/listener.ts";
 import {
   PROCESS_CONN_SECOND,
@@ -19,6 +18,7 @@ import * as proxyRow from "../../tables/generated/proxy.ts";
 import * as serverRow from "../../tables/generated/server.ts";
 import type { ProxySpec } from "../../tables/spec.ts";
 import type { Tables } from "../../tables/tables.ts";
+import type { CheckDesk } from "../checks/desk.ts";
 import type { Control } from "../control.ts";
 import type { Model, ProxyObject, ServerObject } from "../model.ts";
 import { isQuicUsed, quicConnections } from "../quic-use.ts";
@@ -32,7 +32,10 @@ import { Shards } from "./shards.ts";
 /** What the numbers are taken from. */
 export type StatisticsParts = {
   model: Model;
-  checks: Pick<Checker<ServerObject>, "recordOf" | "isProbing" | "clearFailures">;
+  checks: Pick<
+    CheckDesk,
+    "recordOf" | "agentRecordOf" | "isProbing" | "isAgentProbing" | "clearFailures"
+  >;
   keeper: Pick<StateKeeper, "records" | "startedAtMs" | "tracking">;
   clock: Pick<Control["clock"], "nowMs" | "epochMicros">;
 };

@@ -51,6 +51,7 @@ export function serverStatus({ admin, state, flags, check, health, via }: Status
 export const CHECK_NUMBERS: Record<CheckCode, number> = {
   UNK: 0,
   INI: 1,
+  CHECKED: 3,
   HANA: 4,
   SOCKERR: 5,
   L4OK: 6,

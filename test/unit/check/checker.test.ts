@@ -2,7 +2,9 @@
 import { describe, expect, test } from "bun:test";
 
 import { Checker } from "../../../src/check/checker.ts";
-import type { CheckedServer, CheckEvent } from "../../../src/check/checker.ts";
+import type { Checked, CheckEvent, CheckSchedule } from "../../../src/check/checker.ts";
+import { initialHealth } from "../../../src/check/health.ts";
+import type { CheckTarget, ProbeEars } from "../../../src/check/probe.ts";
 import type { CheckResult } from "../../../src/check/result.ts";
 import type { CheckSpec, ServerSpec } from "../../../src/tables/spec.ts";
 
@@ -16,7 +18,8 @@ class Lab {
   /** Start of each probe: `name@ms`. */
   readonly probes: string[] = [];
   /** Probes under way: name and how to end them. */
-  readonly waiting = new Map<string, (result: CheckResult) => void>();
+  readonly waiting = new Map<string, ProbeEars>();
+  readonly running = new Set<string>();
   cancelled = 0;
   readonly resting = new Set<string>();
   readonly checker: Checker<string>;
@@ -31,13 +34,17 @@ class Lab {
         return { stop: () => (this.#timers = this.#timers.filter((one) => one !== timer)) };
       },
       random32: () => 0,
-      startProbe: (target, done) => {
+      startProbe: ({ target }, ears) => {
         const name = target.address.family === "unix" ? target.address.path : "";
         this.probes.push(`${name}@${this.now}`);
-        this.waiting.set(name, done);
-        const cancel = (): void => void this.cancelled++;
+        this.waiting.set(name, ears);
         // One that sees more than a connection knows what silence means.
-        return name.startsWith("tls") ? { cancel, timeoutCode: () => "L6TOUT" } : { cancel };
+        const late = (): CheckResult => ({ code: name.startsWith("tls") ? "L6TOUT" : "L4TOUT" });
+        return { cancel: () => void this.cancelled++, late };
+      },
+      running: (key, isRunning) => {
+        if (isRunning) this.running.add(key);
+        else this.running.delete(key);
       },
       spreadPercent: options.spreadPercent ?? 0,
       maxSpreadMs: options.maxSpreadMs ?? 0,
@@ -62,43 +69,38 @@ class Lab {
 
   /** Ends the probe of a server. */
   answer(name: string, result: CheckResult): void {
-    const done = this.waiting.get(name);
+    const ears = this.waiting.get(name);
     this.waiting.delete(name);
-    if (done === undefined) throw new Error(`no probe of ${name} is under way`);
-    done(result);
+    if (ears === undefined) throw new Error(`no probe of ${name} is under way`);
+    ears.done(result);
   }
 }
 
 function server(
   key: string,
-  check: Partial<CheckSpec> = {},
-  rest: Partial<ServerSpec> = {},
+  check: Partial<CheckSchedule> = {},
+  rest: Partial<Pick<ServerSpec, "initState" | "onError">> = {},
   timeouts = { connect: -1, check: -1 },
-): CheckedServer<string> {
-  const spec = {
-    name: key,
-    initState: "up",
-    onError: "fail-check",
-    ...rest,
-    check: {
-      enabled: true,
-      intervalMs: 1000,
-      fastIntervalMs: 200,
-      downIntervalMs: 3000,
-      rise: 2,
-      fall: 3,
-      port: 0,
-      sendProxy: false,
-      ...check,
-    },
-  } as ServerSpec;
-  const target = {
-    address: { family: "unix", path: key },
-    proxyHeader: 0,
-    mark: 0,
-    tos: 0,
-  } as const;
-  return { key, spec, timeouts, target };
+): Checked<string> {
+  const schedule: CheckSchedule = {
+    kind: "check",
+    intervalMs: 1000,
+    fastIntervalMs: 200,
+    downIntervalMs: 3000,
+    rise: 2,
+    fall: 3,
+    onError: rest.onError ?? "fail-check",
+    connectMs: timeouts.connect,
+    checkMs: timeouts.check,
+    ...check,
+  };
+  const health = initialHealth({
+    initState: rest.initState ?? "up",
+    check: schedule as unknown as CheckSpec,
+  });
+  const address = { family: "unix", path: key } as const;
+  const target = { address, proxyHeader: 0, mark: 0, tos: 0 } as unknown as CheckTarget;
+  return { key, schedule, job: { target, program: { kind: "connect" } }, health };
 }
 
 describe("when", () => {
@@ -266,26 +268,14 @@ describe("results", () => {
     expect(lab.probes).toHaveLength(1);
   });
 
-  test("failures, downs and time spent down are counted", () => {
+  test("failures count while there is something to lose", () => {
     const lab = new Lab();
     lab.checker.addAll([server("a", { downIntervalMs: 100, fastIntervalMs: 100 })]);
-    for (const [atMs, result] of [
-      [0, REFUSED],
-      [100, REFUSED],
-      [200, PASSED],
-      [300, PASSED],
-    ] as const) {
+    for (const atMs of [0, 100, 200]) {
       lab.run(atMs);
-      lab.answer("a", result);
+      lab.answer("a", REFUSED);
     }
-    expect(lab.checker.recordOf("a")).toEqual({
-      failures: 1,
-      downs: 1,
-      changedAtMs: 300,
-      downtimeMs: 300,
-      result: PASSED,
-      durationMs: 0,
-    });
+    expect(lab.events.map(({ hasFailed }) => hasFailed)).toEqual([true, false, false]);
   });
 
   test("stop ends everything", () => {
@@ -351,8 +341,9 @@ describe("changes at run time", () => {
     lab.checker.add(server("a"), false);
     lab.run(0);
     lab.answer("a", PASSED);
-    lab.checker.replace({ ...server("a"), target: server("z").target });
-    lab.checker.replace(server("unknown"));
+    const { schedule, job } = server("z");
+    lab.checker.replace("a", schedule, job);
+    lab.checker.replace("unknown", schedule, job);
     lab.run(200);
     expect(lab.probes).toEqual(["a@0", "z@200"]);
     expect(lab.checker.healthOf("a")).toBe(4);

@@ -56,7 +56,8 @@ async function makeLab(...lines: string[]): Promise<{
     servers,
     told,
     shut,
-    apply: (index, isHealthy) => applyHealth(keeper, servers[index]!, isHealthy, check),
+    apply: (index, isHealthy) =>
+      applyHealth(keeper, servers[index]!, isHealthy ? "up" : "down", check),
     stateOf: (index) => tables.servers.words[servers[index]!.row + SERVER_STATE]!,
   };
 }

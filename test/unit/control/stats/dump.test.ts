@@ -202,10 +202,8 @@ describe("formats", () => {
 
   test("text from outside is quoted", async () => {
     const lab = await makeLab();
-    const server = lab.server("be/s1");
     const statistics = statisticsOf(lab.control);
-    const record = lab.control.checks.recordOf(server)! as { result: unknown };
-    record.result = { code: "L4CON", info: 'said "no", twice' };
+    lab.hear("be/s1", { result: { code: "L4CON", info: 'said "no", twice' } });
     const text = [...dumpStats(statistics, { ...ALL_STATS, kinds: 4, sid: 7 }, "csv")].join("");
     expect(text).toContain(",L4CON,,0,");
     expect(text).toContain(',"said ""no"", twice",');

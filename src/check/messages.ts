@@ -1,0 +1,76 @@
+/**
+ * What control and the thread of checks say to each other. Plain data, in order, each way.
+ *
+ * A check is known by a number that is never used twice. Each order that makes earlier results
+ * count no more (another address, a health set by hand, a suspension) moves its **epoch** on; news
+ * bear the epoch that they were found in, and control takes no notice of those of an older one.
+ */
+import type { NativeAddresses } from "../conduit/native.ts";
+import type { SharedBlocks } from "../tables/tables.ts";
+import type { CheckSchedule } from "./checker.ts";
+import type { CheckJob } from "./probe.ts";
+import type { CheckResult } from "./result.ts";
+
+/** What the thread is started with. */
+export type ChecksStart = {
+  blocks: SharedBlocks;
+  native: NativeAddresses | null;
+  clockOriginMs: number;
+  spreadPercent: number;
+  maxSpreadMs: number;
+  /** Most bytes of an answer that are kept. */
+  answerBytesMax: number;
+  /** This machine, as `send-state` names it. */
+  node: string;
+  /** `setenv` and its kin applied. */
+  environment: Record<string, string>;
+};
+
+/** A check as it begins. */
+export type CheckOrder = {
+  id: number;
+  epoch: number;
+  serverRow: number;
+  /** Of the row: what is written there is of this server. */
+  generation: number;
+  schedule: CheckSchedule;
+  job: CheckJob;
+  health: number;
+  isSuspended: boolean;
+};
+
+export type ToChecks =
+  /** @prop isSpread first checks are spread over the interval; else they are due at once */
+  | { type: "add"; checks: CheckOrder[]; isSpread: boolean }
+  | { type: "replace"; id: number; epoch: number; schedule: CheckSchedule; job: CheckJob }
+  | { type: "suspend"; id: number; epoch: number }
+  | { type: "resume"; id: number; epoch: number }
+  | { type: "health"; id: number; epoch: number; health: number }
+  /** Real traffic has failed too often: `on-error`. */
+  | { type: "errors"; id: number; epoch: number; info: string }
+  | { type: "remove"; id: number }
+  /** Where the functions of QUIC are. */
+  | { type: "quic"; addresses: NativeAddresses }
+  /** Answered by a `pong`: does it live? */
+  | { type: "ping" }
+  | { type: "stop" };
+
+/** A result that control must hear of. */
+export type CheckNews = {
+  id: number;
+  epoch: number;
+  result: CheckResult;
+  durationMs: number;
+  health: number;
+  isUp: boolean;
+  hasChanged: boolean;
+  hasMoved: boolean;
+  counted: number;
+  needed: number;
+};
+
+export type FromChecks =
+  | { type: "pong" }
+  | { type: "news"; news: CheckNews[] }
+  /** Something that should not happen, for the process log. */
+  | { type: "fault"; text: string };

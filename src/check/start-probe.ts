@@ -1,0 +1,35 @@
+/**
+ * Starts the check that a job asks for: a connection that opens, a handshake of QUIC, a list of
+ * steps, the dialogue of a protocol, or a program. Thread of checks.
+ */
+import type { CheckEnvironment, CheckJob, Dialogue, Probe, StartProbe } from "./probe.ts";
+import { dialogueFor } from "./protocols/index.ts";
+import { startQuicProbe } from "./quic.ts";
+import { runDialogue } from "./run-dialogue.ts";
+
+/** A prober for the thread of checks. QUIC servers are checked by a handshake, whatever is asked. */
+export function makeStartProbe(environment: CheckEnvironment): StartProbe {
+  return (job, ears): Probe => {
+    const { quic } = job.target;
+    if (quic !== undefined) return startQuicProbe({ ...job.target, quic }, ears);
+    const dialogue = connectDialogue(job) ?? dialogueFor(job, environment);
+    if (dialogue === undefined) {
+      ears.done({ code: "SOCKERR", info: `no check '${job.program.kind}'` });
+      return { cancel: () => undefined, late: () => ({ code: "SOCKERR" }) };
+    }
+    return runDialogue(job, dialogue, environment.answerBytesMax, ears);
+  };
+}
+
+/** A connection that opens, with TLS its handshake too, is all that is asked. */
+function connectDialogue({ program, target }: CheckJob): Dialogue | undefined {
+  if (program.kind !== "connect") return undefined;
+  const code = target.tls === undefined ? "L4OK" : "L6OK";
+  const hasHeader = target.proxyHeader !== 0;
+  return {
+    // A header is to arrive: an orderly close instead of a reset.
+    opened: (wire) => wire.finish({ code }, hasHeader),
+    received: () => undefined,
+    ended: () => undefined,
+  };
+}

@@ -1,0 +1,123 @@
+/**
+ * The thread of checks: started with the first order, looked after, replaced when it dies or hangs.
+ * Nothing of control waits for it. Main thread.
+ */
+import { Worker } from "node:worker_threads";
+
+import { describeError } from "../../base/assert.ts";
+import { startTimer, systemClock } from "../../base/clock.ts";
+import type { CheckNews, ChecksStart, FromChecks, ToChecks } from "../../check/messages.ts";
+
+/** What the thread needs of the process. */
+export type CheckThreadOptions = {
+  /** Its entry module. */
+  url: URL;
+  start: ChecksStart;
+  receive: (news: readonly CheckNews[]) => void;
+  /** It is a new one: it wants to be told everything. */
+  restarted: () => void;
+  say: (severity: "notice" | "warning" | "alert", text: string) => void;
+};
+
+/** Pause between two looks at it, and looks without an answer after which it is given up, ms. */
+const LOOK_MS = 2000;
+const MISSES_MAX = 8;
+/** Pause before a thread that died at once is replaced, ms. */
+const RESTART_PAUSE_MS = 1000;
+
+/** One thread at a time. */
+export class CheckThread {
+  private readonly options: CheckThreadOptions;
+  private thread: Worker | null = null;
+  private isClosed = false;
+  private startedAtMs = 0;
+  private misses = 0;
+  private ticker: { stop(): void } | null = null;
+  private pause: { stop(): void } | null = null;
+
+  constructor(options: CheckThreadOptions) {
+    this.options = options;
+  }
+
+  /** Sends an order; the first starts the thread. */
+  send(order: ToChecks): void {
+    if (this.isClosed || this.pause !== null) return;
+    if (this.thread === null) {
+      if (order.type === "stop") return;
+      this.spawn();
+    }
+    this.thread?.postMessage(order);
+  }
+
+  /** Ends it. */
+  close(): void {
+    this.isClosed = true;
+    this.ticker?.stop();
+    this.pause?.stop();
+    const { thread } = this;
+    this.thread = null;
+    if (thread === null) return;
+    thread.removeAllListeners();
+    void thread.terminate();
+  }
+
+  private spawn(): void {
+    const { url, start } = this.options;
+    const thread = new Worker(url, { workerData: start });
+    this.thread = thread;
+    this.startedAtMs = systemClock.nowMs();
+    this.misses = 0;
+    thread.on("message", (message: FromChecks) => this.hear(message));
+    thread.on("error", (error: unknown) => {
+      this.options.say("alert", `The thread of checks failed: ${describeError(error)}`);
+    });
+    thread.on("exit", (code: number) => this.lost(thread, `exit code ${code}`));
+    // Checks alone do not keep a process alive.
+    thread.unref();
+    this.look();
+  }
+
+  private hear(message: FromChecks): void {
+    switch (message.type) {
+      case "news":
+        this.options.receive(message.news);
+        return;
+      case "fault":
+        this.options.say("alert", `Checks: ${message.text}`);
+        return;
+      case "pong":
+        this.misses = 0;
+        return;
+    }
+  }
+
+  /** Asks whether it lives; one that is silent for long hangs, and nobody else would notice. */
+  private look(): void {
+    this.ticker?.stop();
+    this.ticker = startTimer(LOOK_MS, () => {
+      const { thread } = this;
+      if (thread === null) return;
+      if (this.misses++ < MISSES_MAX) {
+        thread.postMessage({ type: "ping" } satisfies ToChecks);
+        this.look();
+        return;
+      }
+      thread.removeAllListeners();
+      void thread.terminate();
+      this.lost(thread, `silent for ${(MISSES_MAX * LOOK_MS) / 1000} seconds`);
+    });
+  }
+
+  private lost(thread: Worker, why: string): void {
+    if (this.thread !== thread || this.isClosed) return;
+    this.thread = null;
+    this.ticker?.stop();
+    const text = `The thread of checks is gone (${why}), starting a new one.`;
+    this.options.say("alert", text);
+    const isYoung = systemClock.nowMs() - this.startedAtMs < RESTART_PAUSE_MS;
+    this.pause = startTimer(isYoung ? RESTART_PAUSE_MS : 0, () => {
+      this.pause = null;
+      if (!this.isClosed) this.options.restarted();
+    });
+  }
+}
