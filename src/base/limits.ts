@@ -68,11 +68,33 @@ export const RING_NODES_PER_WEIGHT = 16;
  */
 export const TABLE_ENTRIES_MAX = 4_194_304;
 /**
- * Draws of `random(n)`: with more, the choice is leastconn's in all but name.
+ * Draws of `random(n)` and `peak-ewma(n)`: with more, the choice is leastconn's in all but name.
  * @unit draws
- * @change balance random(<n>), up to this
+ * @change balance random(<n>) or peak-ewma(<n>), up to this
  */
 export const DRAWS_MAX = 256;
+/**
+ * Shortest time between two comparisons of a backend's servers (`outlier-ejection interval`).
+ * @unit ms
+ */
+export const OUTLIER_INTERVAL_MS_MIN = 100;
+/**
+ * Highest `outlier-ejection samples`.
+ * @unit attempts
+ */
+export const OUTLIER_SAMPLES_MAX = 1_000_000;
+/**
+ * Least by which a server's time to first byte must exceed that of the others for it to be ejected,
+ * whatever the percentage: below it, differences are noise of our own loop.
+ * @unit ms
+ */
+export const OUTLIER_LATENCY_MS_MIN = 5;
+/**
+ * Most times that `outlier-ejection eject` is multiplied for a server that is ejected again and
+ * again.
+ * @unit times
+ */
+export const OUTLIER_TIMES_MAX = 10;
 
 /**
  * Descriptors kept for control connections, checks, logs and the runtime.

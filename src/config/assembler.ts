@@ -22,6 +22,7 @@ import { hasBack, hasFront, isQuic } from "./draft.ts";
 import type { BindDraft, LogDraft, ProxyDraft, ServerDraft, SourceDraft } from "./draft.ts";
 import { IdPool } from "./ids.ts";
 import { emailAlertOf } from "./mailers.ts";
+import { outlierOf, warnOfIdleOutlier } from "./outlier-line.ts";
 import { toAddress } from "./names.ts";
 import type { StatsDraft } from "./page-draft.ts";
 import { quicBindOf } from "./quic/bind-tls.ts";
@@ -83,6 +84,8 @@ export class Assembler {
     const isBackend = draft.section === "backend";
     const aclSamples = aclSamplesOf(draft);
     const emailAlert = emailAlertOf(settings.emailAlert);
+    const servers = this.#servers(draft);
+    warnOfIdleOutlier(this.#context, draft, servers.length);
     return {
       name: draft.name,
       id,
@@ -109,13 +112,13 @@ export class Assembler {
       rateLimitSessions: settings.rateLimitSessions,
       useBackends: draft.useBackends,
       ...(defaultBackend === undefined || !front ? {} : { defaultBackend }),
-      servers: this.#servers(draft),
+      servers,
       useServers: draft.useServers,
       ...(aclSamples.length === 0 ? {} : { aclSamples }),
       balance: settings.balance,
       checkProgram: settings.checkProgram,
       ...(emailAlert === undefined ? {} : { emailAlert }),
-      ...(settings.outlier === undefined ? {} : { outlier: settings.outlier }),
+      ...outlierOf(draft),
       retries: settings.retries,
       fullconn: settings.fullconn,
       ...(sourceSpec === undefined ? {} : { source: sourceSpec }),

@@ -1,10 +1,11 @@
 /** The words after `balance` and `hash-type` (HAProxy manual 4.2). */
+import { DRAWS_MAX } from "../base/limits.ts";
 import { parseSample } from "../expr/parse.ts";
 import type { BalanceSpec } from "../tables/spec.ts";
 import { alertLine } from "./context.ts";
 import type { Line } from "./context.ts";
 import type { ProxyDraft } from "./draft.ts";
-import { parseInteger } from "./numbers.ts";
+import { parseInteger, parseTime } from "./numbers.ts";
 import { didYouMean } from "./suggest.ts";
 
 const PLAIN: readonly BalanceSpec["algorithm"][] = [
@@ -14,6 +15,9 @@ const PLAIN: readonly BalanceSpec["algorithm"][] = [
   "first",
   "source",
 ];
+
+/** `decay` of `peak-ewma` where it is not given. */
+const PEAK_EWMA_DECAY_MS = 10_000;
 
 /** Algorithms that need HTTP or a persistence cookie. */
 const LATER = ["uri", "url_param", "hdr", "rdp-cookie", "log-hash", "sticky"];
@@ -37,12 +41,14 @@ export function parseBalance(line: Line, proxy: ProxyDraft): void {
     delete balance.sample;
   } else if (name === "random") {
     parseRandom(line, balance, written);
+  } else if (name === "peak-ewma") {
+    parsePeakEwma(line, balance, written, rest);
   } else if (written === "hash") {
     parseHash(line, balance, rest);
   } else if (LATER.includes(name)) {
     line.context.coming(line.origin, `'balance ${name}'`, "it (roundrobin is used)");
   } else {
-    const known = [...PLAIN, "random", "hash"];
+    const known = [...PLAIN, "random", "peak-ewma", "hash"];
     const list = known.map((word) => `'${word}'`).join(", ");
     const hint = didYouMean(name, [...known, ...LATER]);
     alertLine(line, `balance only supports ${list} (got '${written}')${hint}`);
@@ -58,6 +64,35 @@ function parseRandom(line: Line, balance: BalanceSpec, written: string): void {
   }
   balance.algorithm = "random";
   balance.draws = draws.value;
+}
+
+/** `peak-ewma[(<draws>)] [decay <time>]`: this program's own (docs/outliers.md). */
+function parsePeakEwma(
+  line: Line,
+  balance: BalanceSpec,
+  written: string,
+  [word, time, extra]: readonly string[],
+): void {
+  const match = /^peak-ewma(?:\(([^)]*)\))?$/u.exec(written);
+  const draws = match === null ? undefined : parseInteger(match[1] ?? "2", 1, DRAWS_MAX);
+  if (draws?.ok !== true) {
+    alertLine(line, `balance peak-ewma : number of draws must be between 1 and ${DRAWS_MAX}.`);
+    return;
+  }
+  if ((word !== undefined && word !== "decay") || extra !== undefined) {
+    const unexpected = word === "decay" ? extra : word;
+    alertLine(line, `balance peak-ewma : only supports 'decay <time>' (got '${unexpected}').`);
+    return;
+  }
+  const decay = word === undefined ? undefined : parseTime(time ?? "");
+  if (decay?.ok === false || decay?.value === 0) {
+    const why = decay.ok ? "the time must be above 0" : decay.message;
+    alertLine(line, `balance peak-ewma : 'decay' : ${why}.`);
+    return;
+  }
+  balance.algorithm = "peak-ewma";
+  balance.draws = draws.value;
+  balance.decayMs = decay?.value ?? PEAK_EWMA_DECAY_MS;
 }
 
 function parseHash(line: Line, balance: BalanceSpec, rest: readonly string[]): void {

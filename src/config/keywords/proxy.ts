@@ -22,6 +22,7 @@ import { parseSource } from "../server-words.ts";
 import { didYouMean } from "../suggest.ts";
 import { proxySections } from "./build.ts";
 import type { Keyword } from "./keyword.ts";
+import { OUTLIER_ROWS } from "./outlier.ts";
 import {
   hasSide,
   integerInto,
@@ -507,4 +508,5 @@ export const PROXY_DONE: readonly Keyword<ProxyParser>[] = [
     invertible: true,
     parse: parseLog,
   },
+  ...OUTLIER_ROWS,
 ];
