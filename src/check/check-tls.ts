@@ -9,6 +9,43 @@ import type { PeerCertificate } from "node:tls";
 import type { CheckTlsSpec } from "../tables/spec.ts";
 import type { CheckResult } from "./result.ts";
 
+const FAILURE = "SSL handshake failure";
+/** The certificate bears another name. */
+const NAME_CODE = "ERR_TLS_CERT_ALTNAME_INVALID";
+/** What the runtime says of a certificate once the handshake is done, by X509_V_ERR_*. */
+const CERTIFICATE_CODES = new Set([
+  NAME_CODE,
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_CRL",
+  "UNABLE_TO_DECRYPT_CERT_SIGNATURE",
+  "UNABLE_TO_DECRYPT_CRL_SIGNATURE",
+  "UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY",
+  "CERT_SIGNATURE_FAILURE",
+  "CRL_SIGNATURE_FAILURE",
+  "CERT_NOT_YET_VALID",
+  "CERT_HAS_EXPIRED",
+  "CRL_NOT_YET_VALID",
+  "CRL_HAS_EXPIRED",
+  "ERROR_IN_CERT_NOT_BEFORE_FIELD",
+  "ERROR_IN_CERT_NOT_AFTER_FIELD",
+  "ERROR_IN_CRL_LAST_UPDATE_FIELD",
+  "ERROR_IN_CRL_NEXT_UPDATE_FIELD",
+  "OUT_OF_MEM",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "CERT_CHAIN_TOO_LONG",
+  "CERT_REVOKED",
+  "INVALID_CA",
+  "PATH_LENGTH_EXCEEDED",
+  "INVALID_PURPOSE",
+  "CERT_UNTRUSTED",
+  "CERT_REJECTED",
+  "HOSTNAME_MISMATCH",
+  "UNSPECIFIED",
+]);
+
 const OPTIONS = new WeakMap<CheckTlsSpec, Bun.TLSOptions>();
 
 /** Settings of the runtime's TLS, made once for each spec. */
@@ -19,7 +56,8 @@ export function tlsOptionsOf(spec: CheckTlsSpec): Bun.TLSOptions {
     // Judged by `handshakeProblem`.
     rejectUnauthorized: false,
     ...(spec.verify === "none" ? {} : { ca: spec.authorities ?? getCACertificates("system") }),
-    ...(spec.sni === undefined ? {} : { serverName: spec.sni }),
+    // Without a name Bun asks for the address.
+    serverName: spec.sni ?? "",
     ...(spec.certificate === undefined
       ? {}
       : { cert: spec.certificate.chain, key: spec.certificate.key }),
@@ -37,30 +75,36 @@ function alpnBytes(names: readonly string[]): string {
 /**
  * What is wrong with a handshake that is over; undefined = nothing.
  * @param socket undefined: the connection was closed meanwhile
- * @param error what the runtime says: of the handshake, or of the certificate
+ * @param error what the runtime says: of the handshake, or of the certificate after it
  */
 export function handshakeProblem(
   spec: CheckTlsSpec,
   socket: Bun.Socket<unknown> | undefined,
-  isDone: boolean,
   error: unknown,
 ): CheckResult | undefined {
-  if (!isDone || socket === undefined) return { code: "L6RSP", info: failureWords(error) };
+  const code = codeOf(error);
+  const isDone = code === undefined || CERTIFICATE_CODES.has(code);
+  if (!isDone || socket === undefined) return { code: "L6RSP", info: failureWords(code) };
   if (spec.verify === "none") return undefined;
-  if (error !== null && error !== undefined)
-    return { code: "L6RSP", info: "SSL handshake failure" };
-  // The name that was asked for is the one to be shown; without one, the name given for that.
-  const name = spec.sni ?? spec.verifyHost;
-  if (name === undefined) return undefined;
-  const certificate = socket.getPeerCertificate?.() as PeerCertificate | undefined;
-  const isNamed = certificate !== undefined && checkServerIdentity(name, certificate) === undefined;
-  return isNamed ? undefined : { code: "L6RSP", info: "SSL handshake failure" };
+  // The runtime looks at the name last, and whether there was one to look for is our business.
+  const isTrusted = code === undefined || code === NAME_CODE;
+  return isTrusted && isNamed(spec, socket) ? undefined : { code: "L6RSP", info: FAILURE };
 }
 
-function failureWords(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code === "ECONNRESET" || code === "" || code === "EPIPE") {
-    return "Connection closed during SSL handshake";
-  }
-  return "SSL handshake failure";
+/** The name that was asked for is the one to be shown; without one, the one given for that. */
+function isNamed(spec: CheckTlsSpec, socket: Bun.Socket<unknown>): boolean {
+  const name = spec.sni ?? spec.verifyHost;
+  if (name === undefined) return true;
+  const certificate = socket.getPeerCertificate() as PeerCertificate | undefined;
+  return certificate !== undefined && checkServerIdentity(name, certificate) === undefined;
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (error === null || error === undefined) return undefined;
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+function failureWords(code: string | undefined): string {
+  const isClosed = code === undefined || code === "ECONNRESET" || code === "EPIPE";
+  return isClosed ? "Connection closed during SSL handshake" : FAILURE;
 }

@@ -69,7 +69,7 @@ const BUN_HANDLERS: Bun.SocketHandler<Connection> = {
 
 const TLS_HANDLERS: Bun.SocketHandler<Connection> = {
   open: () => {},
-  handshake: (socket, isDone, error) => socket.data.shaken(socket, isDone, error),
+  handshake: (socket, _isAuthorized, error) => socket.data.shaken(socket, error),
   drain: (socket) => socket.data.writable(),
   data: (socket, bytes) => socket.data.bytes(bytes),
   end: (socket) => socket.data.finished(false),
@@ -166,12 +166,12 @@ export class Connection {
     const wasOpen = this.#phase === "open" || this.#phase === "ended" || this.#phase === "header";
     this.#phase = "closed";
     this.#answer.clear();
-    const [socket, plain] = [this.#socket, this.#plain];
+    // Under TLS the connection is closed through it: Bun forgets the descriptor otherwise.
+    const socket = this.#socket;
     this.#socket = undefined;
     this.#plain = undefined;
     if (isOrderly && wasOpen && this.#unsent.length === 0) socket?.end();
-    // Under TLS too: no farewell is worth waiting for.
-    plain?.terminate();
+    else socket?.terminate();
     this.#unsent = [];
   }
 
@@ -288,10 +288,10 @@ export class Connection {
   }
 
   /** The handshake is over. */
-  shaken(socket: AnySocket, isDone: boolean, error: Error | null): void {
+  shaken(socket: AnySocket, error: Error | null): void {
     if (this.#phase !== "handshake") return;
     this.#socket = socket;
-    const problem = handshakeProblem(this.#target.tls!, socket, isDone, error);
+    const problem = handshakeProblem(this.#target.tls!, socket, error);
     if (problem === undefined) this.#opened();
     else this.#fail(problem);
   }
@@ -353,7 +353,7 @@ export class Connection {
         this.#fail(failureOf(errnoOf(code) || 104, systemLibc().strerror));
         return;
       case "handshake":
-        this.#fail(handshakeProblem(this.#target.tls!, undefined, false, error));
+        this.#fail(handshakeProblem(this.#target.tls!, undefined, error));
         return;
       case "open":
         this.finished(error !== undefined && error !== null);
