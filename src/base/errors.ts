@@ -194,6 +194,15 @@ export const ERRORS = {
     remedy:
       "The reader is slower than the log or gone: see to it, or log less (`option dontlog…`).",
   },
+  SLC_MAILS_LOST: {
+    kind: "resource",
+    mayRetry: true,
+    sentence: "Mailer {mailer} was not given {count} mails about servers; the last: {reason}",
+    isHaproxys: false,
+    remedy:
+      "See to the mail server, or to its address in the `mailers` section; what it was not given " +
+      "is in the log.",
+  },
   SLC_INTERNAL: {
     kind: "internal",
     mayRetry: false,

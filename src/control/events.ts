@@ -26,6 +26,8 @@ export type ControlEvent = {
     | "listener-changed"
     | "counters-cleared"
     | "globals-changed"
+    /** Mails about servers that a mail server was not given; the text says which and why. */
+    | "mails-lost"
     /** A server or backend that somebody watches may be idle now. */
     | "idle"
     | "worker-lost";

@@ -2,10 +2,22 @@
  * The sentences of state changes, word for word as HAProxy logs them: tools and tests parse them.
  * Pure functions from facts to text. Recorded from HAProxy (`test/unit/control/logs`).
  */
-import { LEVEL_ALERT, LEVEL_EMERG, LEVEL_NOTICE, LEVEL_WARNING } from "../../wire/syslog.ts";
+import type { LogLevel } from "../../tables/spec.ts";
+import {
+  LEVEL_ALERT,
+  LEVEL_EMERG,
+  LEVEL_INFO,
+  LEVEL_NOTICE,
+  LEVEL_WARNING,
+} from "../../wire/syslog.ts";
 
 /** A sentence and its syslog level. */
-export type Notice = { level: 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7; text: string };
+export type Notice = {
+  level: LogLevel;
+  text: string;
+  /** It is mailed too, where mails of this level are wanted (`email-alert level`). */
+  mailLevel?: LogLevel;
+};
 
 /** The result of a health check, as far as it is told. */
 export type CheckFacts = {
@@ -85,12 +97,14 @@ function online(facts: ServerFacts): string {
  */
 export function serverDown(facts: ServerFacts, wasStopping = false): Notice {
   const level = wasStopping ? LEVEL_NOTICE : LEVEL_ALERT;
-  return { level, text: `${subject(facts)} is DOWN${why(facts)}.${left(facts)}` };
+  const text = `${subject(facts)} is DOWN${why(facts)}.${left(facts)}`;
+  return { level, text, mailLevel: level };
 }
 
 /** It is usable again. */
 export function serverUp(facts: ServerFacts): Notice {
-  return { level: LEVEL_NOTICE, text: `${subject(facts)} is UP${why(facts)}.${online(facts)}` };
+  const text = `${subject(facts)} is UP${why(facts)}.${online(facts)}`;
+  return { level: LEVEL_NOTICE, text, mailLevel: LEVEL_NOTICE };
 }
 
 /** A check that says "no new streams" (404 and the like), or the runtime API. */
@@ -154,7 +168,7 @@ export function serverReady(
 export function serverDrain(facts: ServerFacts, isUp = true): Notice {
   const rest = isUp ? online(facts) : left(facts);
   const text = `${subject(facts)} enters drain state${why(facts)}.${rest}`;
-  return { level: LEVEL_NOTICE, text };
+  return { level: LEVEL_NOTICE, text, mailLevel: LEVEL_NOTICE };
 }
 
 /** Draining is over. */
@@ -177,7 +191,7 @@ export function healthCheck(
   const verdict = isGood ? "succeeded" : "failed";
   const status = `status: ${counted}/${needed} ${isUp ? "UP" : "DOWN"}`;
   const text = `${word} check for ${who} ${verdict}, ${describeCheck(check)}, ${status}.`;
-  return { level: LEVEL_NOTICE, text };
+  return { level: LEVEL_NOTICE, text, mailLevel: LEVEL_INFO };
 }
 
 /** What HAProxy calls a proxy in sentences: a `listen` is a proxy. */

@@ -21,6 +21,7 @@ import type { Plan } from "../../tables/spec.ts";
 import { startChecks } from "../checks/start.ts";
 import type { Control } from "../control.ts";
 import { LogHub } from "../logs/hub.ts";
+import { MailPost } from "../mail/post.ts";
 import { makeControl } from "../make-control.ts";
 import { BindError, startServing } from "../serve.ts";
 import type { Serving } from "../serve.ts";
@@ -151,12 +152,22 @@ async function serve(input: ServeInput): Promise<number> {
     bindAndServe(input, { journal, state }, workers, maxconn),
   );
   const { shop, pool } = serving;
+  const mails = new MailPost({
+    mailers: plan.mailers,
+    lost: (text) => {
+      journal.say("warning", text);
+      mails.onLost?.(text);
+    },
+  });
   const keeper = makeKeeper({
     tables: shop.tables,
     model: shop.model,
     lb: shop.lb,
     pool,
-    tell: (proxy, notice) => journal.tell(proxy, notice),
+    tell: (proxy, notice) => {
+      journal.tell(proxy, notice);
+      mails.tell(proxy.spec, notice);
+    },
     nowMs: systemClock.nowMs,
   });
   const checking = startChecks(shop, keeper, input.entries.checker, (severity, text) =>
@@ -174,6 +185,7 @@ async function serve(input: ServeInput): Promise<number> {
     describeErrno: (errno) => systemLibc().strerror(errno),
     say: (severity, text) => journal.say(severity, text),
   });
+  mails.onLost = (text) => control.events.tell({ kind: "mails-lost", text });
   state.begin(control, systemLibc());
   for (const service of opened) service.serve(control);
   const watchdog = new Watchdog(control);
@@ -190,6 +202,7 @@ async function serve(input: ServeInput): Promise<number> {
   watchdog.stop();
   checking.close();
   for (const service of opened) service.close();
+  mails.close();
   state.close();
   journal.close();
   signals.release();
