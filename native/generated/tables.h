@@ -164,6 +164,8 @@
 #define SERVER_QUIC_OPEN 53 /* i32 */
 #define SERVER_QUIC_IDLE 54 /* i32 */
 #define SERVER_BROKEN_EARLY 55 /* i32 */
+#define SERVER_ERRORS_IN_ROW 56 /* i32 */
+#define SERVER_ERROR_REPORTS 57 /* i32 */
 #define SERVER_PEAK_MS 64 /* f64 */
 #define SERVER_PEAK_AT_MS 66 /* i32 */
 #define SERVER_FIRST_BYTE 80 /* i32 */

@@ -226,6 +226,8 @@ const SERVER: Layout = {
         i32("quicOpen", "connections", "QUIC connections to it that live, over all workers."),
         i32("quicIdle", "connections", "Those of them without a stream."),
         i32("brokenEarly", "streams", "Broken off by the server before its first byte; wraps."),
+        i32("errorsInRow", "attempts", "`observe layer4`: failed since the last that succeeded."),
+        i32("errorReports", "count", "Times that they reached `error-limit` (`hanafail`); wraps."),
       ],
     },
     {

@@ -397,6 +397,26 @@ export function serverBrokenEarly(table: Int32Array, row: number): number {
 }
 
 /**
+ * `observe layer4`: failed since the last that succeeded.
+ * Unit: attempts. Writer: workers, atomic add.
+ */
+export const SERVER_ERRORS_IN_ROW = 56;
+/** Reads SERVER.errorsInRow plainly. */
+export function serverErrorsInRow(table: Int32Array, row: number): number {
+  return table[row + SERVER_ERRORS_IN_ROW]!;
+}
+
+/**
+ * Times that they reached `error-limit` (`hanafail`); wraps.
+ * Unit: count. Writer: workers, atomic add.
+ */
+export const SERVER_ERROR_REPORTS = 57;
+/** Reads SERVER.errorReports plainly. */
+export function serverErrorReports(table: Int32Array, row: number): number {
+  return table[row + SERVER_ERROR_REPORTS]!;
+}
+
+/**
  * Peak-EWMA of connect time, as of `peakAtMs`; 0 = not measured yet.
  * Unit: ms. Writer: workers, plain: of two at the same moment one is lost.
  */
