@@ -15,6 +15,7 @@ import type { References } from "./life/references.ts";
 import type { LogPump } from "./log-pump.ts";
 import type { LogHub } from "./logs/hub.ts";
 import type { Model } from "./model.ts";
+import type { OutlierDesk } from "./outlier/desk.ts";
 import type { StateKeeper } from "./server-state.ts";
 import type { StateSaver } from "./state/saver.ts";
 import type { WorkerPool } from "./workers.ts";
@@ -29,6 +30,8 @@ export type Control = {
   readonly hub: LogHub;
   readonly keeper: StateKeeper;
   readonly checks: CheckDesk;
+  /** Servers that do worse than their peers, and are left alone for a while. */
+  readonly outliers: OutlierDesk;
   readonly clock: Clock;
   /** Resolves when all workers are past a mutation. */
   readonly grace: Grace;

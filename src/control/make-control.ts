@@ -9,6 +9,7 @@ import { Events } from "./events.ts";
 import { Grace } from "./life/grace.ts";
 import { References } from "./life/references.ts";
 import type { LogHub } from "./logs/hub.ts";
+import { OutlierDesk } from "./outlier/desk.ts";
 import type { Serving } from "./serve.ts";
 import { enterServer } from "./server-state.ts";
 import type { StateKeeper } from "./server-state.ts";
@@ -42,6 +43,8 @@ export function makeControl(parts: ControlParts): Control {
   };
   restoreChecks(keeper, checks);
   followServers(keeper, checks, events);
+  const outliers = new OutlierDesk(keeper);
+  outliers.follow(events);
   pool.onLost = () => {
     grace.check();
     events.tell({ kind: "worker-lost" });
@@ -56,6 +59,7 @@ export function makeControl(parts: ControlParts): Control {
     hub,
     keeper,
     checks,
+    outliers,
     clock: systemClock,
     grace,
     references: new References(tables),

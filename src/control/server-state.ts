@@ -71,6 +71,8 @@ export type StateKeeper = {
     /** Its agent has said no: a server that leaves maintenance is down then. */
     isAgentDown(server: ServerObject): boolean;
   } | null;
+  /** Whoever ejects outliers: lets them back where others go away. */
+  outliers: { settle(backend: ProxyObject): void } | null;
   /** Told after each change, trackers included. */
   onChange: ((server: ServerObject) => void) | null;
 };
@@ -103,6 +105,7 @@ export function makeKeeper(parts: KeeperParts): StateKeeper {
     }),
     records: new WeakMap(),
     checks: null,
+    outliers: null,
     onChange: null,
   };
   enterServers(keeper);
@@ -300,6 +303,8 @@ function writeState(keeper: StateKeeper, server: ServerObject, after: ServerStat
   else if (isServing(state) && wasStopping !== (after.health === "stopping")) {
     stateRecord(keeper, server).changedAtMs = keeper.nowMs();
   }
+  // First, so that there is no moment at which nobody is left.
+  keeper.outliers?.settle(server.backend);
   return refreshServer(keeper.lb, server.backend.row, at);
 }
 
@@ -400,7 +405,11 @@ function hasUsable(keeper: StateKeeper, backend: ProxyObject): boolean {
   return words[backend.row + PROXY_ACTIVE_UP]! + words[backend.row + PROXY_BACKUP_UP]! > 0;
 }
 
-function factsOf(
+/**
+ * A server as sentences tell of it, after a change.
+ * @param requeued streams of its queue that were sent elsewhere
+ */
+export function factsOf(
   keeper: StateKeeper,
   server: ServerObject,
   requeued: number,

@@ -53,7 +53,8 @@ export type ServerFacts = {
   cause?: string;
 };
 
-function subject(facts: ServerFacts): string {
+/** `Server b/s`, `Backup Server b/s`. */
+export function subject(facts: ServerFacts): string {
   return `${facts.backup ? "Backup " : ""}Server ${facts.backend}/${facts.server}`;
 }
 
@@ -72,7 +73,8 @@ export function describeCheck(check: CheckFacts): string {
   return text;
 }
 
-function left(facts: ServerFacts): string {
+/** What is left after a server has gone: servers, and streams on it. */
+export function left(facts: ServerFacts): string {
   const { activeLeft, backupLeft } = facts;
   const onBackup = activeLeft === 0 && backupLeft > 0 ? " Running on backup." : "";
   return (
@@ -82,7 +84,8 @@ function left(facts: ServerFacts): string {
   );
 }
 
-function online(facts: ServerFacts): string {
+/** What there is after a server has come. */
+export function online(facts: ServerFacts): string {
   const { activeLeft, backupLeft } = facts;
   const onBackup = activeLeft === 0 && backupLeft > 0 ? " Running on backup." : "";
   return (
