@@ -17,6 +17,7 @@ import type {
   StatsPageSpec,
 } from "../tables/spec.ts";
 import type { ConfigAddress } from "./address.ts";
+import { programOf } from "./checks/program.ts";
 import type { LoadContext } from "./context.ts";
 import { hasBack, hasFront, isQuic } from "./draft.ts";
 import type { BindDraft, LogDraft, ProxyDraft, ServerDraft, SourceDraft } from "./draft.ts";
@@ -116,7 +117,7 @@ export class Assembler {
       useServers: draft.useServers,
       ...(aclSamples.length === 0 ? {} : { aclSamples }),
       balance: settings.balance,
-      checkProgram: settings.checkProgram,
+      checkProgram: programOf(settings.checks),
       ...(emailAlert === undefined ? {} : { emailAlert }),
       ...outlierOf(draft),
       retries: settings.retries,

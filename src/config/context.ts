@@ -134,6 +134,8 @@ export type Line = {
   keyword: string;
   /** Words after the keyword's own. */
   args: readonly string[];
+  /** Its last word as written, where the row's ends in `()`. */
+  call?: string;
   prefix: "" | "no" | "default";
 };
 

@@ -17,6 +17,9 @@ import type {
 } from "../tables/spec.ts";
 import type { ConfigAddress } from "./address.ts";
 import { newPageDraft } from "./page-draft.ts";
+import { NEW_NAMING, USUAL_INIT } from "./names/words.ts";
+import { inheritedChecks, newChecksDraft } from "./checks/draft.ts";
+import type { ChecksDraft } from "./checks/draft.ts";
 import type { PageDraft, StatsDraft } from "./page-draft.ts";
 import type { BindTls } from "./quic/bind-tls.ts";
 import type { ServerTls, ServerWord } from "./quic/server-tls.ts";
@@ -122,6 +125,8 @@ export type ProxySettings = Pick<
   isModeGiven: boolean;
   /** `load-server-state-from-file`. */
   serverStateFrom: "none" | "global" | "local";
+  /** What the servers' checks ask. */
+  checks: ChecksDraft;
   /** `server-state-file-name`; "" = the name of the backend. */
   serverStateFileName: string;
   /** `httplog` falls back to `tcplog`, with a warning where it is used. */
@@ -277,7 +282,7 @@ export function newProxySettings(): ProxySettings {
       balanceFactor: 0,
       decayMs: 10_000,
     },
-    checkProgram: { kind: "connect" },
+    checks: newChecksDraft(),
     retries: 3,
     fullconn: 0,
     handshakeTimeoutMs: HANDSHAKE_MS,
@@ -307,6 +312,7 @@ export function cloneProxySettings(settings: ProxySettings): ProxySettings {
 
 /** A section that begins, with the settings of its defaults. */
 export function newProxyDraft(
+    checks: inheritedChecks(settings.checks),
   section: ProxySection,
   name: string,
   origin: Origin,

@@ -237,7 +237,7 @@ export class SectionReader {
       }
     }
     proxy.isHttp = mode === "http";
-    if (proxy.section !== "defaults") this.#takeOverComing(proxy, lines);
+    if (proxy.section !== "defaults") this.#takeOverComing(proxy);
     for (const { words, origin } of lines) {
       const found = this.#find(PROXY_INDEX, proxy.section, words, origin);
       if (found === undefined) continue;
@@ -256,16 +256,11 @@ export class SectionReader {
   }
 
   /** Reports, once each, what a section takes over from its defaults and is not built yet. */
-  #takeOverComing(proxy: ProxyDraft, lines: readonly KeptLine[]): void {
-    const choosesCheck = lines.some(
-      ({ words }) => words[0] === "option" && isCheck(words[1] ?? ""),
-    );
+  #takeOverComing(proxy: ProxyDraft): void {
     for (const { name, sections, origin } of proxy.comingWords) {
       const key = `${origin.file}:${origin.line}`;
       if (proxy.skipped === "page" && !GUARDS.test(name)) continue;
-      const isReplaced = choosesCheck && /^(?:option|tcp-check|http-check) /u.test(name);
-      if (isReplaced || !sections.includes(proxy.section) || this.#context.takenOver.has(key))
-        continue;
+      if (!sections.includes(proxy.section) || this.#context.takenOver.has(key)) continue;
       this.#context.takenOver.add(key);
       this.#context.coming(origin, `'${name}'`, "it");
     }
@@ -306,7 +301,9 @@ export class SectionReader {
       return undefined;
     }
     const args = words.slice(length);
-    return { row, line: { context: this.#context, origin, keyword: row.name, args, prefix } };
+    const line: Line = { context: this.#context, origin, keyword: row.name, args, prefix };
+    if (row.name.endsWith("()")) line.call = words[length - 1] ?? "";
+    return { row, line };
   }
 
   #notInvertible(prefix: string, word: string, origin: Origin): void {
@@ -356,11 +353,6 @@ function isOfNoUse({ name, state }: Pick<Keyword<unknown>, "name" | "state">): b
 function isToleratedSide(sections: readonly string[], section: string): boolean {
   const isSided = section === "frontend" || section === "backend";
   return isSided && sections.includes("listen");
-}
-
-/** Options that choose the protocol of checks: the last one counts. */
-function isCheck(option: string): boolean {
-  return /-check$|^httpchk$|^smtpchk$|^ssl-hello-chk$/u.test(option);
 }
 
 /** The last valid `mode` line, else what the defaults say. */

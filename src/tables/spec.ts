@@ -230,7 +230,12 @@ export type CheckStatusWord =
   | "L7TOUT";
 
 /** One step of a check, in order: manual 4.2, `tcp-check …` and `http-check …`. */
-export type CheckStepSpec = { comment?: string; origin: Origin } & (
+export type CheckStepSpec = {
+  comment?: string;
+  /** What messages call it, from 1; left out: its place here. Lines of comments count too. */
+  number?: number;
+  origin: Origin;
+} & (
   | {
       kind: "connect";
       /** `default`: server's own settings are taken where the step says nothing. */
@@ -296,7 +301,7 @@ export type CheckProgramSpec =
   | { kind: "redis" }
   | { kind: "pgsql"; user: string }
   /** `user` undefined: only the server's greeting is looked at. */
-  | { kind: "mysql"; user?: string; version: "pre-41" | "post-41" }
+  | { kind: "mysql"; user?: string; version: "pre-41" | "post-41" | "post-80" }
   | { kind: "smtp"; hello: string; domain: string }
   | { kind: "ldap" }
   | { kind: "ssl-hello" }

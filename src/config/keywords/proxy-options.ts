@@ -24,14 +24,6 @@ const parseRedispatch: ProxyParser = (line, proxy) => {
   options.redispatchInterval = options.redispatch ? (interval ?? value.value) : 0;
 };
 
-/** `option tcp-check`. */
-const parseTcpCheck: ProxyParser = (line, proxy) => {
-  if (!hasArgs(line, 0, 0, "no argument")) return;
-  if (!hasSide(line, proxy, "back", "tcp-check")) return;
-  proxy.settings.checkProgram =
-    line.prefix === "" ? { kind: "tcp", steps: [] } : { kind: "connect" };
-};
-
 /** `option tcpka` and its halves. */
 function keepalive(front: boolean, back: boolean): ProxyParser {
   return (line, proxy) => {
@@ -153,13 +145,6 @@ const PLAIN: readonly Row[] = [
     "Log format for HTTPS; a tcp section uses `tcplog` in its place.",
     parseHttplog,
   ],
-  [
-    "DLB",
-    "tcp-check",
-    "",
-    "Checks by connecting; rules (`tcp-check …`) are not built yet.",
-    parseTcpCheck,
-  ],
   ["DFL", "tcplog", "[clf]", "Log format for TCP.", parseTcplog],
 ];
 
@@ -207,15 +192,6 @@ const HTTP_OPTIONS: readonly (readonly [letters: string, ...ShortRow])[] = [
 ];
 
 const COMING: readonly (readonly [letters: string, ...ShortRow])[] = [
-  ["DLB", "external-check", "", "Checks by running a program."],
-  ["DLB", "httpchk", "[<method>] [<uri>] [<version>]", "Checks by an HTTP request."],
-  ["DLB", "ldap-check", "", "Checks by an LDAP exchange."],
-  ["DLB", "mysql-check", "[user <name> […]]", "Checks by a MySQL handshake."],
-  ["DLB", "pgsql-check", "user <name>", "Checks by a PostgreSQL handshake."],
-  ["DLB", "redis-check", "", "Checks by a Redis PING."],
-  ["DLB", "smtpchk", "[<hello> <domain>]", "Checks by an SMTP greeting."],
-  ["DLB", "spop-check", "", "Checks of SPOE agents."],
-  ["DLB", "ssl-hello-chk", "", "Checks by a TLS greeting."],
   ["DLB", "transparent", "", "Forwards to the client's own destination."],
 ];
 

@@ -6,6 +6,7 @@ import type { GlobalParser } from "./global.ts";
 import { KeywordIndex } from "./keyword.ts";
 import { OTHER_SECTIONS } from "./other-sections.ts";
 import { PAGE_KEYWORDS } from "./pages.ts";
+import { PROXY_CHECKS } from "./proxy-checks.ts";
 import { PROXY_MAIL } from "./proxy-mail.ts";
 import { PROXY_OPTIONS } from "./proxy-options.ts";
 import type { ProxyParser } from "./proxy-parsers.ts";
@@ -23,7 +24,14 @@ const RULES = ["acl", "quic-initial", "http-request", "http-response", "http-aft
 
 /** Words of `defaults`, `frontend`, `listen` and `backend`. */
 export const PROXY_INDEX = new KeywordIndex<ProxyParser>(
-  [...PROXY_DONE, ...PROXY_MAIL, ...PROXY_OPTIONS, ...PAGE_KEYWORDS, ...PROXY_REST].map((row) => {
+  [
+    ...PROXY_DONE,
+    ...PROXY_MAIL,
+    ...PROXY_OPTIONS,
+    ...PROXY_CHECKS,
+    ...PAGE_KEYWORDS,
+    ...PROXY_REST,
+  ].map((row) => {
     return isRule(row.name) ? { ...row, needsNamedDefaults: true } : row;
   }),
 );
