@@ -315,3 +315,125 @@ export const MAIL_TELL_MS = 60_000;
  * @unit bytes
  */
 export const CHECK_EXCESS_BYTES_MAX = 1_048_576;
+
+/**
+ * Questions for a name before it counts as not answered, where `resolve_retries` says nothing.
+ * @unit questions
+ * @change resolve_retries
+ */
+export const DNS_RETRIES = 3;
+/**
+ * Most that `resolve_retries` takes.
+ * @unit questions
+ */
+export const DNS_RETRIES_MAX = 100;
+/**
+ * Largest answer that name servers are told to give, where nothing is said (RFC 1035).
+ * @unit bytes
+ * @change accepted_payload_size
+ */
+export const DNS_PAYLOAD_BYTES = 512;
+/**
+ * Least that `accepted_payload_size` takes (RFC 6891 section 6.2.3).
+ * @unit bytes
+ */
+export const DNS_PAYLOAD_BYTES_MIN = 512;
+/**
+ * Most that `accepted_payload_size` takes: the longest message.
+ * @unit bytes
+ */
+export const DNS_PAYLOAD_BYTES_MAX = 65_535;
+/**
+ * Time between two rounds of questions for a name.
+ * @unit ms
+ * @change timeout resolve
+ */
+export const DNS_RESOLVE_MS = 1_000;
+/**
+ * Time that a name server has for an answer before it is asked again.
+ * @unit ms
+ * @change timeout retry
+ */
+export const DNS_RETRY_MS = 1_000;
+/**
+ * How long the last good answer counts after failures.
+ * @unit ms
+ * @change hold
+ */
+export const DNS_HOLD_MS = 30_000;
+/**
+ * `hold valid`, which only `do-resolve` would look at.
+ * @unit ms
+ */
+export const DNS_HOLD_VALID_MS = 10_000;
+/**
+ * Networks of one `resolve-net`, as in HAProxy.
+ * @unit networks
+ */
+export const DNS_NETS_MAX = 5;
+/**
+ * Longest label of a name (RFC 1035 section 2.3.4).
+ * @unit bytes
+ */
+export const DNS_LABEL_BYTES_MAX = 63;
+/**
+ * Most of the system's list of name servers that is read.
+ * @unit bytes
+ */
+export const RESOLV_CONF_BYTES_MAX = 65_536;
+/**
+ * Records of one answer that are looked at; what comes after them is not.
+ * @unit records
+ */
+export const DNS_RECORDS_MAX = 4_096;
+/**
+ * Compression pointers that are followed in one name of an answer.
+ * @unit pointers
+ */
+export const DNS_POINTERS_MAX = 16;
+/**
+ * Aliases (CNAME) that are followed from a name to its addresses.
+ * @unit records
+ */
+export const DNS_ALIASES_MAX = 16;
+/**
+ * Records that are kept of a name, the obsolete ones that are still held among them.
+ * @unit records
+ */
+export const DNS_RECORDS_KEPT_MAX = 8_192;
+/**
+ * Questions that one name server has to answer at a time; others wait.
+ * @unit questions
+ */
+export const DNS_QUESTIONS_MAX = 512;
+/**
+ * Questions on one TCP connection at a time (HAProxy manual 5.3.2).
+ * @unit questions
+ */
+export const DNS_PIPELINE_MAX = 4;
+/**
+ * TCP connections to one name server where `maxconn` says nothing.
+ * @unit connections
+ * @change maxconn of a nameserver line
+ */
+export const DNS_CONNECTIONS_MAX = 8;
+/**
+ * Silence after which a TCP connection to a name server is closed.
+ * @unit ms
+ */
+export const DNS_IDLE_MS = 5_000;
+/**
+ * Questions from one UDP port: then another, that nobody can have guessed.
+ * @unit questions
+ */
+export const DNS_PORT_QUESTIONS_MAX = 64;
+/**
+ * Work on names and their servers in one turn of control, before others have theirs.
+ * @unit ms
+ */
+export const DNS_TURN_MS = 2;
+/**
+ * Shortest time between two rounds of questions for a name, whatever `timeout resolve` says.
+ * @unit ms
+ */
+export const DNS_RESOLVE_MS_MIN = 10;

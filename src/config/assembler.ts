@@ -23,8 +23,9 @@ import { hasBack, hasFront, isQuic } from "./draft.ts";
 import type { BindDraft, LogDraft, ProxyDraft, ServerDraft, SourceDraft } from "./draft.ts";
 import { IdPool } from "./ids.ts";
 import { emailAlertOf } from "./mailers.ts";
-import { outlierOf, warnOfIdleOutlier } from "./outlier-line.ts";
 import { toAddress } from "./names.ts";
+import { initMethods, isService, namesOf } from "./names/words.ts";
+import { outlierOf, warnOfIdleOutlier } from "./outlier-line.ts";
 import type { StatsDraft } from "./page-draft.ts";
 import { quicBindOf } from "./quic/bind-tls.ts";
 import type { HandshakeLimits } from "./quic/bind-tls.ts";
@@ -32,6 +33,7 @@ import { quicServerOf } from "./quic/server-tls.ts";
 import type { ServerTls } from "./quic/server-tls.ts";
 import { HALF_OPEN_MAX } from "./quic/tuning.ts";
 import type { Resolved } from "./resolve.ts";
+import type { LastAddress } from "./saved-server.ts";
 
 /** What assembling needs beside the drafts. */
 export type AssemblerOptions = {
@@ -39,7 +41,7 @@ export type AssemblerOptions = {
   /** `-dr`: servers whose name has no answer start without an address. */
   ignoresResolution: boolean;
   /** Addresses that servers had before the last start (`init-addr last`); left out, none. */
-  lastAddress?: (backend: string, server: string) => { family: 4 | 6; host: string } | undefined;
+  lastAddress?: (backend: string, server: string) => LastAddress | undefined;
 };
 
 /** Makes specs. Problems go to the report of the context; with alerts there no spec may be used. */
@@ -225,6 +227,7 @@ export class Assembler {
       fastIntervalMs,
       downIntervalMs,
       initAddresses,
+      naming,
       source,
       words,
       quicBase,
@@ -242,8 +245,8 @@ export class Assembler {
       ...(server.id === undefined ? {} : { isIdForced: true }),
       ...(server.guid === undefined ? {} : { guid: server.guid }),
       ...(address === undefined ? {} : { address }),
-      ...(server.address.kind === "name" ? { hostName: server.address.name } : {}),
-      ...portsOfServer(server.address),
+      ...namesOf(server),
+      ...(isService(server) ? OWN_PORT : portsOfServer(server.address)),
       ...(ownSource === undefined ? {} : { source: ownSource }),
       check: {
         ...check,
@@ -270,27 +273,43 @@ export class Assembler {
   #serverAddress(backend: string, server: ServerDraft): Address | undefined {
     const written = server.address;
     if (written.kind !== "name") return toAddress(written, this.#options.resolved);
-    const port = written.portMode === "fixed" ? written.portLow : 0;
-    for (const method of server.settings.initAddresses) {
-      if (method.kind === "none") return undefined;
+    let hasAsked = false;
+    let port = written.portMode === "fixed" ? written.portLow : 0;
+    const last = this.#options.lastAddress?.(backend, server.name);
+    for (const method of initMethods(server)) {
+      if (method.kind === "none") {
+        if (hasAsked) this.#warnDisabled(backend, server, written.name);
+        return undefined;
+      }
       if (method.kind === "last") {
-        const last = this.#options.lastAddress?.(backend, server.name);
         if (last === undefined) continue;
+        if (isService(server)) {
+          if (last.port === 0) continue;
+          port = last.port;
+        }
         return { family: last.family === 4 ? "ipv4" : "ipv6", host: last.host, port };
       }
       if (method.kind === "ip") {
         const family = method.family === 4 ? "ipv4" : "ipv6";
         return { family, host: method.host, port };
       }
-      if (method.kind === "libc") {
+      if (method.kind === "libc" && !isService(server)) {
         const address = toAddress(written, this.#options.resolved, port);
         if (address !== undefined) return address;
+        hasAsked = true;
       }
     }
     if (!this.#options.ignoresResolution) {
-      this.#alertServer(backend, server, `could not resolve address '${written.name}'.`);
+      const what = hasAsked ? "could not" : "no method found to";
+      this.#alertServer(backend, server, `${what} resolve address '${written.name}'.`);
     }
     return undefined;
+  }
+
+  #warnDisabled(backend: string, { name, origin }: ServerDraft, host: string): void {
+    const subject = `[${origin.file}:${origin.line}] : 'server ${backend}/${name}'`;
+    const text = `could not resolve address '${host}', disabling server.`;
+    this.#context.report.add("warning", origin, `${subject} : ${text}`, text);
   }
 
   #checkAddress(backend: string, server: ServerDraft): Address | undefined {
@@ -340,6 +359,9 @@ function portsOf(address: ConfigAddress): number[] {
   const { portLow, portHigh } = address;
   return Array.from({ length: portHigh - portLow + 1 }, (_, index) => portLow + index);
 }
+
+/** A server whose records say the port. */
+const OWN_PORT = { portMode: "fixed", portOffset: 0 } as const;
 
 function portsOfServer(address: ConfigAddress): Pick<ServerSpec, "portMode" | "portOffset"> {
   if (address.kind !== "ip" && address.kind !== "name") return { portMode: "fixed", portOffset: 0 };

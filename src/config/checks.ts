@@ -11,6 +11,8 @@ import type { LoadContext } from "./context.ts";
 import { hasBack, hasFront, titleOf } from "./draft.ts";
 import type { ProxyDraft, ServerDraft } from "./draft.ts";
 import { checkEmailAlert } from "./mailers.ts";
+import { checkNames } from "./names/check.ts";
+import { isService } from "./names/words.ts";
 import { checkQuic } from "./quic/checks.ts";
 import { checkTracking } from "./tracking.ts";
 
@@ -25,6 +27,7 @@ export function checkDrafts(context: LoadContext): void {
     checkServers(context, proxy);
     checkTracking(context, proxy);
     checkUse(context, proxy);
+    checkNames(context, proxy);
     checkEmailAlert(context.report, context.mailers, proxy);
   }
   const pages = context.proxies.filter((proxy) => proxy.skipped === "page");
@@ -180,6 +183,8 @@ export function hasPort(server: ServerDraft): boolean {
   const isAny = address.kind === "ip" && ANY_HOSTS.includes(address.host);
   if (isAny && settings.checkAddress === undefined) return true;
   if (address.kind !== "ip" && address.kind !== "name") return true;
+  // Its records say the port.
+  if (isService(server)) return true;
   return address.portMode === "fixed" && address.portLow > 0;
 }
 

@@ -10,6 +10,7 @@ import type { ProxyDraft } from "./draft.ts";
 import type { ConfigEnvironment } from "./environment.ts";
 import type { MailersDraft } from "./mailers.ts";
 import type { Report } from "./message.ts";
+import type { ResolversDraft } from "./names/section.ts";
 import type { PemStore } from "./quic/pem.ts";
 
 /** How the command line and the environment ask for coming words to be skipped. */
@@ -31,6 +32,7 @@ export class LoadContext {
   readonly quicProblem: () => string | undefined;
   readonly proxies: ProxyDraft[] = [];
   readonly mailers: MailersDraft[] = [];
+  readonly resolvers: ResolversDraft[] = [];
   readonly #proxiesByName = new Map<string, ProxyDraft[]>();
   readonly defaults: ProxyDraft[] = [];
   /** Places of coming words in `defaults` that were reported already. */
@@ -132,10 +134,10 @@ export type Line = {
   origin: Origin;
   /** The keyword as its row names it. */
   keyword: string;
-  /** Words after the keyword's own. */
-  args: readonly string[];
   /** Its last word as written, where the row's ends in `()`. */
   call?: string;
+  /** Words after the keyword's own. */
+  args: readonly string[];
   prefix: "" | "no" | "default";
 };
 

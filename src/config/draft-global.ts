@@ -1,6 +1,6 @@
 /** The `global` section as read so far: `GlobalSpec` before names are looked up. */
 import { BUFSIZE_DEFAULT } from "../base/limits.ts";
-import type { GlobalSpec } from "../tables/spec.ts";
+import type { GlobalSpec, ResolversSpec } from "../tables/spec.ts";
 import type { LogDraft, StatsSocketDraft } from "./draft.ts";
 import { newQuicTuning, newTlsDefaults } from "./quic/tuning.ts";
 import type { QuicTuning, TlsDefaults } from "./quic/tuning.ts";
@@ -19,6 +19,8 @@ export type GlobalDraft = Omit<
    */
   runtimePlace: number;
   quic: QuicTuning;
+  /** `dns-accept-family`. */
+  dnsFamilies: ResolversSpec["families"];
   tls: TlsDefaults;
   /** `unix-bind`: what every unix listener takes over. */
   unixBind: { prefix: string; mode: number; uid: number; gid: number };
@@ -57,6 +59,7 @@ export function newGlobalDraft(hostName: string): GlobalDraft {
     localPeer: hostName,
     runtimePlace: -1,
     quic: newQuicTuning(),
+    dnsFamilies: "auto",
     tls: newTlsDefaults(),
     unixBind: { prefix: "", mode: -1, uid: -1, gid: -1 },
   };

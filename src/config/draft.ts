@@ -12,14 +12,15 @@ import type {
   Origin,
   ProxySpec,
   QuicServerSpec,
+  ServerNameSpec,
   ServerSpec,
   StatsSocketSpec,
 } from "../tables/spec.ts";
 import type { ConfigAddress } from "./address.ts";
-import { newPageDraft } from "./page-draft.ts";
 import { NEW_NAMING, USUAL_INIT } from "./names/words.ts";
 import { inheritedChecks, newChecksDraft } from "./checks/draft.ts";
 import type { ChecksDraft } from "./checks/draft.ts";
+import { newPageDraft } from "./page-draft.ts";
 import type { PageDraft, StatsDraft } from "./page-draft.ts";
 import type { BindTls } from "./quic/bind-tls.ts";
 import type { ServerTls, ServerWord } from "./quic/server-tls.ts";
@@ -62,6 +63,9 @@ export type ServerSettings = Omit<
   | "guid"
   | "address"
   | "hostName"
+  | "namePort"
+  | "resolution"
+  | "serviceName"
   | "portMode"
   | "portOffset"
   | "source"
@@ -79,7 +83,9 @@ export type ServerSettings = Omit<
   downIntervalMs: number;
   checkAddress?: { written: string; address: ConfigAddress };
   source?: SourceDraft;
-  initAddresses: InitAddress[];
+  initAddresses: readonly InitAddress[];
+  /** Words about names; `resolvers` "" = none. Replaced, never changed in place. */
+  naming: ServerNameSpec;
 };
 
 /** One `server` line, or one of those that a `server-template` makes. */
@@ -115,18 +121,17 @@ export type ProxySettings = Pick<
   | "backlog"
   | "rateLimitSessions"
   | "balance"
-  | "checkProgram"
   | "outlier"
   | "retries"
   | "fullconn"
 > & {
+  /** What the servers' checks ask. */
+  checks: ChecksDraft;
   mode: Mode;
   /** A `mode` line was read, here or in the defaults. */
   isModeGiven: boolean;
   /** `load-server-state-from-file`. */
   serverStateFrom: "none" | "global" | "local";
-  /** What the servers' checks ask. */
-  checks: ChecksDraft;
   /** `server-state-file-name`; "" = the name of the backend. */
   serverStateFileName: string;
   /** `httplog` falls back to `tcplog`, with a warning where it is used. */
@@ -225,7 +230,8 @@ export function newServerSettings(): ServerSettings {
     agent: { enabled: false, port: 0, intervalMs: 2000, send: "" },
     fastIntervalMs: 0,
     downIntervalMs: 0,
-    initAddresses: [{ kind: "last" }, { kind: "libc" }],
+    initAddresses: USUAL_INIT,
+    naming: NEW_NAMING,
   };
 }
 
@@ -306,13 +312,13 @@ export function cloneProxySettings(settings: ProxySettings): ProxySettings {
     clientKeepalive: { ...settings.clientKeepalive },
     serverKeepalive: { ...settings.serverKeepalive },
     balance: { ...settings.balance },
+    checks: inheritedChecks(settings.checks),
     logs: [...settings.logs],
   };
 }
 
 /** A section that begins, with the settings of its defaults. */
 export function newProxyDraft(
-    checks: inheritedChecks(settings.checks),
   section: ProxySection,
   name: string,
   origin: Origin,

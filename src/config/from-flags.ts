@@ -31,6 +31,8 @@ export type Overrides = {
   diagnostics?: boolean;
   /** `-dV`: what `ssl-server-verify none` says. */
   serverVerifyNone?: boolean;
+  /** `-4`: `dns-accept-family ipv4`. */
+  dnsIpv4Only?: boolean;
 };
 
 /** Name of the frontend and backend that flags make. */
@@ -154,6 +156,7 @@ export function applyOverrides(context: LoadContext, overrides: Overrides): void
   if (overrides.pidfile !== undefined) global.pidfile = overrides.pidfile;
   if (overrides.quiet !== undefined) global.quiet = overrides.quiet;
   if (overrides.zeroWarning !== undefined) global.zeroWarning = overrides.zeroWarning;
+  if (overrides.dnsIpv4Only === true) global.dnsFamilies = "ipv4";
   if (overrides.proxyMaxconn === undefined) return;
   for (const proxy of context.proxies) {
     if (hasFront(proxy.section) && proxy.settings.maxconn === 0) {

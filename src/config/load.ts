@@ -99,6 +99,7 @@ export async function loadConfiguration(input: LoadInput): Promise<LoadResult> {
     lastAddress: (backend, server) => savedAddress(states, backend, server),
     ignoresResolution: input.overrides.ignoresResolution === true,
     sluice: sluiceSpec(flags),
+    files: system.files,
   });
   applySavedStates(context, states, plan);
   const { messages } = report;

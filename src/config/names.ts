@@ -5,6 +5,7 @@ import type { Address } from "../tables/spec.ts";
 import type { ConfigAddress } from "./address.ts";
 import type { LoadContext } from "./context.ts";
 import type { LogDraft, ServerDraft } from "./draft.ts";
+import { initMethods, isService } from "./names/words.ts";
 import { lookupKey } from "./resolve.ts";
 import type { Resolved } from "./resolve.ts";
 
@@ -25,6 +26,9 @@ export function collectNames(context: LoadContext): PendingName[] {
   addLogs(context.global.logs);
   for (const socket of context.global.statsSockets) add(socket.configAddress);
   for (const { mailers } of context.mailers) for (const { address } of mailers) add(address);
+  for (const { nameservers } of context.resolvers) {
+    for (const one of nameservers) if (one.kind === "nameserver") add(one.address);
+  }
   for (const proxy of context.proxies) {
     if (proxy.skipped !== undefined && proxy.skipped !== "page") continue;
     addLogs(proxy.settings.logs);
@@ -41,7 +45,8 @@ export function collectNames(context: LoadContext): PendingName[] {
 
 /** True when `libc` is tried before something that always succeeds. */
 function asksLibc(server: ServerDraft): boolean {
-  for (const method of server.settings.initAddresses) {
+  if (isService(server)) return false;
+  for (const method of initMethods(server)) {
     if (method.kind === "libc") return true;
     if (method.kind === "none" || method.kind === "ip") return false;
   }

@@ -8,13 +8,15 @@ import { Assembler } from "./assembler.ts";
 import type { AssemblerOptions } from "./assembler.ts";
 import type { LoadContext } from "./context.ts";
 import type { ProxyDraft } from "./draft.ts";
+import type { FileAccess } from "./files.ts";
 import { IdPool } from "./ids.ts";
 import { assembleMailers } from "./mailers.ts";
 import { toAddress } from "./names.ts";
+import { assembleResolvers } from "./names/section.ts";
 import type { Resolved } from "./resolve.ts";
 
 /** What assembling a whole plan needs beside the drafts. */
-export type AssembleOptions = AssemblerOptions & { sluice: SluiceSpec };
+export type AssembleOptions = AssemblerOptions & { sluice: SluiceSpec; files: FileAccess };
 
 /** Makes the plan. Problems go to the report; with alerts there the plan must not be used. */
 export function assemblePlan(context: LoadContext, options: AssembleOptions): Plan {
@@ -39,7 +41,7 @@ export function assemblePlan(context: LoadContext, options: AssembleOptions): Pl
     sluice: options.sluice,
     proxies,
     pages,
-    resolvers: [],
+    resolvers: assembleResolvers(context, options.resolved, options.files),
     mailers: assembleMailers(context, options.resolved),
     savedServers: [],
   };
@@ -75,7 +77,8 @@ function assembleGlobal(
   resolved: Resolved,
 ): GlobalSpec {
   const { environment, report, global } = context;
-  const { logs, statsSockets, localPeer, unixBind, runtimePlace, quic, tls, ...rest } = global;
+  const { logs, statsSockets, localPeer, unixBind, runtimePlace, quic, tls, dnsFamilies, ...rest } =
+    global;
   return {
     ...rest,
     isQuicEnabled:

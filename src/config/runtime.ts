@@ -34,6 +34,7 @@ import { stateOf } from "./keywords/keyword.ts";
 import { SERVER_KEYWORDS } from "./keywords/server.ts";
 import { checkEmailAlert } from "./mailers.ts";
 import { Report } from "./message.ts";
+import { NEW_NAMING } from "./names/words.ts";
 import type { PemStore } from "./quic/pem.ts";
 import { quicServerOf } from "./quic/server-tls.ts";
 import type { Resolved } from "./resolve.ts";
@@ -176,6 +177,7 @@ class LoadedRuntime implements RuntimeConfig {
     const wrong = wrongServer(backend, draft);
     if (wrong !== undefined) return refusal(wrong);
     draft.settings.initAddresses = [{ kind: "none" }];
+    draft.settings.naming = NEW_NAMING;
     return finish(
       line.context,
       this.#assembler(line.context).server(backend, draft, draft.id ?? 0),

@@ -135,7 +135,8 @@ function withAddresses(
 ): { spec: ServerSpec; warnings: string[] } {
   const named = withName(spec, line);
   const address = withPort(named, Number(line.srv_port));
-  const moved = address === undefined ? named : { ...named, address };
+  const moved =
+    address === undefined ? named : { ...named, address, ...namePortOf(named, address) };
   const port = /^\d{1,5}$/u.test(line.srv_check_port) ? Number(line.srv_check_port) : 0;
   const target = checkTarget(line.srv_check_addr, port);
   if ((port === 0 || port > PORT_MAX) && target === undefined) return { spec: moved, warnings: [] };
@@ -152,14 +153,24 @@ function withAddresses(
 /** A name that was set at run time goes on, with the address that it stood for. */
 function withName(spec: ServerSpec, line: SavedLine): ServerSpec {
   const name = line.srv_fqdn;
+  if (spec.serviceName !== undefined) return withRecord(spec, line);
   const isSet = (Number(line.srv_admin_state) & NAME_SET) !== 0 && name !== "-";
   if (!isSet || spec.hostName === undefined || spec.hostName === name) return spec;
   const { address: _old, ...rest } = spec;
   const last = lastAddress(line);
   if (last === undefined) return { ...rest, hostName: name };
-  const port = spec.address !== undefined && "port" in spec.address ? spec.address.port : 0;
+  const port = spec.namePort ?? 0;
   const family = last.family === 4 ? "ipv4" : "ipv6";
   return { ...rest, hostName: name, address: { family, host: last.host, port } };
+}
+
+/** The SRV record that a server was filled from goes on, with its address where that may. */
+function withRecord(spec: ServerSpec, line: SavedLine): ServerSpec {
+  const { address, ...rest } = spec;
+  const namePort = line.srv_port === "-" ? 0 : Number(line.srv_port);
+  if (line.srvrecord !== spec.serviceName || line.srv_fqdn === "-" || namePort === 0) return rest;
+  const known = address === undefined ? {} : { address };
+  return { ...rest, ...known, hostName: line.srv_fqdn, namePort };
 }
 
 /** The server's address with another port, where it has one of its own. */
@@ -176,9 +187,18 @@ function checkTarget(host: string, port: number): Address | undefined {
   return { family: ip.family === 4 ? "ipv4" : "ipv6", host: formatIp(ip), port };
 }
 
+/** An address that a server had before the start. `port` is of use where its records say it. */
+export type LastAddress = { family: 4 | 6; host: string; port: number };
+
 /** The address that a server had last (`init-addr last`); undefined when the line has none. */
-export function lastAddress(line: SavedLine): { family: 4 | 6; host: string } | undefined {
+export function lastAddress(line: SavedLine): LastAddress | undefined {
   const ip = new IpAddress();
   if (!parseIp(line.srv_addr, ip) || ip.family === 0) return undefined;
-  return { family: ip.family, host: formatIp(ip) };
+  const port = /^\d{1,5}$/u.test(line.srv_port) ? Number(line.srv_port) : 0;
+  return { family: ip.family, host: formatIp(ip), port: port > PORT_MAX ? 0 : port };
+}
+
+/** What a name's addresses get as their port from now on. */
+function namePortOf({ namePort }: ServerSpec, address: Address): Pick<ServerSpec, "namePort"> {
+  return namePort === undefined || !("port" in address) ? {} : { namePort: address.port };
 }

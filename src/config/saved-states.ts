@@ -8,6 +8,7 @@ import { hasBack } from "./draft.ts";
 import type { ProxyDraft } from "./draft.ts";
 import type { FileAccess } from "./files.ts";
 import { applySavedLine, lastAddress } from "./saved-server.ts";
+import type { LastAddress } from "./saved-server.ts";
 import { StateFiles } from "./state-file.ts";
 import type { SavedLine } from "./state-file.ts";
 
@@ -57,7 +58,7 @@ export function savedAddress(
   states: SavedStates,
   backend: string,
   server: string,
-): { family: 4 | 6; host: string } | undefined {
+): LastAddress | undefined {
   const line = states.get(backend)?.get(server);
   return line === undefined ? undefined : lastAddress(line);
 }

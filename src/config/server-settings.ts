@@ -6,11 +6,13 @@ import { hostText } from "../tables/address-text.ts";
 import type { Address, ServerSpec } from "../tables/spec.ts";
 import type { ConfigAddress } from "./address.ts";
 import type { ServerSettings } from "./draft.ts";
+import { NEW_NAMING } from "./names/words.ts";
 
 /** The settings of `spec`, without its name, numbers and address. */
 export function settingsOfServer(spec: ServerSpec): ServerSettings {
-  const { name, id, guid, address, hostName, portMode, portOffset, source, check, quic, ...rest } =
-    spec;
+  const { name, id, guid, address, portMode, portOffset, source, check, quic, ...others } = spec;
+  // Names of servers that come at run time are not looked up, whoever they take after.
+  const { hostName, namePort, resolution, serviceName, ...rest } = others;
   const { address: checkAddress, fastIntervalMs, downIntervalMs, ...settings } = check;
   const unlessPlain = (ms: number): number => (ms === check.intervalMs ? 0 : ms);
   const copied: ServerSettings = {
@@ -22,6 +24,7 @@ export function settingsOfServer(spec: ServerSpec): ServerSettings {
     fastIntervalMs: unlessPlain(fastIntervalMs),
     downIntervalMs: unlessPlain(downIntervalMs),
     initAddresses: [{ kind: "none" }],
+    naming: NEW_NAMING,
   };
   if (checkAddress !== undefined) {
     copied.checkAddress = { written: textOf(checkAddress), address: toConfigAddress(checkAddress) };

@@ -406,7 +406,7 @@ export type ServerSpec = {
   address?: Address;
   /** Its host name, if it was configured with one, or the target of its SRV record. */
   hostName?: string;
-  /** Port beside a name, for the addresses that it gets; 0 = none. Absent: no name was configured. */
+  /** Port beside a name, for the addresses that it gets; 0 = none. Absent: there is no name. */
   namePort?: number;
   /** How the port was given: as is, `+N`/`-N` relative to the client's destination, or absent. */
   portMode: "fixed" | "offset" | "client";

@@ -35,7 +35,6 @@ const INERT = undone<GlobalParser>("inert", GLOBAL, "3.1", [
   ["deviceatlas-log-level", "<number>", "Device detection."],
   ["deviceatlas-properties-cookie", "<name>", "Device detection."],
   ["deviceatlas-separator", "<char>", "Device detection."],
-  ["dns-accept-family", "<family>[,…]", "Families of addresses from DNS: both."],
   ["external-check", "[preserve-env]", "Permits checks by programs."],
   ["h1-accept-payload-with-any-method", "", "Parsing of HTTP/1."],
   ["h1-case-adjust", "<from> <to>", "Case of header names."],

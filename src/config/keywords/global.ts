@@ -8,6 +8,7 @@ import { alertLine, hasArgs, warnLine } from "../context.ts";
 import type { Line } from "../context.ts";
 import type { GlobalDraft } from "../draft-global.ts";
 import { parseLogLine } from "../log-line.ts";
+import { parseDnsFamilies } from "../names/families.ts";
 import { parseInteger, parseSize, parseTime } from "../numbers.ts";
 import { done } from "./build.ts";
 import type { Keyword } from "./keyword.ts";
@@ -249,6 +250,12 @@ export const GLOBAL_DONE: readonly Keyword<GlobalParser>[] = [
       parseLogSendHostname,
     ],
     ["log-tag", "<text>", "Tag of syslog headers.", text("logTag", "a tag for use in syslog")],
+    [
+      "dns-accept-family",
+      "{ipv4|ipv6|auto}[,…]",
+      "Families of addresses that are asked for by DNS.",
+      parseDnsFamilies,
+    ],
     ["nbproc", "<number>", "Old word: read with a warning, threads are used.", parseNbproc],
     ["nbthread", "<number>", "Number of workers.", parseNbthread],
     ["node", "<name>", "Name of this process, for statistics.", text("node", "a name")],

@@ -5,6 +5,7 @@
 import type { Origin } from "../../tables/spec.ts";
 import type { Line, LoadContext } from "../context.ts";
 import { openMailers } from "../mailers.ts";
+import { openResolvers } from "../names/section.ts";
 import type { ShortRow } from "./build.ts";
 import type { KeywordState } from "./keyword.ts";
 
@@ -207,11 +208,12 @@ export const OTHER_SECTIONS: readonly OtherSection[] = [
     args: "<name>",
     effect: "Name servers that keep server addresses up to date.",
     reference: "5.3.2",
-    state: "coming",
+    state: "done",
+    open: openResolvers,
     words: [
-      ["accepted_payload_size", "<bytes>", "Largest answer over UDP."],
-      ["hold", "<status> <time>", "How long an answer counts."],
-      ["nameserver", "<name> <address>[:<port>] […]", "A name server."],
+      ["accepted_payload_size", "<bytes>", "Largest answer."],
+      ["hold", "<status> <time>", "How long the last good answer counts after others."],
+      ["nameserver", "<name> <address>[:<port>] [maxconn <number>]", "A name server."],
       ["parse-resolv-conf", "", "Takes the system's name servers."],
       ["resolve_retries", "<number>", "Tries of a question."],
       ["timeout", "{resolve|retry} <time>", "Time between questions."],

@@ -7,6 +7,12 @@ import type { ProxyProtocolOut, ServerSpec } from "../../tables/spec.ts";
 import { parseAddress } from "../address.ts";
 import type { LoadContext } from "../context.ts";
 import type { InitAddress, ServerSettings } from "../draft.ts";
+import {
+  parseResolveNet,
+  parseResolveOpts,
+  parseResolvePrefer,
+  parseResolvers,
+} from "../names/words.ts";
 import { parseInteger, parseTime } from "../numbers.ts";
 import type { Keyword } from "./keyword.ts";
 import { SERVER_QUIC } from "./server-quic.ts";
@@ -334,6 +340,25 @@ const DONE: readonly ServerRow[] = [
     "What else a PROXY header of version 2 carries.",
     parseProxyOptions,
   ],
+  [
+    "resolve-net",
+    "<network>[,…]",
+    "Networks preferred among the addresses of a name.",
+    parseResolveNet,
+  ],
+  [
+    "resolve-opts",
+    "<option>[,…]",
+    "`allow-dup-ip`, `prevent-dup-ip`: servers of one name and one address; `ignore-weight`.",
+    parseResolveOpts,
+  ],
+  [
+    "resolve-prefer",
+    "{ipv4|ipv6}",
+    "Family preferred among the addresses of a name.",
+    parseResolvePrefer,
+  ],
+  ["resolvers", "<section>", "Keeps the address up to date by DNS.", parseResolvers],
   ["rise", "<number>", "Passed checks in a row that bring a server up.", checkCount("rise")],
   ["send-proxy", "", "Sends a PROXY header of version 1.", sendProxy(1)],
   ["send-proxy-v2", "", "Sends a PROXY header of version 2.", sendProxy(2)],

@@ -32,6 +32,7 @@ export type RunOptions = {
   /** `-dD`. */
   diagnostics: boolean;
   serverVerifyNone: boolean;
+  dnsIpv4Only: boolean;
   /** `-dR`. */
   noReusePort: boolean;
   /** `-dL`. */
@@ -144,6 +145,7 @@ export const OPTION_RULES: readonly OptionRule[] = [
   done("-dW", "any warning stops the start", (o) => void (o.zeroWarning = true)),
   done("-dD", "warn about what looks like a mistake", (o) => void (o.diagnostics = true)),
   done("-dV", "verify no certificates of servers", (o) => void (o.serverVerifyNone = true)),
+  done("-4", "ask name servers for IPv4 addresses only", (o) => void (o.dnsIpv4Only = true)),
   done("-dr", "start though server names do not resolve", (o) => void (o.ignoreResolution = true)),
   done(
     "--skip-coming",
@@ -160,7 +162,6 @@ export const OPTION_RULES: readonly OptionRule[] = [
   refused("-x", "taking over listening sockets comes with that release too", "value"),
   refused("-dt", "traces come with the runtime API", "attached"),
   refused("-dA", "there is no archive of dependencies: sluice is one file", "attached"),
-  inert("-4", "names are looked up by the system, in the order it is configured for"),
   inert("-dG", "names are looked up by the runtime"),
   inert("-dM", "memory is managed by the runtime", "attached"),
   inert("-dI", "sluice starts no processes"),
@@ -225,6 +226,7 @@ export function newRunOptions(): RunOptions {
     ignoreResolution: false,
     diagnostics: false,
     serverVerifyNone: false,
+    dnsIpv4Only: false,
     noReusePort: false,
     dumpLibraries: false,
     skipComing: false,

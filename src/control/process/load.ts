@@ -143,6 +143,7 @@ function overridesOf(options: RunOptions): Overrides {
   if (options.zeroWarning) overrides.zeroWarning = true;
   if (options.diagnostics) overrides.diagnostics = true;
   if (options.serverVerifyNone) overrides.serverVerifyNone = true;
+  if (options.dnsIpv4Only) overrides.dnsIpv4Only = true;
   return overrides;
 }
 

@@ -109,12 +109,15 @@ const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
   errorLogFormat: isFields,
   sample: isFields,
   isIdForced: (value) => typeof value === "boolean",
+  namePort: (value) => Number.isInteger(value),
+  resolution: (value) => isFields(value) && typeof value["resolvers"] === "string",
   uniqueIdFormat: isFields,
 };
 const OPTIONAL_TEXTS: ReadonlySet<string> = new Set([
   "guid",
   "name",
   "hostName",
+  "serviceName",
   "track",
   "interfaceName",
   "description",

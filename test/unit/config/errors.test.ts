@@ -338,11 +338,11 @@ describe("words that are not built yet", () => {
     expect((await loadText(`${defaults}${other}`)).plan).not.toBeNull();
   });
   test("whole sections, whose words are still checked", async () => {
-    const result = await loadText("resolvers r\n nameserver a 1.1.1.1:53\n nmeserver b\n");
+    const result = await loadText("peers r\n peer a 1.1.1.1:53\n per b\n");
     expect(linesOf(result)).toEqual([
-      `ALERT parsing [t.cfg:1] : section 'resolvers r' ${COMING} the whole section ${SKIP}`,
-      "ALERT parsing [t.cfg:3] : 'nmeserver' unknown keyword in 'resolvers' section; " +
-        "did you mean 'nameserver'?",
+      `ALERT parsing [t.cfg:1] : section 'peers r' ${COMING} the whole section ${SKIP}`,
+      "ALERT parsing [t.cfg:3] : 'per' unknown keyword in 'peers' section; " +
+        "did you mean 'peer'?",
     ]);
   });
 });

@@ -12,7 +12,10 @@ function surround([, place, text]: FieldForm): string {
   const serverOptions = place === "server" ? ` ${text}` : "";
   const listener = place === "listener" ? text : ":5432";
   const bindOptions = place === "bind" ? ` ${text}` : "";
+  const needs = text.startsWith("resolvers dns") && place === "server";
+  const resolvers = needs ? "resolvers dns\n nameserver a 127.0.0.53:53\n" : "";
   return (
+    resolvers +
     `global\n log 127.0.0.1 local0\n${section("global")}` +
     " defaults\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n log global\n" +
     section("defaults") +
