@@ -103,6 +103,21 @@ export function inItsWords(code: CheckCode, words: string): CheckResult {
   return { code, info: escapeUnprintable(words) };
 }
 
+/** Results of those who have a number to tell: what they did not say is 0. */
+const NUMBERED: ReadonlySet<CheckCode> = new Set([
+  "L7OK",
+  "L7OKC",
+  "L7STS",
+  "PROCERR",
+  "PROCTOUT",
+  "PROCOK",
+]);
+
+/** The number that logs and statistics show of a result (`code:`, `check_code`), if they do. */
+export function shownNumber({ code, number }: CheckResult): number | undefined {
+  return NUMBERED.has(code) ? (number ?? 0) : undefined;
+}
+
 /** Is the server well? */
 export function hasPassed({ code }: CheckResult): boolean {
   return PASSED.has(code);

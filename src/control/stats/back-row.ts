@@ -1,9 +1,11 @@
 /** The rows of backends and servers in `show stat`. */
 import { weightInForce } from "../../balance/tier.ts";
 import { WEIGHT_SCALE } from "../../balance/weight.ts";
+import { shownNumber } from "../../check/result.ts";
 import * as count from "../../tables/generated/back-count.ts";
 import {
   PROXY_FLAG_PUBLISHED,
+  SERVER_FLAG_AGENT_OFF,
   SERVER_FLAG_BACKUP,
   SERVER_FLAG_CHECKS_OFF,
   SERVER_STATE_DRAIN,
@@ -20,6 +22,7 @@ import type { StatRow } from "./fields.ts";
 import { readRate, readRateMax } from "./rates.ts";
 import type { Statistics } from "./statistics.ts";
 import { addressText, algorithmName, checkMeaning, serverStatus } from "./words.ts";
+import type { StatusFacts } from "./words.ts";
 
 /** Columns that a layer-4 proxy never counts in. */
 const BACK_ZEROS = [AT.dresp, AT.rtime, AT.rtime_max, AT.wrew, AT.reuse, AT.eint] as const;
@@ -34,6 +37,10 @@ const BACKEND_ZEROS = [
   AT.agg_check_status,
 ] as const;
 const SERVER_ZEROS = [AT.srv_icur, AT.idle_conn_cur, AT.safe_conn_cur, AT.priv_idle_cur] as const;
+
+/** An agent is ill at its first "no", and well again at its first "yes". */
+const AGENT_RISE = 1;
+const AGENT_FALL = 1;
 
 /** Longest chain of tracked servers that is followed. */
 const TRACK_DEPTH_MAX = 64;
@@ -156,6 +163,7 @@ function fillServerState(statistics: Statistics, server: ServerObject, row: Stat
     flags: words[at + serverRow.SERVER_FLAGS]!,
     check: isChecked ? leader.spec.check : undefined,
     health: words[leader.row + serverRow.SERVER_HEALTH]!,
+    agent: agentState(statistics, leader),
     via: leader === server ? "" : serverName(leader),
   });
   const state = parts.keeper.records.get(server);
@@ -163,10 +171,14 @@ function fillServerState(statistics: Statistics, server: ServerObject, row: Stat
   row[AT.lastchg] = seconds(nowMs - changedAtMs);
   const tracked = parts.keeper.tracking.trackedBy(server);
   if (tracked !== undefined) row[AT.tracked] = serverName(tracked);
+  fillAgent(statistics, server, row);
   if (!spec.check.enabled || isSuspended(words, server)) return;
   const record = parts.checks.recordOf(server);
   row[AT.chkfail] = record?.failures ?? 0;
   row[AT.chkdown] = state?.downs ?? 0;
+  if (spec.observe !== "none") {
+    row[AT.hanafail] = words[at + serverRow.SERVER_ERROR_REPORTS]! >>> 0;
+  }
   const isServing = isServerServing(statistics, server);
   row[AT.downtime] = seconds((state?.downtimeMs ?? 0) + (isServing ? 0 : nowMs - changedAtMs));
   if (!isInMaintenance(admin)) fillCheck(statistics, server, record, row);
@@ -182,12 +194,40 @@ function fillCheck(
   const result = record?.result;
   const running = parts.checks.isProbing(server) ? "* " : "";
   row[AT.check_status] = `${running}${result?.code ?? "INI"}`;
-  if (result !== undefined) row[AT.check_duration] = record!.durationMs;
+  // What real traffic has shown took no time of its own.
+  const hasDuration = result !== undefined && record!.durationMs >= 0;
+  if (hasDuration) row[AT.check_duration] = record!.durationMs;
+  if (result !== undefined) row[AT.check_code] = shownNumber(result);
   row[AT.last_chk] = result?.info ?? "";
   row[AT.check_desc] = checkMeaning(result?.code);
   row[AT.check_rise] = rise;
   row[AT.check_fall] = fall;
   row[AT.check_health] = tables.servers.words[server.row + serverRow.SERVER_HEALTH]!;
+}
+
+/** The agent's columns, also in maintenance, which agents can end. */
+function fillAgent(statistics: Statistics, server: ServerObject, row: StatRow): void {
+  if (agentState(statistics, server) === "none") return;
+  const { checks } = statistics.parts;
+  const record = checks.agentRecordOf(server);
+  const result = record?.result;
+  row[AT.agent_status] = `${checks.isAgentProbing(server) ? "* " : ""}${result?.code ?? "INI"}`;
+  if (result !== undefined) {
+    row[AT.agent_code] = shownNumber(result);
+    row[AT.agent_duration] = record!.durationMs;
+  }
+  row[AT.last_agt] = result?.info ?? "";
+  row[AT.agent_desc] = checkMeaning(result?.code);
+  row[AT.agent_rise] = AGENT_RISE;
+  row[AT.agent_fall] = AGENT_FALL;
+  row[AT.agent_health] = checks.agentHealthOf(server) ?? AGENT_RISE;
+}
+
+/** What the agent of a server says, if it is asked. */
+function agentState({ tables, parts }: Statistics, server: ServerObject): StatusFacts["agent"] {
+  const flags = tables.servers.words[server.row + serverRow.SERVER_FLAGS]!;
+  if (!server.spec.agent.enabled || (flags & SERVER_FLAG_AGENT_OFF) !== 0) return "none";
+  return parts.checks.isAgentDown(server) ? "ill" : "well";
 }
 
 function fillBackCounters({ shards, epochSeconds }: Statistics, row: StatRow): void {

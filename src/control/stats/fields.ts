@@ -81,7 +81,7 @@ export const STAT_FIELDS = [
   field("hrsp_4xx", "u64", "MCPP", "HTTP responses with a status of 400 to 499"),
   field("hrsp_5xx", "u64", "MCPP", "HTTP responses with a status of 500 to 599"),
   field("hrsp_other", "u64", "MCPP", "HTTP responses with another status"),
-  field("hanafail", "str", "MOPV", "Details of failed checks"),
+  field("hanafail", "u64", "MCPP", "Times that `observe` reached its `error-limit`"),
   field("req_rate", "u32", "MRPP", "HTTP requests in the last second"),
   field("req_rate_max", "u32", "MMPV", "Most HTTP requests in a second"),
   field("req_tot", "u64", "MCPP", "HTTP requests so far"),

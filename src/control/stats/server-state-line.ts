@@ -2,10 +2,12 @@
  * One line of `show servers state`: version 1 of the format that HAProxy's server state files have
  * (management manual 9.3). Whoever writes such a file uses the same lines.
  */
+import type { CheckResult } from "../../check/result.ts";
 import { hasPassed } from "../../check/result.ts";
 import { STATE_LINE_FIELDS } from "../../config/state-file.ts";
 import {
   SERVER_ADMIN_CONFIG_MAINT,
+  SERVER_FLAG_AGENT_OFF,
   SERVER_FLAG_CHECKS_OFF,
   SERVER_FLAG_STOPPING,
   SERVER_STATE_DOWN,
@@ -32,11 +34,13 @@ const CHECK_RUNNING = 1;
 const CHECK_CONFIGURED = 2;
 const CHECK_ENABLED = 4;
 const CHECK_PAUSED = 8;
+const CHECK_AGENT = 16;
 
 /** Results of a check (srv_check_result). */
 const RESULT_UNKNOWN = 0;
 const RESULT_FAILED = 2;
 const RESULT_PASSED = 3;
+const RESULT_CONDITIONAL = 4;
 
 /** How names and addresses are told. */
 export type Naming = { name(name: string): string; address(address: string): string };
@@ -55,7 +59,7 @@ export function serverStateLine(
   const { row: at, spec, backend } = server;
   const changedAtMs = parts.keeper.records.get(server)?.changedAtMs ?? parts.keeper.startedAtMs;
   const result = parts.checks.recordOf(server)?.result;
-  const { check } = spec;
+  const { check, agent } = spec;
   return `${[
     backend.spec.id,
     naming.name(backend.spec.name),
@@ -68,10 +72,10 @@ export function serverStateLine(
     words[at + row.SERVER_CONFIG_WEIGHT]!,
     Math.max(0, Math.floor((nowMs - changedAtMs) / 1000)),
     result === undefined ? 1 : CHECK_NUMBERS[result.code],
-    result === undefined ? RESULT_UNKNOWN : hasPassed(result) ? RESULT_PASSED : RESULT_FAILED,
+    parts.checks.isProbing(server) ? RESULT_UNKNOWN : resultNumber(result),
     checkHealth(words, server),
     checkState(statistics, server),
-    0,
+    agentState(statistics, server),
     backend.spec.isIdForced === true ? 1 : 0,
     spec.isIdForced === true ? 1 : 0,
     spec.hostName === undefined ? "-" : naming.name(spec.hostName),
@@ -81,8 +85,8 @@ export function serverStateLine(
     spec.quic === undefined ? 0 : 1,
     check.port,
     hostOf(check.address, naming),
-    "-",
-    0,
+    hostOf(agent.address, naming),
+    agent.port,
   ].join(" ")}\n`;
 }
 
@@ -110,6 +114,21 @@ function checkState({ tables, parts }: Statistics, server: ServerObject): number
   const isOff = (words[server.row + row.SERVER_FLAGS]! & SERVER_FLAG_CHECKS_OFF) !== 0;
   const running = parts.checks.isProbing(server) ? CHECK_RUNNING : 0;
   return CHECK_CONFIGURED | (isOff ? 0 : CHECK_ENABLED) | paused | running;
+}
+
+/** Agents are asked in maintenance, too. */
+function agentState({ tables, parts }: Statistics, server: ServerObject): number {
+  if (!server.spec.agent.enabled) return 0;
+  const isOff =
+    (tables.servers.words[server.row + row.SERVER_FLAGS]! & SERVER_FLAG_AGENT_OFF) !== 0;
+  const running = parts.checks.isAgentProbing(server) ? CHECK_RUNNING : 0;
+  return CHECK_AGENT | CHECK_CONFIGURED | (isOff ? 0 : CHECK_ENABLED) | running;
+}
+
+function resultNumber(result: CheckResult | undefined): number {
+  if (result === undefined) return RESULT_UNKNOWN;
+  if (result.code === "L7OKC") return RESULT_CONDITIONAL;
+  return hasPassed(result) ? RESULT_PASSED : RESULT_FAILED;
 }
 
 /** Address without port; `-` where there is none, or none that a file could hold. */

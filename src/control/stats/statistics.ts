@@ -34,7 +34,13 @@ export type StatisticsParts = {
   model: Model;
   checks: Pick<
     CheckDesk,
-    "recordOf" | "agentRecordOf" | "isProbing" | "isAgentProbing" | "clearFailures"
+    | "recordOf"
+    | "agentRecordOf"
+    | "agentHealthOf"
+    | "isAgentDown"
+    | "isProbing"
+    | "isAgentProbing"
+    | "clearFailures"
   >;
   keeper: Pick<StateKeeper, "records" | "startedAtMs" | "tracking">;
   clock: Pick<Control["clock"], "nowMs" | "epochMicros">;
@@ -151,6 +157,7 @@ export class Statistics {
     this.shards.clearServer(server);
     this.#clearDowns(server);
     this.parts.checks.clearFailures(server);
+    Atomics.store(this.tables.servers.words, server.row + serverRow.SERVER_ERROR_REPORTS, 0);
   }
 
   #clearDowns(object: ServerObject | ProxyObject): void {

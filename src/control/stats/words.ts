@@ -26,21 +26,25 @@ export type StatusFacts = {
   check: Pick<CheckSpec, "rise" | "fall"> | undefined;
   /** Their counter. */
   health: number;
+  /** What is known of the agent, of the server or of the one that it tracks. */
+  agent: "none" | "well" | "ill";
   /** `backend/server` at the end of the chain of tracked servers. */
   via: string;
 };
 
 /** `status` of a server. */
-export function serverStatus({ admin, state, flags, check, health, via }: StatusFacts): string {
+export function serverStatus(facts: StatusFacts): string {
+  const { admin, state, flags, check, health, agent, via } = facts;
   if (isInMaintenance(admin)) {
     if ((admin & SERVER_ADMIN_INHERITED_MAINT) !== 0) return `MAINT (via ${via})`;
     return (admin & SERVER_ADMIN_RESOLUTION_MAINT) !== 0 ? "MAINT (resolution)" : "MAINT";
   }
   if (state === SERVER_STATE_DOWN) {
+    if (agent === "ill") return "DOWN (agent)";
     if (check === undefined || health <= 0) return "DOWN";
     return `DOWN ${health}/${check.rise}`;
   }
-  if ((admin & ADMIN_DRAIN) !== 0) return "DRAIN";
+  if ((admin & ADMIN_DRAIN) !== 0) return agent === "none" ? "DRAIN" : "DRAIN (agent)";
   const isFull = check === undefined || health >= check.rise + check.fall - 1;
   const progress = isFull ? "" : ` ${health - check.rise + 1}/${check.fall}`;
   if ((flags & SERVER_FLAG_STOPPING) !== 0) return `NOLB${progress}`;

@@ -13,6 +13,7 @@ const UP: StatusFacts = {
   flags: 0,
   check: CHECK,
   health: 4,
+  agent: "none",
   via: "",
 };
 const MAINT = { state: e.SERVER_STATE_MAINT };
@@ -36,6 +37,14 @@ describe("status of a server", () => {
     ["DRAIN", { ...DRAIN, admin: e.SERVER_ADMIN_FORCED_DRAIN }],
     ["DRAIN", { ...DRAIN, admin: e.SERVER_ADMIN_INHERITED_DRAIN }],
     ["DOWN", { ...DOWN, health: 0, admin: e.SERVER_ADMIN_FORCED_DRAIN }],
+    ["UP", { agent: "well" }],
+    ["DOWN 1/2", { ...DOWN, health: 1, agent: "well" }],
+    ["DOWN (agent)", { ...DOWN, health: 4, agent: "ill" }],
+    ["DOWN (agent)", { ...DOWN, health: 0, agent: "ill" }],
+    ["DOWN (agent)", { ...DOWN, check: undefined, agent: "ill" }],
+    ["DOWN 4/2", { ...DOWN, health: 4 }],
+    ["DRAIN (agent)", { ...DRAIN, admin: e.SERVER_ADMIN_FORCED_DRAIN, agent: "well" }],
+    ["MAINT", { ...MAINT, admin: e.SERVER_ADMIN_FORCED_MAINT, agent: "ill" }],
     ["NOLB", { ...DRAIN, flags: e.SERVER_FLAG_STOPPING }],
     ["NOLB 2/3", { ...DRAIN, flags: e.SERVER_FLAG_STOPPING, health: 3 }],
   ];
