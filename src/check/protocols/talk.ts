@@ -2,8 +2,8 @@
  * A talk: messages to send and answers to expect, in order, over one connection. What all protocols
  * here have in common; each of them is a list of steps. Thread of checks.
  *
- * An answer that nothing comes of is waited for until the check's time is over. The server's end, or
- * an answer that is longer than what is kept, makes the step judge what is there.
+ * An answer that nothing comes of is waited for until the check's time is over. The server's end,
+ * or an answer that is longer than what is kept, makes the step judge what is there.
  */
 import type { CheckEnvironment, Dialogue, Wire } from "../probe.ts";
 import { inItsWords } from "../result.ts";
