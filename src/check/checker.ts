@@ -48,6 +48,7 @@ export type Checked<T> = {
 export type CheckEvent<T> = {
   key: T;
   result: CheckResult;
+  /** -1 where no check has found it. */
   durationMs: number;
   health: number;
   isUp: boolean;
@@ -87,12 +88,16 @@ type Entry<T> = Checked<T> & {
   probe: Probe | undefined;
   isProbing: boolean;
   startedAtMs: number;
+  /** When the next one begins, if none is under way. */
+  dueAtMs: number;
   /** `disable health`: no checks until somebody wants them again. */
   isSuspended: boolean;
 };
 
 type Due<T> = { entry: Entry<T>; round: number; kind: "start" | "limit"; atMs: number };
 
+/** Of a result that no check has found. */
+const NO_DURATION = -1;
 const CHANCE_RANGE = 2 ** 32;
 /** Longest pause before a check that a change has made necessary. */
 const RESTART_MS = 1000;
@@ -168,12 +173,16 @@ export class Checker<T> {
     this.#schedule(entry, 0);
   }
 
-  /** Puts the counter where somebody else decided; the next check is due soon. */
-  setHealth(key: T, health: number): void {
+  /** Puts the counter where somebody else decided. */
+  recount(key: T, health: number): void {
     const entry = this.#entries.get(key);
-    if (entry === undefined) return;
-    entry.health = health;
-    this.#restart(entry);
+    if (entry !== undefined) entry.health = health;
+  }
+
+  /** Gives a check under way up; the next one is due soon. */
+  restart(key: T): void {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) this.#restart(entry);
   }
 
   /** The result of a check under way, if any, was of another time. */
@@ -214,15 +223,20 @@ export class Checker<T> {
    */
   reportErrors(key: T, info: string): void {
     const entry = this.#entries.get(key);
-    if (entry === undefined || !isUp(entry.health, entry.schedule)) return;
+    if (entry === undefined || entry.isSuspended) return;
+    if (!isUp(entry.health, entry.schedule)) return;
     const { onError, rise } = entry.schedule;
     if (onError !== "fastinter") {
       if (onError === "mark-down") entry.health = rise;
       if (onError === "sudden-death") entry.health = Math.min(entry.health, rise + 1);
-      this.#apply(entry, { code: "HANA", info }, 0);
+      this.#apply(entry, { code: "HANA", info }, NO_DURATION);
     }
-    const isIdle = !entry.isProbing && !entry.isSuspended;
-    if (isIdle && this.#entries.has(key)) this.#schedule(entry, entry.schedule.fastIntervalMs);
+    const { fastIntervalMs } = entry.schedule;
+    // Sooner than it was due, never later: else errors that go on would put it off for ever.
+    const isSooner = this.#options.nowMs() + fastIntervalMs < entry.dueAtMs;
+    if (!entry.isProbing && isSooner && this.#entries.get(key) === entry) {
+      this.#schedule(entry, fastIntervalMs);
+    }
   }
 
   #add(server: Checked<T>): Entry<T> {
@@ -235,6 +249,7 @@ export class Checker<T> {
       probe: undefined,
       isProbing: false,
       startedAtMs: 0,
+      dueAtMs: 0,
       isSuspended: false,
     };
     this.#entries.set(server.key, entry);
@@ -243,6 +258,7 @@ export class Checker<T> {
 
   #schedule(entry: Entry<T>, delayMs: number): void {
     entry.round++;
+    entry.dueAtMs = this.#options.nowMs() + delayMs;
     this.#wait(entry, "start", entry.round, delayMs);
   }
 

@@ -39,15 +39,21 @@ export type CheckOrder = {
   isSuspended: boolean;
 };
 
+/** `health`: the counter as control knows it; what it has not heard of counts no more. */
+type CheckChange = { id: number; epoch: number; health: number };
+
 export type ToChecks =
   /** @prop isSpread first checks are spread over the interval; else they are due at once */
   | { type: "add"; checks: CheckOrder[]; isSpread: boolean }
-  | { type: "replace"; id: number; epoch: number; schedule: CheckSchedule; job: CheckJob }
-  | { type: "suspend"; id: number; epoch: number }
-  | { type: "resume"; id: number; epoch: number }
-  | { type: "health"; id: number; epoch: number; health: number }
+  | ({ type: "replace"; schedule: CheckSchedule; job: CheckJob } & CheckChange)
+  | ({ type: "suspend" } & CheckChange)
+  | ({ type: "resume" } & CheckChange)
+  /** Somebody else has decided: only the counter changes. */
+  | ({ type: "health" } & CheckChange)
   /** Real traffic has failed too often: `on-error`. */
   | { type: "errors"; id: number; epoch: number; info: string }
+  /** The next result is news, whatever it is. */
+  | ({ type: "listen" } & CheckChange)
   | { type: "remove"; id: number }
   /** Where the functions of QUIC are. */
   | { type: "quic"; addresses: NativeAddresses }

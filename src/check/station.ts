@@ -116,8 +116,13 @@ export class CheckStation {
   private change(order: Extract<ToChecks, { epoch: number }>): void {
     const post = this.posts.get(order.id);
     if (post === undefined) return;
+    if (order.type === "errors") {
+      if (order.epoch === post.epoch) this.checker.reportErrors(post, order.info);
+      return;
+    }
     post.epoch = order.epoch;
     post.mustTell = true;
+    this.checker.recount(post, order.health);
     switch (order.type) {
       case "replace":
         this.checker.replace(post, order.schedule, order.job);
@@ -125,14 +130,13 @@ export class CheckStation {
       case "suspend":
         this.checker.suspend(post);
         return;
+      case "listen":
+        return;
       case "resume":
         this.checker.resume(post);
         return;
       case "health":
-        this.checker.setHealth(post, order.health);
-        return;
-      case "errors":
-        this.checker.reportErrors(post, order.info);
+        this.checker.restart(post);
         return;
     }
   }

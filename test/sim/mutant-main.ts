@@ -5,9 +5,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { CHECK_MUTANTS } from "./check-mutants.ts";
 import { MUTANTS } from "./mutants.ts";
 
-const mutant = MUTANTS[Number(process.argv[2])];
+const number = Number(process.argv[2]);
+const ofChecks = CHECK_MUTANTS[number - MUTANTS.length];
+const mutant = MUTANTS[number] ?? ofChecks;
 const seeds = Number(process.argv[3]);
 if (mutant === undefined) throw new RangeError("no such mutant");
 const file = join(import.meta.dir, "../../src", mutant.file);
@@ -33,11 +36,22 @@ Bun.plugin({
 });
 
 // Loaded after the plugin stands, so that the mutant takes the place of the original.
-const { runSeed } = await import("./run.ts");
+const run = ofChecks === undefined ? await streamRuns() : await checkRuns();
+
+async function streamRuns(): Promise<(seed: number) => Error | undefined> {
+  const { runSeed } = await import("./run.ts");
+  return (seed) => runSeed(seed).failure;
+}
+
+async function checkRuns(): Promise<(seed: number) => Error | undefined> {
+  const { loadCheckPlan, runCheckSeed } = await import("./check-run.ts");
+  const plan = await loadCheckPlan();
+  return (seed) => runCheckSeed(seed, plan).failure;
+}
 
 let found: { seed: number; message: string } | undefined;
 for (let seed = 1; seed <= seeds && found === undefined; seed++) {
-  const { failure } = runSeed(seed);
+  const failure = run(seed);
   if (failure !== undefined) found = { seed, message: `${failure.name}: ${failure.message}` };
 }
 process.stdout.write(`${JSON.stringify({ isUsed, found })}\n`);

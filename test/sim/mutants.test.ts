@@ -2,13 +2,14 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 
+import { CHECK_MUTANTS } from "./check-mutants.ts";
 import { MUTANTS } from "./mutants.ts";
 
 /** Seeds within which a mutant must be caught. */
 const SEEDS = 1000;
 
 describe("mutants are caught", () => {
-  MUTANTS.forEach((mutant, index) => {
+  [...MUTANTS, ...CHECK_MUTANTS].forEach((mutant, index) => {
     test(mutant.name, () => {
       const main = join(import.meta.dir, "mutant-main.ts");
       const child = Bun.spawnSync([process.execPath, main, String(index), String(SEEDS)]);

@@ -11,7 +11,7 @@
  */
 import { initialHealth, isUp } from "../../check/health.ts";
 import type { CheckNews, CheckOrder, ToChecks } from "../../check/messages.ts";
-import { CHECK_REASONS, hasPassed } from "../../check/result.ts";
+import { CHECK_REASONS, hasPassed, shownNumber } from "../../check/result.ts";
 import type { AgentOrders, CheckResult } from "../../check/result.ts";
 import type { NativeAddresses } from "../../conduit/native.ts";
 import {
@@ -21,7 +21,7 @@ import {
 } from "../../tables/generated/enums.ts";
 import * as row from "../../tables/generated/server.ts";
 import { healthCheck } from "../logs/sentences.ts";
-import type { CheckFacts } from "../logs/sentences.ts";
+import type { CheckFacts, CheckVerdict } from "../logs/sentences.ts";
 import type { Model, ServerObject } from "../model.ts";
 import { applyHealth, readState } from "../server-state.ts";
 import type { StateKeeper } from "../server-state.ts";
@@ -121,9 +121,8 @@ export class CheckDesk {
       const made = this.make(server, kind);
       if (made !== undefined) this.order([made], false);
     } else {
-      const { id } = entry;
       this.bringQuic(plan);
-      this.send({ type: "replace", id, epoch: ++entry.epoch, ...plan });
+      this.send({ type: "replace", ...newEpoch(entry), ...plan });
     }
   }
 
@@ -169,12 +168,23 @@ export class CheckDesk {
     if (entry === undefined || entry.isSuspended === isSuspended) return;
     entry.isSuspended = isSuspended;
     const type = isSuspended ? "suspend" : "resume";
-    this.send({ type, id: entry.id, epoch: ++entry.epoch });
+    this.send({ type, ...newEpoch(entry) });
+    // Alone it may decide otherwise than together with this one.
+    this.listen(this.entryOf(entry.server, entry.kind === "check" ? "agent" : "check"));
   }
 
-  /** Puts the counter of the health check where somebody else decided. */
+  /** The next result is heard, even if it is as the last one was: it may mean something else now. */
+  private listen(entry: Entry | undefined): void {
+    if (entry !== undefined) this.send({ type: "listen", ...newEpoch(entry) });
+  }
+
+  /**
+   * Puts the counter of the health check where somebody else decided. What its agent says next is
+   * heard, even if it is what it said before.
+   */
   setHealth(server: ServerObject, health: number): void {
     this.put(this.checks.get(server), health);
+    this.listen(this.agents.get(server));
   }
 
   /** `set server … agent up|down`: the agent's word, until it speaks again. */
@@ -182,6 +192,7 @@ export class CheckDesk {
     const entry = this.agents.get(server);
     if (entry === undefined) return;
     this.put(entry, isWell ? 1 : 0);
+    this.listen(this.checks.get(server));
     entry.result = { code: isWell ? "L7OK" : "L7STS", info: "" };
     this.decide(entry, isWell, entry.result, undefined);
   }
@@ -189,13 +200,13 @@ export class CheckDesk {
   private put(entry: Entry | undefined, health: number): void {
     if (entry === undefined) return;
     entry.health = health;
-    this.send({ type: "health", id: entry.id, epoch: ++entry.epoch, health });
+    this.send({ type: "health", ...newEpoch(entry) });
   }
 
   /** Real traffic has failed `error-limit` times in a row: does what `on-error` says. */
   reportErrors(server: ServerObject, info: string): void {
     const entry = this.checks.get(server);
-    if (entry === undefined) return;
+    if (entry === undefined || entry.isSuspended) return;
     this.send({ type: "errors", id: entry.id, epoch: entry.epoch, info });
   }
 
@@ -285,10 +296,10 @@ export class CheckDesk {
     const { backend, spec } = server;
     if (!backend.spec.options.logHealthChecks || !news.hasMoved) return;
     const who = { backend: backend.spec.name, server: spec.name, backup: spec.backup };
-    const { counted, needed, isUp: isWell } = news;
-    const isGood = hasPassed(news.result);
+    const { counted, needed, isUp: isWell, result } = news;
+    const hasWeight = this.words[server.row + row.SERVER_WEIGHT]! > 0;
     const word = kind === "agent" ? "Agent" : "Health";
-    this.keeper.tell(backend, healthCheck(who, facts, isGood, counted, needed, isWell, word));
+    this.keeper.tell(backend, healthCheck(who, facts, verdictOf(result), { counted, needed, isUp: isWell, hasWeight }, word));
   }
 
   /** What a result means to the server, beside what its other check says. */
@@ -369,13 +380,26 @@ export class CheckDesk {
   }
 }
 
+/** What was found before counts no more. */
+function newEpoch(entry: Entry): { id: number; epoch: number; health: number } {
+  entry.epoch++;
+  const { id, epoch, health } = entry;
+  return { id, epoch, health };
+}
+
 const KINDS: readonly CheckKind[] = ["check", "agent"];
 
+function verdictOf(result: CheckResult): CheckVerdict {
+  if (result.code === "L7OKC") return "conditionally succeeded";
+  return hasPassed(result) ? "succeeded" : "failed";
+}
+
 function factsOf(result: CheckResult, durationMs: number): CheckFacts {
+  const code = shownNumber(result);
   return {
     reason: CHECK_REASONS[result.code],
-    durationMs,
-    ...(result.number === undefined ? {} : { code: result.number }),
+    ...(durationMs < 0 ? {} : { durationMs }),
+    ...(code === undefined ? {} : { code }),
     ...(result.info === undefined ? {} : { info: result.info }),
   };
 }

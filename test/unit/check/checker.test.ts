@@ -67,6 +67,11 @@ class Lab {
     this.now = untilMs;
   }
 
+  setHealth(key: string, health: number): void {
+    this.checker.recount(key, health);
+    this.checker.restart(key);
+  }
+
   /** Ends the probe of a server. */
   answer(name: string, result: CheckResult): void {
     const ears = this.waiting.get(name);
@@ -355,7 +360,7 @@ describe("changes at run time", () => {
     const lab = new Lab();
     lab.checker.add(server("a"), false);
     lab.run(0);
-    lab.checker.setHealth("a", 0);
+    lab.setHealth("a", 0);
     lab.run(200);
     lab.answer("a", PASSED);
     expect(lab.events.at(-1)).toMatchObject({ isUp: false, health: 1 });
