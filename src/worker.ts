@@ -56,6 +56,7 @@ const environment: Environment = {
   cpuMicros: threadCpuMicros,
   ringControl,
   notice,
+  serverErrors: (row, generation, count) => tell({ type: "errors", row, generation, count }),
   stopped: () => sockets.stop(() => tell({ type: "stopped" })),
 };
 

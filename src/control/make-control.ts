@@ -9,6 +9,7 @@ import { Events } from "./events.ts";
 import { Grace } from "./life/grace.ts";
 import { References } from "./life/references.ts";
 import type { LogHub } from "./logs/hub.ts";
+import { reportConnectErrors } from "./observe.ts";
 import { OutlierDesk } from "./outlier/desk.ts";
 import type { Serving } from "./serve.ts";
 import { enterServer } from "./server-state.ts";
@@ -45,6 +46,9 @@ export function makeControl(parts: ControlParts): Control {
   followServers(keeper, checks, events);
   const outliers = new OutlierDesk(keeper);
   outliers.follow(events);
+  pool.onErrors = (row, generation, count) => {
+    reportConnectErrors({ model, checks }, row, generation, count);
+  };
   pool.onLost = () => {
     grace.check();
     events.tell({ kind: "worker-lost" });

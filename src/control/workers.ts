@@ -94,6 +94,8 @@ export class WorkerPool {
   losses = 0;
   /** Times that one was silent for more than a second (watchdog.ts). */
   stalls = 0;
+  /** Called when `count` connections in a row to the server of a row have failed. */
+  onErrors: (row: number, generation: number, count: number) => void = () => {};
   /** Called when a dead worker has been buried. */
   onLost: () => void = () => {};
 
@@ -166,6 +168,9 @@ export class WorkerPool {
         return;
       case "notice":
         this.events.notice("warning", `Worker ${worker}: ${message.text}`);
+        return;
+      case "errors":
+        this.onErrors(message.row, message.generation, message.count);
         return;
       case "stopped":
         member.isStopped = true;

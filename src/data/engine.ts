@@ -76,6 +76,8 @@ export type Environment = {
   ringControl(): void;
   /** Tells control something for the log; rare. */
   notice(text: string): void;
+  /** `count` connections in a row to a server have failed: `error-limit` of them. */
+  serverErrors(row: number, generation: number, count: number): void;
   /** Called when the worker stops and its last stream has ended. */
   stopped(): void;
 };

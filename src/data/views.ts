@@ -141,6 +141,8 @@ export class ServerView {
   readonly generation: number;
   readonly backend: ProxyView;
   spec: ServerSpec;
+  /** `observe layer4`: connection errors in a row that control is told of; 0 = not observed. */
+  errorLimit: number;
   readonly backCount: number;
   /** Null: no address is known. */
   target: DialTarget | null;
@@ -163,6 +165,7 @@ export class ServerView {
     this.generation = generation;
     this.backend = backend;
     this.spec = spec;
+    this.errorLimit = errorLimitOf(spec);
     this.backCount = (row / SERVER_STRIDE) * BACK_COUNT_STRIDE;
     this.target = makeTarget(spec, backend, globals, this.makeQuic(spec));
   }
@@ -170,6 +173,7 @@ export class ServerView {
   /** Another spec for the connections that begin from now on. */
   change(spec: ServerSpec, globals: WorkerGlobals): void {
     this.spec = spec;
+    this.errorLimit = errorLimitOf(spec);
     this.target = makeTarget(spec, this.backend, globals, this.makeQuic(spec));
     this.targetsByPort = null;
     this.sni = null;
@@ -208,6 +212,11 @@ export class ServerView {
     }
     return found;
   }
+}
+
+/** Without checks nothing would bring the server back: it is not observed then (manual 5.2). */
+function errorLimitOf({ observe, errorLimit, check }: ServerSpec): number {
+  return observe === "layer4" && check.enabled ? errorLimit : 0;
 }
 
 function makeTarget(

@@ -127,4 +127,6 @@ export type FromWorker =
   | { type: "answer"; id: number; answer: PackedAnswer }
   | { type: "fault"; text: string }
   | { type: "notice"; text: string }
+  /** `count` connections in a row to a server have failed (`observe layer4`, `error-limit`). */
+  | { type: "errors"; row: number; generation: number; count: number }
   | { type: "stopped" };

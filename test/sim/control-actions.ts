@@ -74,6 +74,7 @@ export function setState(world: World, server: SimServer, state: number): void {
   const waiters = words[row + SERVER_QUEUE_LENGTH]!;
   world.trace(() => `control sets ${backend.spec.name}/${spec.name} to state ${state}`);
   words[row + SERVER_ADMIN_STATE] = state === SERVER_STATE_MAINT ? SERVER_ADMIN_FORCED_MAINT : 0;
+  world.comingBack.change(server, words[row + SERVER_STATE]!, state);
   Atomics.store(words, row + SERVER_STATE, state);
   refreshServer(world.lb, backend.row, row);
   if (waiters > 0 && state !== SERVER_STATE_UP) world.marks.hit("server went down with waiters");

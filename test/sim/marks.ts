@@ -52,6 +52,8 @@ export const MARKS = {
   "worker came back": "a new thread took the number",
   "thread interrupted": "another worker ran in the middle of an event",
   "server went down with waiters": "they were moved",
+  "slow start ended": "a server came up, step by step",
+  "connection errors reported": "`observe layer4` reached its limit",
   "server removed": "its row was freed after the grace period",
   "server added": "while streams ran",
   "backend added": "while streams ran",

@@ -16,6 +16,20 @@ export type Mutant = {
 
 export const MUTANTS: readonly Mutant[] = [
   {
+    name: "a slow start never ends",
+    file: "control/slowstart.ts",
+    find: "  if (elapsedMs >= slowstartMs) return 0;\n",
+    replace: "  if (elapsedMs >= slowstartMs) return slowstartMs > 0 ? 99 : 0;\n",
+    caughtBy: /a slow start ends in time/,
+  },
+  {
+    name: "connection errors outlive a success",
+    file: "data/connect/connect.ts",
+    find: "  reportConnected(stream);\n",
+    replace: "",
+    caughtBy: /connection errors that are reported came in a row/,
+  },
+  {
     name: "served goes down before the stream is detached",
     file: "data/account/end.ts",
     find: "  closeSide(stream, isAbort);\n",

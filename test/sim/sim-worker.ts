@@ -145,6 +145,7 @@ export class SimWorker {
         world.inside(this, "ringControl");
       },
       notice: (text) => world.trace(() => `w${number} notice ${text}`),
+      serverErrors: (row, generation, count) => world.comingBack.report(row, generation, count),
       configure: () => {},
       configureQuic: () => {},
       fault: (where, text) => {

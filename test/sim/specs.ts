@@ -154,6 +154,9 @@ function makeBind(options: ProxyOptions, index: number, quic: QuicOptions | null
   };
 }
 
+/** A dozen steps of simulated time, ms. */
+const SLOWSTART_MS = 300;
+
 /** A server that is reached at `port`. */
 export function makeServer(
   options: ServerOptions,
@@ -182,11 +185,13 @@ export function makeServer(
     onError: "fail-check",
     onMarkedDown: "none",
     onMarkedUp: "none",
-    observe: "none",
-    errorLimit: 10,
-    slowstartMs: 0,
+    // By port, so that no seed draws more for them.
+    observe: port % 3 === 0 ? "layer4" : "none",
+    errorLimit: 3,
+    slowstartMs: port % 2 === 0 ? SLOWSTART_MS : 0,
     check: {
-      enabled: false,
+      // Asked by nobody here: who is observed must be checked.
+      enabled: port % 3 === 0,
       intervalMs: 2000,
       fastIntervalMs: 0,
       downIntervalMs: 0,

@@ -43,6 +43,7 @@ import type { SimEndpoints } from "../support/sim-conduit.ts";
 import type { Choices } from "../support/sim-random.ts";
 import { CONNECTED, SimSocket } from "../support/sim-socket.ts";
 import { Names } from "./ask-actions.ts";
+import { ComingBack } from "./coming-back.ts";
 import { SimClient, SimLink } from "./far.ts";
 import { Invariants } from "./invariants.ts";
 import { Marks } from "./marks.ts";
@@ -112,6 +113,8 @@ export class World {
   /** Streams that control has been told of. */
   readonly names = new Names();
   readonly invariants: Invariants;
+  /** Slow starts, and what connections say of servers. */
+  readonly comingBack: ComingBack;
   /** What speaks QUIC around the process; null = nothing does. */
   readonly quic: QuicWorld | null;
   private readonly backlogs = new Map<string, Backlog>();
@@ -167,6 +170,7 @@ export class World {
     this.shop.quic = SIMULATED_QUIC;
     this.quic = options.quic === null ? null : new QuicWorld(this, options.quic);
     this.control = this.makeControl(plan);
+    this.comingBack = new ComingBack(this);
     buildPlan(this.shop);
     for (const object of this.shop.model.serverByRow.values()) this.addServer(object);
     for (let number = 1; number <= options.workers; number++) {
@@ -207,6 +211,7 @@ export class World {
     const flush = this.willFlush;
     this.willFlush = null;
     flush?.();
+    this.comingBack.turn();
     // Now and then it comes late.
     if (!this.hasRung || (!this.isDraining && this.choices.chance(0.3))) return;
     this.hasRung = false;
@@ -502,6 +507,7 @@ export class World {
     this.heldLinks = this.heldLinks.filter((link) => link.isHeld);
     harvestRecords(this);
     this.invariants.check();
+    this.comingBack.settle();
     for (const worker of this.workers) worker.sweep();
     this.isTimerEvent = false;
   }

@@ -35,7 +35,7 @@ import { chooseFor, isFreeChoice } from "./choose.ts";
 import { proxyHeaderFor } from "./header-out.ts";
 import { measureConnected, measureDial, measureFailed } from "./measure.ts";
 import { quicHints } from "./quic-hints.ts";
-import { reportConnectFailure } from "./report.ts";
+import { reportConnected, reportConnectFailure } from "./report.ts";
 
 /** Pause before the same server is tried again (manual 4.2, `retries`), ms. */
 const TURN_AROUND_MS = 1000;
@@ -110,7 +110,7 @@ export function retryNow(stream: Stream): void {
 function failed(stream: Stream, cause: number): void {
   const { engine } = stream;
   engine.wheel.clear(stream.slot);
-  reportConnectFailure(stream);
+  reportConnectFailure(stream, cause);
   measureFailed(stream, cause);
   if (stream.retriesLeft <= 0) {
     countConnectError(stream);
@@ -156,6 +156,7 @@ export function serverConnected(stream: Stream): void {
   const now = engine.clock.nowMs();
   stream.state = STREAM_RELAY;
   stream.connectedAtMs = now;
+  reportConnected(stream);
   measureConnected(stream, now);
   stream.lastFrontMs = now;
   stream.lastBackMs = now;
