@@ -180,19 +180,30 @@ export function serverDrained(facts: ServerFacts, isUp: boolean): Notice {
   return { level: LEVEL_NOTICE, text: `${subject(facts)} is ${state} (leaving forced drain).` };
 }
 
-/** `option log-health-checks`: one result. */
+/** How a check went. */
+export type CheckVerdict = "succeeded" | "conditionally succeeded" | "failed";
+
+/** How far the counter of a check is. */
+export type CheckProgress = {
+  counted: number;
+  needed: number;
+  /** What the counter says, whatever the server is. */
+  isUp: boolean;
+  /** The server's weight is not 0. */
+  hasWeight: boolean;
+};
+
+/** `option log-health-checks`: one result. @param word of a check, or of an agent */
 export function healthCheck(
   facts: Pick<ServerFacts, "backend" | "server" | "backup">,
   check: CheckFacts,
-  isGood: boolean,
-  counted: number,
-  needed: number,
-  isUp: boolean,
+  verdict: CheckVerdict,
+  { counted, needed, isUp, hasWeight }: CheckProgress,
   word: "Health" | "Agent" = "Health",
 ): Notice {
   const who = `${facts.backup ? "backup " : ""}server ${facts.backend}/${facts.server}`;
-  const verdict = isGood ? "succeeded" : "failed";
-  const status = `status: ${counted}/${needed} ${isUp ? "UP" : "DOWN"}`;
+  const state = isUp ? (hasWeight ? "UP" : "DRAIN") : "DOWN";
+  const status = `status: ${counted}/${needed} ${state}`;
   const text = `${word} check for ${who} ${verdict}, ${describeCheck(check)}, ${status}.`;
   return { level: LEVEL_NOTICE, text, mailLevel: LEVEL_INFO };
 }

@@ -19,6 +19,13 @@ import {
 } from "../../../../src/control/logs/sentences.ts";
 import { LEVEL_NAMES } from "../../../../src/wire/syslog.ts";
 
+const UP = { counted: 1, needed: 1, isUp: true, hasWeight: true };
+const AGENT: CheckFacts = {
+  reason: "Layer7 check passed",
+  code: 0,
+  info: "via agent : up",
+  durationMs: 0,
+};
 const REFUSED: CheckFacts = {
   reason: "Layer4 connection problem",
   info: "Connection refused",
@@ -117,16 +124,33 @@ describe("sentences and levels, as HAProxy logs them", () => {
         "on backup. 0 sessions requeued, 0 total in queue.",
     ],
     [
-      healthCheck(server("b/s1", {}), REFUSED, false, 1, 2, true),
+      healthCheck(server("b/s1", {}), REFUSED, "failed", { ...UP, needed: 2 }),
       "notice",
       "Health check for server b/s1 failed, reason: Layer4 connection problem, info: " +
         '"Connection refused", check duration: 0ms, status: 1/2 UP.',
     ],
     [
-      healthCheck(server("b/s2", { backup: true }), PASSED, true, 1, 1, true),
+      healthCheck(server("b/s2", { backup: true }), PASSED, "succeeded", UP),
       "notice",
       "Health check for backup server b/s2 succeeded, reason: Layer4 check passed, check " +
         "duration: 0ms, status: 1/1 UP.",
+    ],
+    [
+      healthCheck(
+        server("b/404", {}),
+        { reason: "Layer7 check conditionally passed", code: 404, durationMs: 0 },
+        "conditionally succeeded",
+        { ...UP, counted: 2, needed: 2 },
+      ),
+      "notice",
+      "Health check for server b/404 conditionally succeeded, reason: Layer7 check " +
+        "conditionally passed, code: 404, check duration: 0ms, status: 2/2 UP.",
+    ],
+    [
+      healthCheck(server("b/s1", {}), AGENT, "succeeded", { ...UP, hasWeight: false }, "Agent"),
+      "notice",
+      "Agent check for server b/s1 succeeded, reason: Layer7 check passed, code: 0, info: " +
+        '"via agent : up", check duration: 0ms, status: 1/1 DRAIN.',
     ],
     [noServer("backend", "b"), "emerg", "backend b has no server available!"],
     [noServer("listen", "l2"), "emerg", "proxy l2 has no server available!"],
