@@ -29,6 +29,8 @@ export type CheckTarget = {
   tos: number;
   /** `check-ssl`. */
   tls?: CheckTlsSpec;
+  /** What steps `connect … ssl` begin with; `sni` and `alpn` of it for those with `default`. */
+  stepTls?: CheckTlsSpec;
   /** QUIC is spoken there: the handshake is what is checked. */
   quic?: QuicServerSpec;
   names: CheckNames;

@@ -6,6 +6,7 @@ import { listReferences } from "../expr/parse.ts";
 import type { SampleExpression } from "../tables/expression.ts";
 import type {
   Address,
+  AgentSpec,
   BindSpec,
   GlobalSpec,
   LogTarget,
@@ -119,7 +120,7 @@ export class Assembler {
       useServers: draft.useServers,
       ...(aclSamples.length === 0 ? {} : { aclSamples }),
       balance: settings.balance,
-      checkProgram: programOf(settings.checks),
+      checkProgram: programOf(settings.checks, this.#context.global),
       ...(emailAlert === undefined ? {} : { emailAlert }),
       ...outlierOf(draft),
       retries: settings.retries,
@@ -224,6 +225,10 @@ export class Assembler {
     const {
       check,
       checkAddress,
+      agent,
+      agentAddress,
+      checkTls,
+      healthcheck,
       fastIntervalMs,
       downIntervalMs,
       initAddresses,
@@ -250,11 +255,13 @@ export class Assembler {
       ...(ownSource === undefined ? {} : { source: ownSource }),
       check: {
         ...check,
+        ...server.checks,
         sendProxy: check.sendProxy || greetsInChecks(settings),
         fastIntervalMs: fastIntervalMs === 0 ? check.intervalMs : fastIntervalMs,
         downIntervalMs: downIntervalMs === 0 ? check.intervalMs : downIntervalMs,
         ...(target === undefined ? {} : { address: target }),
       },
+      agent: this.#agent(backend, server),
       ...(tls === undefined ? {} : { quic: this.#quicServer(tls) }),
       origin: server.origin,
     };
@@ -321,6 +328,18 @@ export class Assembler {
       this.#alertServer(backend, server, text);
     }
     return address;
+  }
+
+  /** The port of checks serves where the agent has none of its own, as in HAProxy. */
+  #agent(backend: string, server: ServerDraft): AgentSpec {
+    const { agent, agentAddress, check } = server.settings;
+    const port = agent.port === 0 ? check.port : agent.port;
+    if (agentAddress === undefined) return { ...agent, port };
+    const address = toAddress(agentAddress.address, this.#options.resolved, port);
+    if (address !== undefined) return { ...agent, port, address };
+    const text = `'agent-addr' : could not resolve '${agentAddress.written}'.`;
+    this.#alertServer(backend, server, text);
+    return { ...agent, port };
   }
 
   #source(source: SourceDraft): SourceSpec | undefined {

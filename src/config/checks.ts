@@ -7,6 +7,7 @@ import { listReferences } from "../expr/parse.ts";
 import type { Condition, LogFormat, SampleExpression } from "../tables/expression.ts";
 import { TIME_UNSET } from "../tables/spec.ts";
 import type { Origin } from "../tables/spec.ts";
+import { settleChecks } from "./checks/settle.ts";
 import type { LoadContext } from "./context.ts";
 import { hasBack, hasFront, titleOf } from "./draft.ts";
 import type { ProxyDraft, ServerDraft } from "./draft.ts";
@@ -24,7 +25,7 @@ export function checkDrafts(context: LoadContext): void {
     if (proxy.settings.disabled) continue;
     checkTargets(context, proxy);
     checkReferences(context, proxy);
-    checkServers(context, proxy);
+    settleChecks(context, proxy);
     checkTracking(context, proxy);
     checkUse(context, proxy);
     checkNames(context, proxy);
@@ -161,18 +162,6 @@ function checkSample(
 }
 
 const ANY_HOSTS = ["0.0.0.0", "::"];
-
-/** Checks that have no port to connect to. */
-function checkServers(context: LoadContext, proxy: ProxyDraft): void {
-  for (const server of proxy.servers) {
-    const { settings } = server;
-    if (!settings.check.enabled || settings.check.port > 0 || hasPort(server)) continue;
-    const { file, line } = server.origin;
-    const subject = `[${file}:${line}] : 'server ${proxy.name}/${server.name}'`;
-    const sentence = `server '${server.name}' has neither service port nor check port.`;
-    context.report.add("alert", server.origin, `${subject} : ${sentence}`, sentence);
-  }
-}
 
 /**
  * True when a check of the server's own address has a port to go to. An address of zeros, which

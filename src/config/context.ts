@@ -3,7 +3,7 @@
  * look up, and the two ways to treat words that do nothing here. Main thread; one per load.
  */
 import type { AclSources } from "../expr/parse.ts";
-import type { Origin } from "../tables/spec.ts";
+import type { CheckProgramSpec, Origin } from "../tables/spec.ts";
 import type { Accounts } from "./accounts.ts";
 import type { GlobalDraft } from "./draft-global.ts";
 import type { ProxyDraft } from "./draft.ts";
@@ -35,6 +35,8 @@ export class LoadContext {
   readonly resolvers: ResolversDraft[] = [];
   readonly #proxiesByName = new Map<string, ProxyDraft[]>();
   readonly defaults: ProxyDraft[] = [];
+  /** Programs of `healthcheck` sections, by name. */
+  readonly healthchecks: Map<string, CheckProgramSpec>;
   /** Places of coming words in `defaults` that were reported already. */
   readonly takenOver = new Set<string>();
   /** Words without effect, by file, in order of appearance, with their first line. */
@@ -49,6 +51,8 @@ export class LoadContext {
     aclSources: AclSources;
     pem: PemStore;
     quicProblem: () => string | undefined;
+    /** Left out: none yet. */
+    healthchecks?: Map<string, CheckProgramSpec>;
   }) {
     this.report = options.report;
     this.environment = options.environment;
@@ -58,6 +62,7 @@ export class LoadContext {
     this.aclSources = options.aclSources;
     this.pem = options.pem;
     this.quicProblem = options.quicProblem;
+    this.healthchecks = options.healthchecks ?? new Map();
   }
 
   /** Adds a section that makes a proxy. */

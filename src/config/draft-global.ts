@@ -22,6 +22,10 @@ export type GlobalDraft = Omit<
   /** `dns-accept-family`. */
   dnsFamilies: ResolversSpec["families"];
   tls: TlsDefaults;
+  /** `external-check`. */
+  externalCheck: { isAllowed: boolean; preservesEnvironment: boolean };
+  /** `insecure-fork-wanted`. */
+  insecureFork: boolean;
   /** `unix-bind`: what every unix listener takes over. */
   unixBind: { prefix: string; mode: number; uid: number; gid: number };
 };
@@ -61,6 +65,8 @@ export function newGlobalDraft(hostName: string): GlobalDraft {
     quic: newQuicTuning(),
     dnsFamilies: "auto",
     tls: newTlsDefaults(),
+    externalCheck: { isAllowed: false, preservesEnvironment: false },
+    insecureFork: false,
     unixBind: { prefix: "", mode: -1, uid: -1, gid: -1 },
   };
 }

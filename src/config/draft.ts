@@ -17,9 +17,11 @@ import type {
   StatsSocketSpec,
 } from "../tables/spec.ts";
 import type { ConfigAddress } from "./address.ts";
-import { NEW_NAMING, USUAL_INIT } from "./names/words.ts";
 import { inheritedChecks, newChecksDraft } from "./checks/draft.ts";
 import type { ChecksDraft } from "./checks/draft.ts";
+import { NEW_CHECK_TLS } from "./checks/tls.ts";
+import type { CheckTlsDraft } from "./checks/tls.ts";
+import { NEW_NAMING, USUAL_INIT } from "./names/words.ts";
 import { newPageDraft } from "./page-draft.ts";
 import type { PageDraft, StatsDraft } from "./page-draft.ts";
 import type { BindTls } from "./quic/bind-tls.ts";
@@ -82,6 +84,11 @@ export type ServerSettings = Omit<
   fastIntervalMs: number;
   downIntervalMs: number;
   checkAddress?: { written: string; address: ConfigAddress };
+  agentAddress?: { written: string; address: ConfigAddress };
+  /** TLS of checks over TCP. */
+  checkTls: CheckTlsDraft;
+  /** Name of a `healthcheck` section. */
+  healthcheck?: string;
   source?: SourceDraft;
   initAddresses: readonly InitAddress[];
   /** Words about names; `resolvers` "" = none. Replaced, never changed in place. */
@@ -98,6 +105,8 @@ export type ServerDraft = {
   settings: ServerSettings;
   /** What the words say; present where the address is of QUIC. */
   tls?: ServerTls;
+  /** What `settleChecks` has made of the words about checks. */
+  checks?: Pick<CheckSpec, "tls" | "stepTls" | "program">;
   origin: Origin;
 };
 
@@ -228,6 +237,7 @@ export function newServerSettings(): ServerSettings {
       sendProxy: false,
     },
     agent: { enabled: false, port: 0, intervalMs: 2000, send: "" },
+    checkTls: NEW_CHECK_TLS,
     fastIntervalMs: 0,
     downIntervalMs: 0,
     initAddresses: USUAL_INIT,

@@ -38,6 +38,7 @@ export function collectNames(context: LoadContext): PendingName[] {
       if (asksLibc(server)) add(server.address);
       add(server.settings.source?.address);
       add(server.settings.checkAddress?.address);
+      add(server.settings.agentAddress?.address);
     }
   }
   return names;

@@ -77,8 +77,9 @@ function assembleGlobal(
   resolved: Resolved,
 ): GlobalSpec {
   const { environment, report, global } = context;
-  const { logs, statsSockets, localPeer, unixBind, runtimePlace, quic, tls, dnsFamilies, ...rest } =
+  const { logs, statsSockets, localPeer, unixBind, runtimePlace, quic, tls, dnsFamilies, ...more } =
     global;
+  const { externalCheck, insecureFork, ...rest } = more;
   return {
     ...rest,
     isQuicEnabled:

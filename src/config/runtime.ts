@@ -15,7 +15,10 @@ import type {
 import type { Accounts } from "./accounts.ts";
 import { Assembler } from "./assembler.ts";
 import { parseBindLine } from "./bind-line.ts";
-import { hasPort, wrongGuid } from "./checks.ts";
+import { wrongGuid } from "./checks.ts";
+import { newChecksDraft } from "./checks/draft.ts";
+import { programOf } from "./checks/program.ts";
+import { settleServer } from "./checks/settle.ts";
 import { LoadContext } from "./context.ts";
 import type { Line } from "./context.ts";
 import { newGlobalDraft } from "./draft-global.ts";
@@ -105,7 +108,7 @@ export type RuntimeInput = {
 };
 
 /** Settings that a backend's servers may begin with. */
-type BackendSettings = Pick<ProxySettings, "defaultServer" | "namedDefaultServers">;
+type BackendSettings = Pick<ProxySettings, "defaultServer" | "namedDefaultServers" | "checks">;
 
 /** Where objects of the runtime API come from, for messages. */
 const ORIGIN = { file: "runtime", line: 0 };
@@ -124,7 +127,11 @@ class LoadedRuntime implements RuntimeConfig {
   readonly #globalLogs: readonly LogTarget[];
   readonly #resolved: Resolved;
   readonly #skipComing: boolean;
-  readonly #global: Pick<GlobalDraft, "quic" | "tls" | "unixBind">;
+  readonly #global: Pick<
+    GlobalDraft,
+    "quic" | "tls" | "unixBind" | "externalCheck" | "insecureFork"
+  >;
+  readonly #healthchecks: LoadContext["healthchecks"];
   readonly #pem: PemStore;
   readonly #quicProblem: () => string | undefined;
   readonly #plan: Plan;
@@ -134,15 +141,16 @@ class LoadedRuntime implements RuntimeConfig {
     this.defaultsNames = [...new Set(this.#defaults.map(({ name }) => name))];
     for (const { name, section, skipped, settings } of context.proxies) {
       if (skipped !== undefined || !hasBack(section)) continue;
-      const { defaultServer, namedDefaultServers } = settings;
+      const { defaultServer, namedDefaultServers, checks } = settings;
       if (!this.#backends.has(name)) {
-        this.#backends.set(name, { defaultServer, namedDefaultServers });
+        this.#backends.set(name, { defaultServer, namedDefaultServers, checks });
       }
     }
     this.#environment = context.environment;
     this.#accounts = context.accounts;
-    const { quic, tls, unixBind } = context.global;
-    this.#global = { quic, tls, unixBind };
+    const { quic, tls, unixBind, externalCheck, insecureFork } = context.global;
+    this.#global = { quic, tls, unixBind, externalCheck, insecureFork };
+    this.#healthchecks = context.healthchecks;
     this.#pem = context.pem;
     this.#quicProblem = context.quicProblem;
     this.#globalLogs = plan.global.logs;
@@ -174,7 +182,9 @@ class LoadedRuntime implements RuntimeConfig {
     const place = { line, subject, usual, origins, isDynamic: true };
     const draft = readServer(place, name, where, options);
     if (draft === undefined) return refused(line.context);
-    const wrong = wrongServer(backend, draft);
+    const checks = this.#backends.get(backend)?.checks ?? newChecksDraft();
+    const program = programOf(checks, line.context.global);
+    const wrong = wrongServer(draft) ?? settleServer(line.context, draft, program, backend);
     if (wrong !== undefined) return refusal(wrong);
     draft.settings.initAddresses = [{ kind: "none" }];
     draft.settings.naming = NEW_NAMING;
@@ -335,6 +345,7 @@ class LoadedRuntime implements RuntimeConfig {
       aclSources: {},
       pem: this.#pem,
       quicProblem: this.#quicProblem,
+      healthchecks: this.#healthchecks,
     });
     return { context, origin: ORIGIN, keyword, args, prefix: "" };
   }
@@ -351,17 +362,15 @@ function wrongProxyName(name: string): string | undefined {
   return bad === undefined ? undefined : `character '${bad}' is not permitted`;
 }
 
-/** What a whole server lacks: HAProxy's sentence about checks that have nowhere to go. */
-function wrongServer(backend: string, server: ServerDraft): string | undefined {
-  const { guid, name, settings } = server;
+/** What a whole server has that does not fit together, checks aside. */
+function wrongServer(server: ServerDraft): string | undefined {
+  const { guid, settings } = server;
   if (guid !== undefined) {
     const wrong = wrongGuid(guid);
     if (wrong !== undefined) return `'guid' : ${wrong}`;
   }
   if (settings.track !== undefined && settings.check.enabled) return CHECKS_AND_TRACKING;
-  if (!settings.check.enabled || settings.check.port > 0 || hasPort(server)) return undefined;
-  const what = "neither service port nor check port nor tcp_check rule 'connect' with port";
-  return `config: backend '${backend}': server '${name}' has ${what} information.`;
+  return undefined;
 }
 
 function refusal(message: string): { ok: false; message: string } {

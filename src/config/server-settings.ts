@@ -5,6 +5,7 @@
 import { hostText } from "../tables/address-text.ts";
 import type { Address, ServerSpec } from "../tables/spec.ts";
 import type { ConfigAddress } from "./address.ts";
+import { checkTlsOf } from "./checks/tls.ts";
 import type { ServerSettings } from "./draft.ts";
 import { NEW_NAMING } from "./names/words.ts";
 
@@ -13,7 +14,9 @@ export function settingsOfServer(spec: ServerSpec): ServerSettings {
   const { name, id, guid, address, portMode, portOffset, source, check, quic, ...others } = spec;
   // Names of servers that come at run time are not looked up, whoever they take after.
   const { hostName, namePort, resolution, serviceName, ...rest } = others;
-  const { address: checkAddress, fastIntervalMs, downIntervalMs, ...settings } = check;
+  const { address: checkAddress, fastIntervalMs, downIntervalMs, ...checkRest } = check;
+  const { tls, stepTls, ...settings } = checkRest;
+  const { address: agentAddress, ...agent } = spec.agent;
   const unlessPlain = (ms: number): number => (ms === check.intervalMs ? 0 : ms);
   const copied: ServerSettings = {
     ...rest,
@@ -21,6 +24,8 @@ export function settingsOfServer(spec: ServerSpec): ServerSettings {
     ...(quic === undefined ? {} : { quicBase: quic }),
     minconn: spec.minconn === spec.maxconn ? 0 : spec.minconn,
     check: settings,
+    agent,
+    checkTls: checkTlsOf(check),
     fastIntervalMs: unlessPlain(fastIntervalMs),
     downIntervalMs: unlessPlain(downIntervalMs),
     initAddresses: [{ kind: "none" }],
@@ -28,6 +33,9 @@ export function settingsOfServer(spec: ServerSpec): ServerSettings {
   };
   if (checkAddress !== undefined) {
     copied.checkAddress = { written: textOf(checkAddress), address: toConfigAddress(checkAddress) };
+  }
+  if (agentAddress !== undefined) {
+    copied.agentAddress = { written: textOf(agentAddress), address: toConfigAddress(agentAddress) };
   }
   if (source !== undefined) {
     const written = textOf(source.address);

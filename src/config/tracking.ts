@@ -26,7 +26,7 @@ function problemOf(context: LoadContext, place: Place): string | undefined {
   const seen = new Set([place.server]);
   let at = find(context, place, settings.track);
   while (typeof at !== "string") {
-    const { track, check } = at.server.settings;
+    const { track, check, agent } = at.server.settings;
     if (seen.has(at.server)) {
       // A circle further down the chain is told where it is closed.
       if (at.server !== place.server) return undefined;
@@ -37,7 +37,7 @@ function problemOf(context: LoadContext, place: Place): string | undefined {
     }
     seen.add(at.server);
     if (track === undefined) {
-      if (check.enabled) return undefined;
+      if (check.enabled || agent.enabled) return undefined;
       const why = "it does not have any check nor agent enabled.";
       return `unable to use ${nameOf(at)} for tracking as ${why}`;
     }

@@ -136,6 +136,11 @@ export type CheckSpec = {
   sendProxy: boolean;
   /** `check-ssl`; undefined = in the clear. Of QUIC servers, TLS is part of their own settings. */
   tls?: CheckTlsSpec;
+  /**
+   * What steps `connect … ssl` of its program begin with; left out where none asks for TLS. `sni`
+   * and `alpn` count only for steps with `default`.
+   */
+  stepTls?: CheckTlsSpec;
   /** `healthcheck`: what this server is asked instead of the backend's program. */
   program?: CheckProgramSpec;
 };
@@ -306,7 +311,15 @@ export type CheckProgramSpec =
   | { kind: "ldap" }
   | { kind: "ssl-hello" }
   | { kind: "spop" }
-  | { kind: "external"; command: string; path: string };
+  | {
+      kind: "external";
+      command: string;
+      path: string;
+      /** `external-check preserve-env`: it inherits this process's environment. */
+      preservesEnvironment: boolean;
+      /** `insecure-fork-wanted`: without it, nothing may be started and checks fail. */
+      mayFork: boolean;
+    };
 
 /** A certificate with its chain and key, as PEM text: control reads files, workers may not. */
 export type CertificateSpec = {

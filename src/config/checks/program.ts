@@ -1,12 +1,16 @@
 /** What the checks of a backend's servers ask, once all lines are known. Pure. */
 import type { CheckProgramSpec, CheckStepSpec } from "../../tables/spec.ts";
+import type { GlobalDraft } from "../draft-global.ts";
 import type { ChecksDraft, HttpRule, RequestDraft } from "./draft.ts";
 import { requestStep } from "./send-rule.ts";
 
 type HttpChoice = Extract<ChecksDraft["choice"], { kind: "http" }>;
 
+/** What `global` says about programs that check. */
+export type ProgramRules = Pick<GlobalDraft, "externalCheck" | "insecureFork">;
+
 /** The program. What it lacks was reported by `checkChecks`. */
-export function programOf(checks: ChecksDraft): CheckProgramSpec {
+export function programOf(checks: ChecksDraft, global: ProgramRules): CheckProgramSpec {
   const { choice } = checks;
   if (choice.kind === "tcp") return { kind: "tcp", steps: [...checks.tcpRules] };
   if (choice.kind === "external") {
@@ -14,6 +18,8 @@ export function programOf(checks: ChecksDraft): CheckProgramSpec {
       kind: "external",
       command: checks.externalCommand ?? "",
       path: checks.externalPath ?? "",
+      preservesEnvironment: global.externalCheck.preservesEnvironment,
+      mayFork: global.insecureFork,
     };
   }
   if (choice.kind !== "http") return choice;

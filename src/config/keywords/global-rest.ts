@@ -35,7 +35,6 @@ const INERT = undone<GlobalParser>("inert", GLOBAL, "3.1", [
   ["deviceatlas-log-level", "<number>", "Device detection."],
   ["deviceatlas-properties-cookie", "<name>", "Device detection."],
   ["deviceatlas-separator", "<char>", "Device detection."],
-  ["external-check", "[preserve-env]", "Permits checks by programs."],
   ["h1-accept-payload-with-any-method", "", "Parsing of HTTP/1."],
   ["h1-case-adjust", "<from> <to>", "Case of header names."],
   ["h1-case-adjust-file", "<file>", "Case of header names."],
@@ -98,7 +97,6 @@ const INERT = undone<GlobalParser>("inert", GLOBAL, "3.1", [
 /** Inert words that may follow `no`. */
 const INERT_SWITCHES = undone<GlobalParser>("inert", GLOBAL, "3.1", [
   ["busy-polling", "", "Polls without sleeping."],
-  ["insecure-fork-wanted", "", "Permits the program to start others."],
   ["numa-cpu-mapping", "", "Choice of processors by memory."],
   ["set-dumpable", "[on|off|libs]", "Core dumps after a change of user."],
 ]).map((row) => ({ ...row, invertible: true }));

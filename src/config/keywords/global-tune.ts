@@ -30,7 +30,7 @@ const PROCESS: readonly ShortRow[] = [
   ["tune.buffers.reserve", "<number>", "Buffers kept in reserve."],
   ["tune.bufsize.large", "<size>", "Size of large buffers."],
   ["tune.bufsize.small", "<size>", "Size of small buffers."],
-  ["tune.chksize", "<size>", "Buffer of checks."],
+  ["tune.chksize", "<size>", "Old word about answers of checks: `tune.bufsize` counts."],
   ["tune.cli.max-payload-size", "<size>", "Largest payload of a runtime command."],
   ["tune.comp.maxlevel", "<number>", "Compression of HTTP."],
   ["tune.defaults.purge", "[…]", "Which defaults sections are kept."],

@@ -102,6 +102,20 @@ const parseNbthread: GlobalParser = (line) => {
   else alertLine(line, `'nbthread' ${value.message}`);
 };
 
+/** `external-check [preserve-env]`. */
+const parseExternalCheck: GlobalParser = (line) => {
+  const [word, extra] = line.args;
+  if (extra !== undefined) {
+    alertLine(line, `'${line.keyword}' cannot handle unexpected argument '${extra}'.`);
+  } else if (word !== undefined && word !== "preserve-env") {
+    const only = "only supports 'preserve-env' as an argument";
+    alertLine(line, `'${line.keyword}' ${only}, found '${word}'.`);
+  } else {
+    const preservesEnvironment = word !== undefined;
+    line.context.global.externalCheck = { isAllowed: true, preservesEnvironment };
+  }
+};
+
 const parseNbproc: GlobalParser = (line) => {
   warnLine(line, "nbproc is not supported any more: threads are used, one per processor.");
 };
@@ -218,6 +232,7 @@ export const GLOBAL_DONE: readonly Keyword<GlobalParser>[] = [
       "Changes the root directory once started.",
       text("chroot", "a directory as an argument"),
     ],
+    ["external-check", "[preserve-env]", "Permits checks by programs.", parseExternalCheck],
     ["daemon", "", "Goes to the background once started.", flag("daemon")],
     ["description", "<text>", "A text about this process, for statistics.", parseDescription],
     [
@@ -320,6 +335,16 @@ export const GLOBAL_DONE: readonly Keyword<GlobalParser>[] = [
     state: "done",
     invertible: true,
     parse: parseLog,
+  },
+  {
+    name: "insecure-fork-wanted",
+    sections: GLOBAL,
+    args: "",
+    effect: "Permits the program to start others: checks by programs.",
+    reference: "3.1",
+    state: "done",
+    invertible: true,
+    parse: flag("insecureFork"),
   },
   {
     name: "strict-limits",

@@ -3,6 +3,7 @@
  * words that may stand in them. Those that are not done are left out as a whole.
  */
 import type { Origin } from "../../tables/spec.ts";
+import { openHealthcheck } from "../checks/healthcheck-section.ts";
 import type { Line, LoadContext } from "../context.ts";
 import { openMailers } from "../mailers.ts";
 import { openResolvers } from "../names/section.ts";
@@ -120,7 +121,8 @@ export const OTHER_SECTIONS: readonly OtherSection[] = [
     args: "<name>",
     effect: "A check that servers share.",
     reference: "12.9",
-    state: "coming",
+    state: "done",
+    open: openHealthcheck,
     words: [["type", "<kind>", "Protocol of the check."], ...CHECK_RULES],
   },
   {

@@ -137,7 +137,7 @@ const DONE: readonly (readonly [name: string, parse: ServerTlsParser])[] = [
  * done, with a session that is resumed if there is one.
  */
 const INERT =
-  "allow-0rtt ciphers ktls npn pool-conn-name pool-low-conn sni-auto ssl-reuse tcp-ut tfo " +
+  "check-alpn check-sni-auto no-check-sni-auto allow-0rtt ciphers ktls npn pool-conn-name pool-low-conn sni-auto ssl-reuse tcp-ut tfo " +
   "tls-tickets no-check-ssl no-sni-auto";
 
 /** Would weaken or strengthen what is checked, or who can follow a client. */

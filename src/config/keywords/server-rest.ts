@@ -27,30 +27,11 @@ const INERT = undone<ServerParser>("inert", SERVER, "5.2", [
 ]);
 
 const COMING = undone<ServerParser>("coming", SERVER, "5.2", [
-  ["agent-addr", "<address>", "Address of the agent."],
-  ["agent-check", "", "Asks an agent for weight and state."],
-  ["agent-inter", "<time>", "Interval between questions to the agent."],
-  ["agent-port", "<port>", "Port of the agent."],
-  ["agent-send", "<text>", "Text sent to the agent."],
   ["cc", "<algorithm>", "Congestion control towards the server."],
-  ["check-alpn", "<protocols>", "Protocols offered in TLS checks."],
-  ["check-pool-conn-name", "<name>", "Name of the connection that checks reuse."],
-  ["check-proto", "<name>", "Protocol of checks."],
-  ["check-reuse-pool", "", "Checks over idle connections."],
-  ["check-sni", "<name>", "Name that TLS checks ask for, and that the certificate must have."],
-  ["check-sni-auto", "", "Server name in TLS checks, chosen automatically."],
-  ["check-ssl", "", "Checks over TLS."],
-  ["check-via-socks4", "", "Checks through a SOCKS proxy."],
   ["hash-key", "<key>", "What places the server on the hash ring."],
-  ["healthcheck", "<name>", "Checks by a `healthcheck` section."],
   ["namespace", "<name>", "Connects inside a network namespace."],
-  ["no-agent-check", "", "Undoes `agent-check`."],
-  ["no-check-reuse-pool", "", "Undoes `check-reuse-pool`."],
-  ["no-check-sni-auto", "", "Undoes `check-sni-auto`."],
-  ["observe", "<mode>", "Judges the server by its real traffic."],
   ["proto", "<name>", "Forces a protocol on the connection."],
   ["set-proxy-v2-tlv-fmt()", "<format>", "Own fields in the PROXY header."],
-  ["slowstart", "<time>", "Ramps the weight up after the server came back."],
   ["socks4", "<address>", "Connects through a SOCKS proxy."],
   ["tcp-md5sig", "<password>", "Signs segments (RFC 2385)."],
   ["usesrc", "<address>", "Source address that this machine does not have."],
@@ -58,7 +39,6 @@ const COMING = undone<ServerParser>("coming", SERVER, "5.2", [
 
 /** Undoing what cannot be switched on changes nothing. */
 const TLS_UNDONE = undone<ServerParser>("inert", SERVER, "5.2", [
-  ["no-check-ssl", "", "Undoes `check-ssl`."],
   ["no-sni-auto", "", "Undoes `sni-auto`."],
   ["no-ssl", "", "Undoes `ssl`."],
   ["no-ssl-reuse", "", "No reuse of TLS sessions."],
@@ -68,19 +48,16 @@ const TLS_UNDONE = undone<ServerParser>("inert", SERVER, "5.2", [
   ["no-tlsv11", "", "No TLS 1.1."],
   ["no-tlsv12", "", "No TLS 1.2."],
   ["no-tlsv13", "", "No TLS 1.3."],
-  ["no-verifyhost", "", "Undoes `verifyhost`."],
 ]);
 
-/** Parameters of TLS, of no use without `ssl` or `check-ssl`, which are refused by name. */
+/** Parameters of TLS, of no use without `ssl`, which is refused by name; checks need none. */
 const TLS_SETTINGS = undone<ServerParser>("inert", SERVER, "5.2", [
   ["allow-0rtt", "", "Sends TLS early data."],
   ["alpn", "<protocols>", "Protocols offered in the TLS handshake."],
-  ["ca-file", "<file>", "Authorities that the server's certificate must come from."],
   ["ciphers", "<list>", "Ciphers up to TLS 1.2."],
   ["ciphersuites", "<list>", "Cipher suites of TLS 1.3."],
   ["client-sigalgs", "<list>", "Signature algorithms of the own certificate."],
   ["crl-file", "<file>", "Revoked server certificates."],
-  ["crt", "<file>", "Own certificate shown to the server."],
   ["curves", "<list>", "Curves for the key exchange."],
   ["force-sslv3", "", "SSL 3.0 only."],
   ["force-tlsv10", "", "TLS 1.0 only."],
@@ -96,8 +73,6 @@ const TLS_SETTINGS = undone<ServerParser>("inert", SERVER, "5.2", [
   ["ssl-min-ver", "<version>", "Lowest TLS version."],
   ["ssl-reuse", "", "Reuse of TLS sessions."],
   ["tls-tickets", "", "Session tickets."],
-  ["verify", "<mode>", "Whether the server's certificate is verified."],
-  ["verifyhost", "<name>", "Name that the certificate must have."],
 ]);
 
 const TLS = undone<ServerParser>("coming", SERVER, "5.2", [

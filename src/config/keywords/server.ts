@@ -1,6 +1,7 @@
 /**
  * Options of `server`, `server-template` and `default-server` that are done (HAProxy manual 5.2).
- * The rest of the section is in `server-rest.ts`.
+ * Those about
+ * checks are in `server-checks.ts`, the rest of the section is in `server-rest.ts`.
  */
 import { formatIp, IpAddress, parseIp } from "../../base/address.ts";
 import type { ProxyProtocolOut, ServerSpec } from "../../tables/spec.ts";
@@ -15,6 +16,7 @@ import {
 } from "../names/words.ts";
 import { parseInteger, parseTime } from "../numbers.ts";
 import type { Keyword } from "./keyword.ts";
+import { SERVER_CHECKS } from "./server-checks.ts";
 import { SERVER_QUIC } from "./server-quic.ts";
 import type { ServerTlsParser } from "./server-quic.ts";
 import { SERVER_REST } from "./server-rest.ts";
@@ -409,6 +411,7 @@ const ROWS: readonly Keyword<ServerParser>[] = [
     state: "done",
     parse: () => undefined,
   },
+  ...SERVER_CHECKS,
   ...SERVER_REST,
 ];
 

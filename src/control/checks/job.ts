@@ -50,6 +50,7 @@ export function checkPlan(server: ServerObject, kind: CheckKind): CheckPlan | un
   const port = check.port > 0 ? check.port : portOf(spec.address);
   const target = targetOf(server, withPort(base, port), headerOf(server));
   if (check.tls !== undefined && spec.quic === undefined) target.tls = check.tls;
+  if (check.stepTls !== undefined) target.stepTls = check.stepTls;
   if (spec.quic !== undefined) target.quic = spec.quic;
   return {
     schedule: { ...common, intervalMs, fastIntervalMs, downIntervalMs, rise, fall },
