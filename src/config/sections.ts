@@ -346,6 +346,7 @@ const GUARDS = /^(?:tcp-request|quic-initial|crt$|ssl-f-use|filter)/u;
 /** Words about traffic, which a page has none of: its requests are logged in one format. */
 function isOfNoUse({ name, state }: Pick<Keyword<unknown>, "name" | "state">): boolean {
   if (/^(?:error-)?log-format$|^unique-id-format$/u.test(name)) return true;
+  if (/^option .*(?:-check|chk)$|^(?:tcp|http|external)-check /u.test(name)) return true;
   return state === "coming" && !GUARDS.test(name);
 }
 

@@ -288,21 +288,21 @@ test("the shape and the closing lines are HAProxy's", async () => {
 describe("words that are not built yet", () => {
   test("are refused by name", async () => {
     const result = await loadListen(
-      " stick-table type ip size 1m\n option httpchk\n server a 1.1.1.1:1 slowstart 5s",
+      " stick-table type ip size 1m\n persist rdp-cookie\n server a 1.1.1.1:1 namespace blue",
     );
     expect(result.plan).toBeNull();
     expect(linesOf(result)).toEqual([
       `ALERT parsing [t.cfg:7] : 'stick-table' ${COMING} it ${SKIP}`,
-      `ALERT parsing [t.cfg:8] : 'option httpchk' ${COMING} it ${SKIP}`,
-      `ALERT parsing [t.cfg:9] : 'server l/a' : 'slowstart' ${COMING} it ${SKIP}`,
+      `ALERT parsing [t.cfg:8] : 'persist rdp-cookie' ${COMING} it ${SKIP}`,
+      `ALERT parsing [t.cfg:9] : 'server l/a' : 'namespace' ${COMING} it ${SKIP}`,
     ]);
   });
   test("are skipped with a warning each when asked", async () => {
-    const text = " stick-table type ip size 1m\n server a 1.1.1.1:1 slowstart 5s weight 7";
+    const text = " stick-table type ip size 1m\n server a 1.1.1.1:1 namespace blue weight 7";
     const result = await loadListen(text, { skipComing: true });
     expect(linesOf(result)).toEqual([
       "WARNING parsing [t.cfg:7] : 'stick-table' is not built yet: going on without it.",
-      "WARNING parsing [t.cfg:8] : 'server l/a' : 'slowstart' is not built yet: " +
+      "WARNING parsing [t.cfg:8] : 'server l/a' : 'namespace' is not built yet: " +
         "going on without it.",
     ]);
     expect(proxyOf(planOf(result), "l").servers[0]?.weight).toBe(7);
@@ -325,17 +325,15 @@ describe("words that are not built yet", () => {
     expect(result.messages.length).toBe(2);
   });
   test("in defaults they count where a tcp section takes them over", async () => {
-    const defaults = `${TIMEOUTS} mode http\n option httpchk\n`;
+    const defaults = `${TIMEOUTS} mode http\n persist rdp-cookie\n`;
     const page = "listen stats\n bind :2\n stats enable\n";
     expect((await loadText(`${defaults}${page}`)).plan).not.toBeNull();
     const front = "frontend f\n mode tcp\n bind :3\n";
     expect((await loadText(`${defaults}${page}${front}`)).plan).not.toBeNull();
     const back = "backend b\n mode tcp\n server s 1.1.1.1:1 check\nbackend c\n mode tcp\n";
     expect(linesOf(await loadText(`${defaults}${back}`))).toEqual([
-      `ALERT parsing [t.cfg:6] : 'option httpchk' ${COMING} it ${SKIP}`,
+      `ALERT parsing [t.cfg:6] : 'persist rdp-cookie' ${COMING} it ${SKIP}`,
     ]);
-    const other = "backend b\n mode tcp\n option tcp-check\n server s 1.1.1.1:1 check\n";
-    expect((await loadText(`${defaults}${other}`)).plan).not.toBeNull();
   });
   test("whole sections, whose words are still checked", async () => {
     const result = await loadText("peers r\n peer a 1.1.1.1:53\n per b\n");

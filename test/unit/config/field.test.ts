@@ -16,7 +16,7 @@ function surround([, place, text]: FieldForm): string {
   const resolvers = needs ? "resolvers dns\n nameserver a 127.0.0.53:53\n" : "";
   return (
     resolvers +
-    `global\n log 127.0.0.1 local0\n${section("global")}` +
+    `global\n log 127.0.0.1 local0\n external-check\n insecure-fork-wanted\n${section("global")}` +
     " defaults\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n log global\n" +
     section("defaults") +
     `listen l\n bind :1\n${section("listen")} server s ${server}${serverOptions}\n` +

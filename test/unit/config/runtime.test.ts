@@ -151,7 +151,7 @@ describe("add server", () => {
     ["127.0.0.1:80 id 0", "'id' : custom id has to be > 0."],
     ["127.0.0.1:80 resolvers r", "'resolvers' option is not accepted for dynamic server"],
     ["127.0.0.1:80 init-addr none", "'init-addr' option is not accepted for dynamic server"],
-    ["127.0.0.1:80 slowstart 5s", "'slowstart' is not built yet."],
+    ["127.0.0.1:80 tcp-md5sig secret", "'tcp-md5sig' is not built yet."],
     ["127.0.0.1:80 ssl", "'ssl' is not built yet."],
     ["quic4@127.0.0.1:80", "QUIC cannot do without TLS: add 'ssl'."],
     ["fd@5", "a descriptor cannot be connected to: 'fd@5'"],
@@ -188,8 +188,8 @@ describe("add server", () => {
 
   test("what the start may skip is refused later all the same", async () => {
     const runtime = await runtimeOf(FILE, { skipComing: true });
-    const made = runtime.makeServer("b", "n", wordsOf("127.0.0.1:80 slowstart 5s"));
-    expect(messageOf(made)).toBe("'slowstart' is not built yet.");
+    const made = runtime.makeServer("b", "n", wordsOf("127.0.0.1:80 tcp-md5sig secret"));
+    expect(messageOf(made)).toBe("'tcp-md5sig' is not built yet.");
   });
 
   test("help lists what works", async () => {
