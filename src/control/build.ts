@@ -22,6 +22,7 @@ import {
   SERVER_ADMIN_CONFIG_MAINT,
   SERVER_ADMIN_FORCED_MAINT,
   SERVER_ADMIN_RESOLUTION_MAINT,
+  SERVER_FLAG_AGENT_OFF,
   SERVER_FLAG_BACKUP,
   SERVER_FLAG_CHECKED,
   SERVER_FLAG_CHECKS_OFF,
@@ -48,6 +49,10 @@ import { noteQuicServer } from "./quic-use.ts";
 import { headOf } from "./replay.ts";
 import { RowAllocator } from "./rows.ts";
 import { mergeState } from "./server-state.ts";
+
+/** A server that came at run time: neither its check nor its agent begins by itself. */
+const DYNAMIC_FLAGS =
+  SERVER_FLAG_DYNAMIC | SERVER_FLAG_NEW | SERVER_FLAG_CHECKS_OFF | SERVER_FLAG_AGENT_OFF;
 
 /** What is needed to make objects, at the start and later. */
 export type Workshop = {
@@ -210,7 +215,7 @@ export function addServer(
     (spec.backup ? SERVER_FLAG_BACKUP : 0) |
     (spec.check.enabled ? SERVER_FLAG_CHECKED : 0) |
     (isDown ? SERVER_FLAG_DOWN : 0) |
-    (isDynamic ? SERVER_FLAG_DYNAMIC | SERVER_FLAG_NEW | SERVER_FLAG_CHECKS_OFF : 0);
+    (isDynamic ? DYNAMIC_FLAGS : 0);
   const admin =
     (isDynamic ? SERVER_ADMIN_FORCED_MAINT : 0) |
     (spec.disabled ? SERVER_ADMIN_FORCED_MAINT | SERVER_ADMIN_CONFIG_MAINT : 0) |

@@ -8,6 +8,12 @@ import {
   prepareCheckPlace,
   prepareHostName,
 } from "../../control/change/server-address.ts";
+import {
+  prepareAgentChecks,
+  prepareAgentHealth,
+  prepareAgentPlace,
+  prepareAgentSend,
+} from "../../control/change/server-agent.ts";
 import { prepareMaxconn, prepareWeight, weightsOf } from "../../control/change/server-load.ts";
 import { prepareRename } from "../../control/change/server-name.ts";
 import { prepareAdmin, prepareChecks, prepareHealth } from "../../control/change/server-state.ts";
@@ -18,7 +24,6 @@ import { message } from "../command.ts";
 import { draftServer, serverOf, wanted } from "../find.ts";
 
 const NEEDS_PATH = "Require 'backend/server'.";
-const NO_AGENT = "agent checks are not enabled on this server.";
 
 /** Refuses words behind the last one that counts. */
 export function refuseMore(args: readonly string[], most: number): void {
@@ -78,6 +83,8 @@ function placeWords(
 
 const ADDR_TEXT = "set server <b>/<s> addr requires an address and optionally a port.";
 const CHECK_ADDR_TEXT = "set server <b>/<s> check-addr requires an address and optionally a port.";
+const AGENT_TEXT = "'set server <srv> agent' expects 'up' or 'down'.";
+const AGENT_ADDR_TEXT = "set server <b>/<s> agent-addr requires an address and optionally a port.";
 const HEALTH_TEXT = "'set server <srv> health' expects 'up', 'stopping', or 'down'.";
 const STATE_TEXT = "'set server <srv> state' expects 'ready', 'drain' and 'maint'.";
 const WEIGHT_TEXT = "Require <weight> or <weight%>.";
@@ -96,10 +103,36 @@ const ASPECTS: Record<string, Aspect> = {
       return prepareAddress(control, draft, entry, address, port);
     },
   },
-  agent: missing("agent {up|down}", NO_AGENT),
-  "agent-addr": missing("agent-addr <address> [port <port>]", NO_AGENT),
-  "agent-port": missing("agent-port <port>", NO_AGENT),
-  "agent-send": missing("agent-send <text>", NO_AGENT),
+  agent: {
+    usage: "agent {up|down}",
+    most: 1,
+    prepare: (control, _draft, entry, words) =>
+      prepareAgentHealth(control, entry, oneOf(words[0], ["up", "down"] as const, AGENT_TEXT)),
+  },
+  "agent-addr": {
+    usage: "agent-addr <address> [port <port>]",
+    most: 3,
+    prepare: (control, _draft, entry, words) => {
+      const { address, port } = placeWords(words, AGENT_ADDR_TEXT);
+      return prepareAgentPlace(control, entry, {
+        address,
+        ...(port === undefined ? {} : { port }),
+      });
+    },
+  },
+  "agent-port": {
+    usage: "agent-port <port>",
+    most: 1,
+    prepare: (control, _draft, entry, words) => {
+      const port = wanted(words[0], "set server <b>/<s> agent-port requires a port.");
+      return prepareAgentPlace(control, entry, { port });
+    },
+  },
+  "agent-send": {
+    usage: "agent-send <text>",
+    most: 1,
+    prepare: (control, _draft, entry, words) => prepareAgentSend(control, entry, words[0] ?? ""),
+  },
   "check-addr": {
     usage: "check-addr <address> [port <port>]",
     most: 3,
@@ -201,11 +234,6 @@ function simple(
   };
 }
 
-function noAgent(what: string): never {
-  const text = `Agent was not configured on this server, cannot ${what}.`;
-  throw new Refusal("NOT_YET", text);
-}
-
 const setWeight: ChangeCommand = {
   name: "set weight",
   usage: "<backend>/<server> <weight>[%]",
@@ -267,8 +295,12 @@ export const SERVER_COMMANDS: readonly Command[] = [
   simple("disable health", "suspend the health checks of a server", (control, entry) =>
     prepareChecks(control, entry, false),
   ),
-  simple("enable agent", "resume the agent checks of a server", () => noAgent("enable")),
-  simple("disable agent", "suspend the agent checks of a server", () => noAgent("disable")),
+  simple("enable agent", "resume the agent checks of a server", (control, entry) =>
+    prepareAgentChecks(control, entry, true),
+  ),
+  simple("disable agent", "suspend the agent checks of a server", (control, entry) =>
+    prepareAgentChecks(control, entry, false),
+  ),
   setWeight,
   setMaxconn,
   getWeight,

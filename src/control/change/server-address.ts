@@ -258,13 +258,19 @@ function readCheckAddress(word: string): Address {
   return { family: ip.family === 4 ? "ipv4" : "ipv6", host: formatIp(ip), port: 0 };
 }
 
-/** A port of its own, 0 = the server's, where it has one. */
-function readCheckPort(spec: ServerSpec, word: string): number {
+/** The port of a check or an agent. @throws Refusal, in HAProxy's words */
+export function readOwnPort(word: string): number {
   if (!/^[+-]?\d{1,9}$/u.test(word)) {
     throw new Refusal("BAD_ARGUMENT", "provided port is not an integer");
   }
   const port = Number(word);
   if (port < 0 || port > PORT_MAX) throw new Refusal("BAD_ARGUMENT", "provided port is invalid");
+  return port;
+}
+
+/** A port of its own, 0 = the server's, where it has one. */
+function readCheckPort(spec: ServerSpec, word: string): number {
+  const port = readOwnPort(word);
   if (port === 0 && spec.portMode !== "fixed") {
     throw new Refusal("WRONG_STATE", "the server has no port of its own to check");
   }
@@ -272,7 +278,7 @@ function readCheckPort(spec: ServerSpec, word: string): number {
 }
 
 /** Letters, digits, dots, dashes, underscores; as long as a name may be. */
-const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/u;
+export const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/u;
 
 /**
  * `set server … fqdn`: for a server that was configured by name, the new name is looked up once.

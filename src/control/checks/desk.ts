@@ -187,14 +187,16 @@ export class CheckDesk {
     this.listen(this.agents.get(server));
   }
 
-  /** `set server … agent up|down`: the agent's word, until it speaks again. */
+  /**
+   * `set server … agent up|down`: taken for the agent's word, until it speaks again. What it said
+   * last stays to be seen.
+   */
   setAgent(server: ServerObject, isWell: boolean): void {
     const entry = this.agents.get(server);
     if (entry === undefined) return;
     this.put(entry, isWell ? 1 : 0);
     this.listen(this.checks.get(server));
-    entry.result = { code: isWell ? "L7OK" : "L7STS", info: "" };
-    this.decide(entry, isWell, entry.result, undefined);
+    this.decide(entry, isWell, { code: isWell ? "L7OK" : "L7STS" }, undefined);
   }
 
   private put(entry: Entry | undefined, health: number): void {

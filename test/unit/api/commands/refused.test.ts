@@ -18,7 +18,7 @@ const STATIC =
 const STATE = "BAD_ARGUMENT: 'set server <srv> state' expects 'ready', 'drain' and 'maint'.";
 const HEALTH = "BAD_ARGUMENT: 'set server <srv> health' expects 'up', 'stopping', or 'down'.";
 const NO_CHECK = "WRONG_STATE: health checks are not enabled on this server";
-const NO_AGENT = "NOT_YET: agent checks are not enabled on this server.";
+const NO_AGENT = "WRONG_STATE: agent checks are not enabled on this server";
 const RANGE = "BAD_ARGUMENT: Value out of range.";
 const NO_FRONTEND = "NO_FRONTEND: No such frontend.";
 const FRONTEND = "BAD_ARGUMENT: A frontend name is expected.";
@@ -125,10 +125,11 @@ const REFUSED: readonly (readonly [string, string])[] = [
     "EXISTS: A server with the same name already exists in this backend.",
   ],
   [`set server b/s5 name ${"x".repeat(300)}`, "BAD_ARGUMENT: Server name too long."],
-  ["set server b/s1 agent up", NO_AGENT],
+  ["set server b/s1 agent up", `${NO_AGENT}.`],
+  ["set server b/s1 agent", "BAD_ARGUMENT: 'set server <srv> agent' expects 'up' or 'down'."],
   ["set server b/s1 agent-addr 127.0.0.1", NO_AGENT],
   ["set server b/s1 agent-port 1", NO_AGENT],
-  ["set server b/s1 agent-send x", NO_AGENT],
+  ["set server b/s1 agent-send x", `${NO_AGENT}.`],
   [
     "set server b/s1 ssl on",
     "NOT_YET: TLS over TCP to servers is not in this release; QUIC always has it: " +
@@ -138,8 +139,7 @@ const REFUSED: readonly (readonly [string, string])[] = [
     "set server b/s1 constructor x",
     "BAD_ARGUMENT: usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | check-addr | check-port | fqdn | health | name | ssl | state | weight",
   ],
-  ["enable agent b/s1", "NOT_YET: Agent was not configured on this server, cannot enable."],
-  ["disable agent b/s1", "NOT_YET: Agent was not configured on this server, cannot disable."],
+  ["enable agent b/s1", "WRONG_STATE: Agent was not configured on this server, cannot enable."],
   [
     "enable health b/s2",
     "WRONG_STATE: Health check was not configured on this server, cannot enable.",
