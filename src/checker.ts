@@ -40,6 +40,7 @@ const station = new CheckStation({
     startTimer,
     strerror: (errno) => systemLibc().strerror(errno),
     environment: (name) => environment.get(name),
+    environmentAll: () => start.environment,
     stateOf: (names) => stateText(tables, names, start.node),
     isDown: (names) => isDown(tables, names),
     servedOf: (names) => servedOf(tables, names),

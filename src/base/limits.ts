@@ -437,3 +437,8 @@ export const DNS_TURN_MS = 2;
  * @unit ms
  */
 export const DNS_RESOLVE_MS_MIN = 10;
+/**
+ * Programs of `external-check` that run at a time; the next waits within its own time.
+ * @unit programs
+ */
+export const EXTERNAL_CHECKS_MAX = 256;

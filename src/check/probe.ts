@@ -90,6 +90,8 @@ export type CheckEnvironment = {
   /** The system's sentence for an error number. */
   strerror(errno: number): string;
   environment(name: string): string | undefined;
+  /** All of it, for programs that inherit it. */
+  environmentAll(): Readonly<Record<string, string>>;
   /** `UP 2/3; name=b/s; node=…; weight=1/2; scur=0/0; qcur=0` (`http-check send-state`). */
   stateOf(names: CheckNames): string;
   /** The server is down: a 404 does not make it well (`http-check disable-on-404`). */

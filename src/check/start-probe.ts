@@ -2,15 +2,20 @@
  * Starts the check that a job asks for: a connection that opens, a handshake of QUIC, a list of
  * steps, the dialogue of a protocol, or a program. Thread of checks.
  */
+import { ExternalChecks } from "./external.ts";
 import type { CheckEnvironment, CheckJob, Dialogue, Probe, StartProbe } from "./probe.ts";
 import { dialogueFor } from "./protocols/index.ts";
 import { startQuicProbe } from "./quic.ts";
 import { runDialogue } from "./run-dialogue.ts";
 
-/** A prober for the thread of checks. QUIC servers are checked by a handshake, whatever is asked. */
+/**
+ * A prober for the thread of checks. QUIC servers are checked by a handshake, or by a program.
+ */
 export function makeStartProbe(environment: CheckEnvironment): StartProbe {
+  const external = new ExternalChecks(environment);
   return (job, ears): Probe => {
     const { quic } = job.target;
+    if (job.program.kind === "external") return external.start(job, job.program, ears);
     if (quic !== undefined) return startQuicProbe({ ...job.target, quic }, ears);
     const dialogue = connectDialogue(job) ?? dialogueFor(job, environment);
     if (dialogue === undefined) {

@@ -14,6 +14,7 @@ export const TEST_ENVIRONMENT: CheckEnvironment = {
   startTimer: () => ({ stop: () => undefined }),
   strerror: (errno) => (errno === 104 ? "Connection reset by peer" : `error ${errno}`),
   environment: () => undefined,
+  environmentAll: () => ({}),
   stateOf: () => "UP",
   isDown: () => false,
   servedOf: () => 0,
