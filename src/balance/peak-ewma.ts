@@ -7,7 +7,7 @@
  * The average forgets by age, exp(-age / decay), and is sensitive to peaks: a sample above it takes
  * its place at once, so that one slow answer is enough to be careful. A server that is left alone
  * is forgiven in time and tried again. One that was never measured is compared by its load only.
- * The idea is that of Finagle's and linkerd's balancers; what differs is argued in docs/outliers.md.
+ * The idea is that of the balancers of Finagle and linkerd; docs/outliers.md argues what differs.
  *
  * @hot
  */

@@ -831,7 +831,7 @@ export const ENUMS: readonly {
       ["DOWN", 16, "out of order, whatever its administrative state: checks, or an operator"],
       ["STOPPING", 32, "up, but wants no new streams: `set server … health stopping`"],
       ["CHECKS_OFF", 64, "its health check is suspended: `disable health`"],
-      ["EJECTED", 128, "worse than its peers for now (`outlier-ejection`): it is not chosen"],
+      ["EJECTED", 128, "out for doing worse than its peers (`outlier-ejection`): not chosen"],
       ["AGENT_OFF", 256, "its agent is not asked: `disable agent`"],
     ],
   },

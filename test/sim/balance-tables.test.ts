@@ -1,5 +1,5 @@
 /**
- * The shape of the tables in docs/outliers.md, for several seeds: who wins where, with wide margins.
+ * The shape of the tables in docs/outliers.md, for a few seeds: who wins where, by wide margins.
  */
 import { describe, expect, test } from "bun:test";
 

@@ -2,6 +2,7 @@
  * Servers that come back gently, and those that real connections show to be ill: control's slow
  * starts on simulated time, and an oracle for what workers report of connection errors in a row.
  */
+import type { ServerObject } from "../../src/control/model.ts";
 import { SlowStart } from "../../src/control/slowstart.ts";
 import { STREAM_RELAY } from "../../src/data/stream.ts";
 import type { Stream } from "../../src/data/stream.ts";
@@ -53,6 +54,17 @@ export class ComingBack {
       this.begunAtMs.set(server, this.world.clock.nowMs());
       this.slowStart.begin(object);
     }
+  }
+
+  /** The slow starts, for whoever else lets servers back. */
+  get ramps(): SlowStart {
+    return this.slowStart;
+  }
+
+  /** Control has let a server back that was ejected. */
+  returned(object: ServerObject): void {
+    const server = this.world.servers.find((one) => one.object === object)!;
+    this.begunAtMs.set(server, this.world.clock.nowMs());
   }
 
   /** The turn of control's loop. */

@@ -1,8 +1,8 @@
-import { serverLimit } from "../../src/balance/limit.ts";
 /**
  * What must hold whenever a thread could look: after every step, and (the sharpest of it) in the
  * middle of one. Everything is counted anew from the streams and compared with the shared tables.
  */
+import { serverLimit } from "../../src/balance/limit.ts";
 import { TICK_MS } from "../../src/base/wheel.ts";
 import type { Engine } from "../../src/data/engine.ts";
 import {

@@ -3,7 +3,7 @@
  * the rest very unevenly, and draws its limits and timeouts from small values, so that the runs
  * reach corners that uniform noise never does.
  */
-import type { BalanceSpec, QuicTransportSpec } from "../../src/tables/spec.ts";
+import type { BalanceSpec, OutlierSpec, QuicTransportSpec } from "../../src/tables/spec.ts";
 import { PLAIN_TRANSPORT } from "../support/sim-quic-lab.ts";
 import type { QuicHabits } from "../support/sim-quic.ts";
 import type { Choices } from "../support/sim-random.ts";
@@ -103,6 +103,8 @@ export type ProxyOptions = {
   logasap: boolean;
   timeouts: TimeoutOptions;
   servers: ServerOptions[];
+  /** `outlier-ejection`; undefined = off. */
+  outlier?: OutlierSpec;
 };
 
 /** QUIC of a run. */
@@ -210,7 +212,26 @@ export function drawOptions(choices: Choices): SimOptions {
   const options = drawAll(choices);
   const drawn = choices.chance(0.3) ? crowd(options, choices) : options;
   // Drawn last, so that seeds without it are what they were before there was any.
-  return choices.chance(0.3) ? overQuic(drawn, choices) : drawn;
+  const carried = choices.chance(0.3) ? overQuic(drawn, choices) : drawn;
+  return choices.chance(0.3) ? withOutliers(carried, choices) : carried;
+}
+
+/** Backends that compare their servers: by connect time, by what connections meet, or both. */
+function withOutliers(options: SimOptions, choices: Choices): SimOptions {
+  const proxies = options.proxies.map((proxy): ProxyOptions => {
+    const algorithm = choices.chance(0.6) ? "peak-ewma" : proxy.algorithm;
+    if (choices.chance(0.2)) return { ...proxy, algorithm };
+    const outlier: OutlierSpec = {
+      intervalMs: choices.pick([100, 300]),
+      errorPercent: choices.pick([0, 1, 50]),
+      latencyPercent: choices.pick([101, 300]),
+      samplesMin: choices.pick([1, 1, 3]),
+      ejectMs: choices.pick([50, 500, 5000]),
+      ejectedPercentMax: choices.pick([34, 50, 100]),
+    };
+    return { ...proxy, algorithm, outlier };
+  });
+  return { ...options, proxies };
 }
 
 /** Some of the clients and servers speak QUIC. */

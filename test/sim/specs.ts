@@ -104,6 +104,7 @@ export function makeProxySpec(
         : [],
     balance: makeBalance(options),
     checkProgram: { kind: "connect" },
+    ...(options.outlier === undefined ? {} : { outlier: options.outlier }),
     retries: options.retries,
     fullconn: options.fullconn,
     origin: ORIGIN,

@@ -50,6 +50,7 @@ import { Marks } from "./marks.ts";
 import { MOODS } from "./options.ts";
 import type { Mood, SimOptions } from "./options.ts";
 import { harvestRecords } from "./outcomes.ts";
+import { Outlying } from "./outlying.ts";
 import { QuicStreamSocket } from "./quic-socket.ts";
 import { QuicWorld } from "./quic-world.ts";
 import { SimWorker } from "./sim-worker.ts";
@@ -115,6 +116,8 @@ export class World {
   readonly invariants: Invariants;
   /** Slow starts, and what connections say of servers. */
   readonly comingBack: ComingBack;
+  /** Servers that do worse than their peers. */
+  readonly outlying: Outlying;
   /** What speaks QUIC around the process; null = nothing does. */
   readonly quic: QuicWorld | null;
   private readonly backlogs = new Map<string, Backlog>();
@@ -173,6 +176,7 @@ export class World {
     this.comingBack = new ComingBack(this);
     buildPlan(this.shop);
     for (const object of this.shop.model.serverByRow.values()) this.addServer(object);
+    this.outlying = new Outlying(this);
     for (let number = 1; number <= options.workers; number++) {
       const at = number * WORKER_STRIDE + WORKER_STATE;
       Atomics.store(this.tables.workers.words, at, WORKER_STATE_RUNNING);
@@ -508,6 +512,7 @@ export class World {
     harvestRecords(this);
     this.invariants.check();
     this.comingBack.settle();
+    this.outlying.check();
     for (const worker of this.workers) worker.sweep();
     this.isTimerEvent = false;
   }

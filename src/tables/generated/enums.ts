@@ -245,7 +245,7 @@ export const SERVER_FLAG_DOWN = 16;
 export const SERVER_FLAG_STOPPING = 32;
 /** its health check is suspended: `disable health` */
 export const SERVER_FLAG_CHECKS_OFF = 64;
-/** worse than its peers for now (`outlier-ejection`): it is not chosen */
+/** out for doing worse than its peers (`outlier-ejection`): not chosen */
 export const SERVER_FLAG_EJECTED = 128;
 /** its agent is not asked: `disable agent` */
 export const SERVER_FLAG_AGENT_OFF = 256;
