@@ -27,6 +27,7 @@ import {
 } from "../tables/generated/server.ts";
 import type { Lb } from "./lb.ts";
 import { serverLimit, UNLIMITED } from "./limit.ts";
+import { weightInForce } from "./tier.ts";
 import { WEIGHT_SCALE } from "./weight.ts";
 
 /** Whether `row` is the beginning of a record that the proxy table has room for. */
@@ -46,6 +47,11 @@ export function usableServers(lb: Lb, backendRow: number): number {
 /** Total weight of the tier in use, as the configuration counts it. */
 export function usableWeight(lb: Lb, backendRow: number): number {
   return Math.round(lb.proxyFloats[(backendRow + PROXY_TOTAL_WEIGHT) >> 1]! / WEIGHT_SCALE);
+}
+
+/** A server's weight with its slow start, as the configuration counts it (`srv_weight`). */
+export function weightNow(lb: Lb, serverRow: number): number {
+  return Math.ceil(weightInForce(lb, serverRow) / WEIGHT_SCALE);
 }
 
 /** Streams waiting per usable server (manual 7.3.2, `avg_queue`). */

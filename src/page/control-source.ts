@@ -10,7 +10,6 @@ import type { StatRow } from "../control/stats/fields.ts";
 import { fillFrontend, fillListener, listenerName } from "../control/stats/front-row.ts";
 import { observersOf } from "../control/stats/observers.ts";
 import { AT_QUIC, QUIC_STAT_FIELDS } from "../control/stats/quic-fields.ts";
-import { readRate } from "../control/stats/rates.ts";
 import { statisticsOf } from "../control/stats/statistics.ts";
 import { addressText, algorithmName } from "../control/stats/words.ts";
 import {
@@ -28,6 +27,7 @@ import {
   PROCESS_UNIQUE_COUNTER,
 } from "../tables/generated/process.ts";
 import { SERVER_FLAGS, SERVER_STATE } from "../tables/generated/server.ts";
+import { readRate } from "../tables/rates.ts";
 import type { CellValue, ProcessFacts, ProxyHead } from "./shared/fields.ts";
 import { ROW_FIELDS } from "./shared/fields.ts";
 import type { PageSource, RowSink } from "./source.ts";

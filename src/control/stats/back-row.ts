@@ -13,13 +13,13 @@ import {
 } from "../../tables/generated/enums.ts";
 import * as proxyRow from "../../tables/generated/proxy.ts";
 import * as serverRow from "../../tables/generated/server.ts";
+import { readRate, readRateMax } from "../../tables/rates.ts";
 import type { CheckRecord } from "../checks/desk.ts";
 import { serverName } from "../model.ts";
 import type { ProxyObject, ServerObject } from "../model.ts";
 import { isInMaintenance } from "../state-notices.ts";
 import { AT, STAT_KINDS } from "./fields.ts";
 import type { StatRow } from "./fields.ts";
-import { readRate, readRateMax } from "./rates.ts";
 import type { Statistics } from "./statistics.ts";
 import { addressText, algorithmName, checkMeaning, serverStatus } from "./words.ts";
 import type { StatusFacts } from "./words.ts";

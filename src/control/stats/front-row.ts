@@ -9,10 +9,10 @@ import {
 } from "../../tables/generated/listener.ts";
 import { PROCESS_MAXCONN } from "../../tables/generated/process.ts";
 import * as proxyRow from "../../tables/generated/proxy.ts";
+import { readRate, readRateMax } from "../../tables/rates.ts";
 import type { ListenerObject, ProxyObject } from "../model.ts";
 import { AT, STAT_KINDS } from "./fields.ts";
 import type { StatRow } from "./fields.ts";
-import { readRate, readRateMax } from "./rates.ts";
 import type { Statistics } from "./statistics.ts";
 import { addressText, protocolName } from "./words.ts";
 

@@ -23,13 +23,13 @@ import {
   WORKER_STREAMS,
   WORKER_STRIDE,
 } from "../../tables/generated/worker.ts";
+import { readRate, readRateMax } from "../../tables/rates.ts";
 import type { Control } from "../control.ts";
 import type { ProxyObject } from "../model.ts";
 import { readDescriptorLimits } from "../process/descriptors.ts";
 import { isQuicUsed, quicConnections } from "../quic-use.ts";
 import type { FieldType, StatValue } from "./fields.ts";
 import { listPools, sumPools } from "./pools.ts";
-import { readRate, readRateMax } from "./rates.ts";
 import type { Sampler } from "./sampler.ts";
 import { totalBytesOut } from "./sampler.ts";
 import { statisticsOf } from "./statistics.ts";

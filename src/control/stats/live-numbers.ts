@@ -8,6 +8,7 @@ import {
   freeConnections,
   freeConnectionsOf,
   usableServers,
+  weightNow,
 } from "../../balance/facts.ts";
 import type { ProxyField, ServerField } from "../../expr/keyword.ts";
 import { SERVER_STATE_UP } from "../../tables/generated/enums.ts";
@@ -27,10 +28,10 @@ import {
   SERVER_STATE,
   SERVER_WEIGHT,
 } from "../../tables/generated/server.ts";
+import { readRate } from "../../tables/rates.ts";
 import type { Control } from "../control.ts";
 import type { LiveNumbers } from "../logs/record-context.ts";
 import type { ProxyObject, ServerObject } from "../model.ts";
-import { readRate } from "./rates.ts";
 
 /** The part of control that the numbers are read from. */
 export type NumberSources = Pick<Control, "tables" | "shop" | "clock" | "startedAtMs">;
@@ -92,6 +93,7 @@ function serverNumber(
     case "srv_queue":
       return words[row + SERVER_QUEUE_LENGTH];
     case "srv_weight":
+      return weightNow(control.shop.lb, row);
     case "srv_uweight":
       return words[row + SERVER_WEIGHT];
     case "srv_iweight":

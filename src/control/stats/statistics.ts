@@ -16,6 +16,7 @@ import {
 } from "../../tables/generated/process.ts";
 import * as proxyRow from "../../tables/generated/proxy.ts";
 import * as serverRow from "../../tables/generated/server.ts";
+import { clearRateMax } from "../../tables/rates.ts";
 import type { ProxySpec } from "../../tables/spec.ts";
 import type { Tables } from "../../tables/tables.ts";
 import type { CheckDesk } from "../checks/desk.ts";
@@ -26,7 +27,6 @@ import type { StateKeeper } from "../server-state.ts";
 import type { StatRow } from "./fields.ts";
 import { fillQuicRow } from "./quic-fields.ts";
 import { QuicShards } from "./quic-shards.ts";
-import { clearRateMax } from "./rates.ts";
 import { Shards } from "./shards.ts";
 
 /** What the numbers are taken from. */

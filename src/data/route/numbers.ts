@@ -5,22 +5,26 @@ import {
   freeConnections,
   freeConnectionsOf,
   usableServers,
+  weightNow,
 } from "../../balance/facts.ts";
 import type { ProxyField, ServerField } from "../../expr/keyword.ts";
 import { SERVER_STATE_UP } from "../../tables/generated/enums.ts";
 import {
   PROXY_BACK_CURRENT,
+  PROXY_BACK_RATE_SECOND,
   PROXY_FRONT_CURRENT,
   PROXY_QUEUE_TOTAL,
-  PROXY_RATE_COUNT,
+  PROXY_RATE_SECOND,
 } from "../../tables/generated/proxy.ts";
 import {
   SERVER_CONFIG_WEIGHT,
   SERVER_QUEUE_LENGTH,
+  SERVER_RATE_SECOND,
   SERVER_SERVED,
   SERVER_STATE,
   SERVER_WEIGHT,
 } from "../../tables/generated/server.ts";
+import { readRate } from "../../tables/rates.ts";
 import type { Engine } from "../engine.ts";
 import type { ProxyView, ServerView } from "../views.ts";
 
@@ -44,9 +48,9 @@ export function proxyNumber(
     case "avg_queue":
       return averageQueue(engine.balance, row);
     case "fe_sess_rate":
-      return words[row + PROXY_RATE_COUNT];
+      return readRate(words, row + PROXY_RATE_SECOND, engine.clock.nowMs());
     case "be_sess_rate":
-      return undefined;
+      return readRate(words, row + PROXY_BACK_RATE_SECOND, engine.clock.nowMs());
     case "be_conn_free":
       return freeConnectionsOf(engine.balance, proxy.serversByName.values());
     case "connslots":
@@ -72,11 +76,12 @@ export function serverNumber(
     case "srv_queue":
       return words[row + SERVER_QUEUE_LENGTH];
     case "srv_weight":
+      return weightNow(engine.balance, row);
     case "srv_uweight":
       return words[row + SERVER_WEIGHT];
     case "srv_iweight":
       return words[row + SERVER_CONFIG_WEIGHT];
     case "srv_sess_rate":
-      return undefined;
+      return readRate(words, row + SERVER_RATE_SECOND, engine.clock.nowMs());
   }
 }

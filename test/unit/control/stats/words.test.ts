@@ -1,10 +1,10 @@
 /** States as words: recorded from HAProxy 2.6. */
 import { describe, expect, test } from "bun:test";
 
-import { readRate } from "../../../../src/control/stats/rates.ts";
 import { csvText, serverStatus } from "../../../../src/control/stats/words.ts";
 import type { StatusFacts } from "../../../../src/control/stats/words.ts";
 import * as e from "../../../../src/tables/generated/enums.ts";
+import { readRate } from "../../../../src/tables/rates.ts";
 
 const CHECK = { rise: 2, fall: 3 };
 const UP: StatusFacts = {
