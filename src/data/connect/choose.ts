@@ -51,7 +51,9 @@ export function chooseFor(stream: Stream, excludeRow: number): void {
     backend.hasher ??= makeHasher(engine, backend);
     stream.hash = backend.hasher(stream);
   }
-  const forced = backend.spec.useServers.length === 0 ? 0 : forcedServer(stream, backend);
+  // Rules name the first server only: who is redispatched goes where the algorithm says.
+  const hasRules = backend.spec.useServers.length > 0 && excludeRow === 0;
+  const forced = hasRules ? forcedServer(stream, backend) : 0;
   const lb = engine.balance;
   lb.nowMs = engine.clock.nowMs() | 0;
   const { slot, generation, hash } = stream;

@@ -3,13 +3,15 @@
  *
  * A failed attempt is repeated on the same server after a pause of a second (or the connect timeout
  * if that is shorter), or goes to another server at once where `option redispatch` allows it
- * (manual 4.2 `retries`, `option redispatch`).
+ * (manual 4.2 `retries`, `option redispatch`): also when its server went down meanwhile.
  *
  * @hot
  */
 import { assert } from "../../base/assert.ts";
 import { BACK, CLOSE_RESOURCE, NO_CODE, WRITE_CLOSED } from "../../conduit/conduit.ts";
+import { SERVER_STATE_DRAIN, SERVER_STATE_UP } from "../../tables/generated/enums.ts";
 import { PROXY_ACTIVE_UP } from "../../tables/generated/proxy.ts";
+import { SERVER_STATE, SERVER_THROTTLE } from "../../tables/generated/server.ts";
 import { checkDescriptors } from "../accept/descriptors.ts";
 import {
   CAUSE_RESOURCE,
@@ -100,10 +102,11 @@ export function connectTimer(stream: Stream, now: number): void {
   failed(stream, CAUSE_SERVER_TIMEOUT);
 }
 
-/** The pause is over: the same server again, or whatever is usable now. */
+/** The pause is over: the same server again, unless it has gone down meanwhile. */
 export function retryNow(stream: Stream): void {
   assert(stream.state === STREAM_RETRY, "retryNow: the stream was pausing");
-  beginConnect(stream);
+  if (hasRedispatch(stream) && !isRunning(stream)) redispatch(stream);
+  else beginConnect(stream);
 }
 
 /** One attempt failed: repeat, go elsewhere, or give up. */
@@ -120,13 +123,7 @@ function failed(stream: Stream, cause: number): void {
   stream.retriesLeft--;
   stream.retries++;
   if (mayRedispatch(stream)) {
-    const failedRow = stream.server!.row;
-    countRedispatch(stream);
-    stream.wasRedispatched = true;
-    leaveServerInOrder(stream);
-    stream.server = null;
-    chooseFor(stream, failedRow);
-    engine.runGrants();
+    redispatch(stream);
     return;
   }
   countRetry(stream);
@@ -137,10 +134,36 @@ function failed(stream: Stream, cause: number): void {
   stream.setDeadline(cause === CAUSE_SERVER_TIMEOUT ? 1 : pause);
 }
 
+/** Another server, whatever the one that failed was chosen by. */
+function redispatch(stream: Stream): void {
+  const failedRow = stream.server!.row;
+  countRedispatch(stream);
+  stream.wasRedispatched = true;
+  leaveServerInOrder(stream);
+  stream.server = null;
+  chooseFor(stream, failedRow);
+  stream.engine.runGrants();
+}
+
+function hasRedispatch(stream: Stream): boolean {
+  const { options } = stream.backend!.spec;
+  return options.redispatch && options.redispatchInterval !== 0;
+}
+
+/** Neither down nor in maintenance; nor just back: a slow start need not take what others may. */
+function isRunning(stream: Stream): boolean {
+  const words = stream.engine.tables.servers.words;
+  const { row } = stream.server!;
+  const state = words[row + SERVER_STATE]!;
+  const isServing = state === SERVER_STATE_UP || state === SERVER_STATE_DRAIN;
+  return isServing && words[row + SERVER_THROTTLE] === 0;
+}
+
 /** May this retry go to another server? Manual 4.2, `option redispatch`. */
 function mayRedispatch(stream: Stream): boolean {
-  const { redispatchInterval, redispatch } = stream.backend!.spec.options;
-  if (!redispatch || redispatchInterval === 0) return false;
+  if (!hasRedispatch(stream)) return false;
+  if (!isRunning(stream)) return true;
+  const { redispatchInterval } = stream.backend!.spec.options;
   const { retries } = stream.backend!.spec;
   const done = stream.retries;
   if (redispatchInterval > 0 && done % redispatchInterval === 0) return true;
