@@ -442,3 +442,10 @@ export const DNS_RESOLVE_MS_MIN = 10;
  * @unit programs
  */
 export const EXTERNAL_CHECKS_MAX = 256;
+/**
+ * Bytes of a server's answer to a check that are kept: HAProxy's default of `tune.bufsize`, which
+ * is less than streams have here.
+ * @unit bytes
+ * @change tune.bufsize
+ */
+export const CHECK_ANSWER_BYTES_DEFAULT = 16_384;

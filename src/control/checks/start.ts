@@ -1,5 +1,6 @@
 /** Checks of a serving process: the desk of control and the thread that it orders. Main thread. */
 import { clockOriginMs } from "../../base/clock.ts";
+import { BUFSIZE_DEFAULT, CHECK_ANSWER_BYTES_DEFAULT } from "../../base/limits.ts";
 import { nativeAddresses } from "../../conduit/native.ts";
 import type { Workshop } from "../build.ts";
 import type { StateKeeper } from "../server-state.ts";
@@ -33,7 +34,8 @@ export function startChecks(
       clockOriginMs: clockOriginMs(),
       spreadPercent: global.spreadChecksPercent,
       maxSpreadMs: global.maxSpreadChecksMs,
-      answerBytesMax: global.bufsize,
+      answerBytesMax:
+        global.bufsize === BUFSIZE_DEFAULT ? CHECK_ANSWER_BYTES_DEFAULT : global.bufsize,
       node: global.node,
       environment: global.environment,
     },
