@@ -165,9 +165,11 @@ const WRITERS: Record<StatFormat, (item: StatItem, isDescribed: boolean) => stri
 };
 
 function writeCsv({ row, quic }: StatItem): string {
-  const said = row[AT.last_chk];
-  // The one column with words from outside.
-  if (typeof said === "string") row[AT.last_chk] = csvText(said);
+  // The columns with words from outside.
+  for (const at of [AT.last_chk, AT.last_agt]) {
+    const said = row[at];
+    if (typeof said === "string") row[at] = csvText(said);
+  }
   return `${row.join(",")},-,${quic === null ? NO_QUIC : `${quic.join(",")},`}\n`;
 }
 
