@@ -377,6 +377,11 @@ export const DNS_NETS_MAX = 5;
  */
 export const DNS_LABEL_BYTES_MAX = 63;
 /**
+ * Longest name, with the lengths of its labels (RFC 1035 section 2.3.4).
+ * @unit bytes
+ */
+export const DNS_NAME_BYTES_MAX = 254;
+/**
  * Most of the system's list of name servers that is read.
  * @unit bytes
  */
@@ -402,10 +407,10 @@ export const DNS_ALIASES_MAX = 16;
  */
 export const DNS_RECORDS_KEPT_MAX = 8_192;
 /**
- * Questions that one name server has to answer at a time; others wait.
- * @unit questions
+ * Names of one section that are asked for at a time; others wait.
+ * @unit names
  */
-export const DNS_QUESTIONS_MAX = 512;
+export const DNS_ACTIVE_MAX = 1_024;
 /**
  * Questions on one TCP connection at a time (HAProxy manual 5.3.2).
  * @unit questions

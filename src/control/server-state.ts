@@ -20,6 +20,7 @@ import {
   SERVER_ADMIN_FORCED_MAINT,
   SERVER_ADMIN_INHERITED_DRAIN,
   SERVER_ADMIN_INHERITED_MAINT,
+  SERVER_ADMIN_RESOLUTION_MAINT,
   SERVER_FLAG_BACKUP,
   SERVER_FLAG_CHECKED,
   SERVER_FLAG_CHECKS_OFF,
@@ -113,7 +114,15 @@ export function makeKeeper(parts: KeeperParts): StateKeeper {
 }
 
 /** Why the state changes: what tracked servers, checks or operators add to the sentence. */
-type Why = { via?: string; check?: CheckFacts; cause?: string };
+type Why = {
+  via?: string;
+  check?: CheckFacts;
+  cause?: string;
+  /** What DNS said that takes it down. */
+  resolution?: string;
+  /** Its name, which DNS has given an address again. */
+  host?: string;
+};
 
 /** The sentence's cause for what the runtime API does to a server's health. */
 export const CHANGED_FROM_CLI = "changed from CLI";
@@ -154,6 +163,23 @@ export function adminAfter(admin: number, mode: AdminMode): number {
  */
 export function setAdmin(keeper: StateKeeper, server: ServerObject, admin: number): void {
   change(keeper, server, { ...readState(keeper.tables, server), admin }, {});
+}
+
+/**
+ * DNS has no address for a server's name: it is in maintenance until there is one.
+ * @param resolution why, for the log: `DNS NX status`
+ */
+export function setUnresolved(keeper: StateKeeper, server: ServerObject, resolution: string): void {
+  const { admin, health } = readState(keeper.tables, server);
+  const after = { admin: admin | SERVER_ADMIN_RESOLUTION_MAINT, health };
+  change(keeper, server, after, { resolution });
+}
+
+/** DNS has an address for a server's name again. */
+export function setResolved(keeper: StateKeeper, server: ServerObject): void {
+  const { admin, health } = readState(keeper.tables, server);
+  const after = { admin: admin & ~SERVER_ADMIN_RESOLUTION_MAINT, health };
+  change(keeper, server, after, { host: server.spec.hostName ?? "(null)" });
 }
 
 /** Gives a server another health: checks go on counting from there. */
@@ -231,7 +257,7 @@ function change(
   const requeued = writeState(keeper, server, after);
   const tracked = keeper.tracking.trackedBy(server);
   const facts = factsOf(keeper, server, requeued, why);
-  const notices = noticesOf(before, after, facts, tracked && serverName(tracked));
+  const notices = noticesOf(before, after, facts, tracked && serverName(tracked), why.host);
   for (const notice of notices) keeper.tell(backend, notice);
   endStreams(keeper, server, before, after);
   const isUsableNow = hasUsable(keeper, backend);

@@ -16,6 +16,7 @@ import {
   serverDrained,
   serverMaintenance,
   serverReady,
+  serverResolves,
   serverStillDraining,
   serverStillMaintenance,
   serverStopping,
@@ -48,17 +49,22 @@ export const ADMIN_DRAIN = SERVER_ADMIN_FORCED_DRAIN | SERVER_ADMIN_INHERITED_DR
  * The sentences for a change.
  * @param facts of the server after it
  * @param tracked `backend/server` that it tracks, for what is inherited
+ * @param host its name, where DNS has given it an address again
  */
 export function noticesOf(
   before: ServerState,
   after: ServerState,
   facts: ServerFacts,
   tracked: string | undefined,
+  host?: string,
 ): Notice[] {
   const wasMaint = isInMaintenance(before.admin);
   const isMaint = isInMaintenance(after.admin);
   const bare = withoutWhy(facts);
   const inherited = tracked === undefined ? bare : { ...bare, via: tracked };
+  if (isMaint && host !== undefined) {
+    return [serverResolves(bare, host, { isUp: false, isDraining: false, stays: true })];
+  }
   if (isMaint) return maintenanceNotices(before, after, facts, inherited);
   const isDraining = (after.admin & ADMIN_DRAIN) !== 0;
   const isForced = (after.admin & SERVER_ADMIN_FORCED_DRAIN) !== 0;
@@ -66,7 +72,10 @@ export function noticesOf(
   const isUp = after.health !== "down";
   if (wasMaint) {
     const wasForced = (before.admin & SERVER_ADMIN_FORCED_MAINT) !== 0;
-    const ready = serverReady(bare, isUp, isDraining, wasForced);
+    const ready =
+      host === undefined
+        ? serverReady(bare, isUp, isDraining, wasForced)
+        : serverResolves(bare, host, { isUp, isDraining, stays: false });
     return isDraining ? [ready, still] : [ready];
   }
   const notices: Notice[] = [];
@@ -116,6 +125,7 @@ function withoutWhy({
   via: _via,
   check: _check,
   cause: _cause,
+  resolution: _resolution,
   ...rest
 }: ServerFacts): ServerFacts {
   return rest;

@@ -51,6 +51,8 @@ export type ServerFacts = {
   check?: CheckFacts;
   /** Who, if not a check: `changed from CLI`. */
   cause?: string;
+  /** What DNS said of its name: `DNS NX status`, `entry removed from SRV record`, … */
+  resolution?: string;
 };
 
 /** `Server b/s`, `Backup Server b/s`. */
@@ -59,6 +61,7 @@ export function subject(facts: ServerFacts): string {
 }
 
 function why(facts: ServerFacts): string {
+  if (facts.resolution !== undefined) return ` (${facts.resolution})`;
   if (facts.via !== undefined) return ` via ${facts.via}`;
   if (facts.check !== undefined) return `, ${describeCheck(facts.check)}`;
   return facts.cause === undefined ? "" : `, ${facts.cause}`;
@@ -165,6 +168,22 @@ export function serverReady(
   const state = `${isUp ? "UP" : "DOWN"}/${isDraining ? "DRAIN" : "READY"}`;
   const kind = isForced ? "forced maintenance" : "maintenance";
   return { level: LEVEL_NOTICE, text: `${subject(facts)} is ${state} (leaving ${kind}).` };
+}
+
+/**
+ * Its name has an address again.
+ * @param stays it is in maintenance for another reason
+ */
+export function serverResolves(
+  facts: ServerFacts,
+  host: string,
+  state: { isUp: boolean; isDraining: boolean; stays: boolean },
+): Notice {
+  const { isUp, isDraining, stays } = state;
+  const text = stays
+    ? "resolves again but remains in maintenance."
+    : `is ${isUp ? "UP" : "DOWN"}/${isDraining ? "DRAIN" : "READY"} (resolves again).`;
+  return { level: LEVEL_NOTICE, text: `${subject(facts)} ('${host}') ${text}` };
 }
 
 /** `set server … state drain`, or weight 0 by an agent. */
