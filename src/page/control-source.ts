@@ -14,6 +14,7 @@ import { statisticsOf } from "../control/stats/statistics.ts";
 import { addressText, algorithmName } from "../control/stats/words.ts";
 import {
   SERVER_FLAG_CHECKED,
+  SERVER_FLAG_EJECTED,
   SERVER_STATE_DOWN,
   SERVER_STATE_DRAIN,
   SERVER_STATE_MAINT,
@@ -121,13 +122,18 @@ export class ControlSource implements PageSource {
         return (
           state === SERVER_STATE_DOWN ||
           state === SERVER_STATE_MAINT ||
-          state === SERVER_STATE_DRAIN
+          state === SERVER_STATE_DRAIN ||
+          this.#isEjected(row)
         );
       case "no-maint":
         return state !== SERVER_STATE_MAINT;
       default:
         return true;
     }
+  }
+
+  #isEjected(row: number): boolean {
+    return (this.#control.tables.servers.words[row + SERVER_FLAGS]! & SERVER_FLAG_EJECTED) !== 0;
   }
 
   facts(): ProcessFacts {
@@ -173,6 +179,7 @@ export class ControlSource implements PageSource {
       const state = words[row + SERVER_STATE]!;
       if (state === SERVER_STATE_DOWN) serversDown++;
       else if (state === SERVER_STATE_MAINT || state === SERVER_STATE_DRAIN) serversOut++;
+      else if (this.#isEjected(row)) serversOut++;
       else if ((words[row + SERVER_FLAGS]! & SERVER_FLAG_CHECKED) !== 0) serversUp++;
       else serversUnchecked++;
     }

@@ -57,6 +57,25 @@ export class HandClock {
   }
 }
 
+/** What workers count of a server's connections: each adds its part. */
+export function feedServer(
+  tables: Tables,
+  row: number,
+  { attempts, failed = 0, broken = 0, firstByteMs }: Traffic,
+): void {
+  const { words } = tables.servers;
+  const { perWorker } = tables;
+  const at = ((row / SERVER_STRIDE) * BACK_COUNT_STRIDE + BACK_COUNT_CONNECT_ATTEMPTS) >> 1;
+  for (let i = 0; i < attempts; i++) {
+    const { floats } = perWorker[i % perWorker.length]!.serverBack;
+    floats[at] = floats[at]! + 1;
+  }
+  words[row + SERVER_CONNECT_FAILURES]! += failed;
+  words[row + SERVER_BROKEN_EARLY]! += broken;
+  if (firstByteMs === undefined) return;
+  words[row + SERVER_FIRST_BYTE + firstByteBucket(firstByteMs)]! += attempts - failed - broken;
+}
+
 export class OutlierLab {
   readonly clock: HandClock;
   readonly keeper: StateKeeper;
@@ -106,18 +125,8 @@ export class OutlierLab {
   }
 
   /** Workers count: each adds its part. */
-  feed(name: string, { attempts, failed = 0, broken = 0, firstByteMs }: Traffic): void {
-    const { row } = this.server(name);
-    const { words } = this.#tables.servers;
-    const at = ((row / SERVER_STRIDE) * BACK_COUNT_STRIDE + BACK_COUNT_CONNECT_ATTEMPTS) >> 1;
-    for (let i = 0; i < attempts; i++) {
-      const { floats } = this.#tables.perWorker[i % 2]!.serverBack;
-      floats[at] = floats[at]! + 1;
-    }
-    words[row + SERVER_CONNECT_FAILURES]! += failed;
-    words[row + SERVER_BROKEN_EARLY]! += broken;
-    if (firstByteMs === undefined) return;
-    words[row + SERVER_FIRST_BYTE + firstByteBucket(firstByteMs)]! += attempts - failed - broken;
+  feed(name: string, traffic: Traffic): void {
+    feedServer(this.#tables, this.server(name).row, traffic);
   }
 
   /** The same for all servers but some. */

@@ -11,6 +11,7 @@ import { INFO_COMMANDS } from "./info.ts";
 import { LIFE_COMMANDS } from "./life.ts";
 import { MACHINE_COMMANDS } from "./machine.ts";
 import { OBSERVE_COMMANDS } from "./observe.ts";
+import { OUTLIER_COMMANDS } from "./outliers.ts";
 import { PROCESS_COMMANDS } from "./process.ts";
 import { PROXY_COMMANDS } from "./proxy.ts";
 import { QUIC_COMMANDS } from "./quic.ts";
@@ -34,6 +35,7 @@ export function allCommands(): readonly Command[] {
     ...LIFE_COMMANDS,
     ...MACHINE_COMMANDS,
     ...OBSERVE_COMMANDS,
+    ...OUTLIER_COMMANDS,
     ...PROCESS_COMMANDS,
     ...PROXY_COMMANDS,
     ...QUIC_COMMANDS,

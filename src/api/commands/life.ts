@@ -23,6 +23,7 @@ import { lookAtBackend, lookAtServer, waitPlain, waitRemovable } from "../../con
 import type { WaitEnd, WaitLook } from "../../control/life/wait.ts";
 import { serverName } from "../../control/model.ts";
 import type { ListenerObject, ProxyObject, ServerObject } from "../../control/model.ts";
+import { faultText, timeText } from "../../control/outlier/sentences.ts";
 import { describeQuicUse, isQuicUsed, quicConnections } from "../../control/quic-use.ts";
 import { adminAfter, readState, setAdmin } from "../../control/server-state.ts";
 import type { AdminMode } from "../../control/server-state.ts";
@@ -373,7 +374,9 @@ const showServer: Command = {
 /** The answer of `why …`, and of `show backend <name>`. */
 export async function explain(call: Call, object: ProxyObject | ServerObject): Promise<Reply> {
   const found = hideNames(call.asker, await describeHolders(call.control, object));
-  const head = `${found.name} (version ${object.version}, generation ${object.generation}): `;
+  const name = `${found.name} (version ${object.version}, generation ${object.generation})`;
+  const out = "backend" in object ? ejectionText(call.control, object) : "";
+  const head = `${name}${out}: `;
   if (found.holders.length === 0) {
     return output(`${head}nothing holds it, it can be removed\n`, toJson(found));
   }
@@ -381,6 +384,14 @@ export async function explain(call: Call, object: ProxyObject | ServerObject): P
     return `  - ${text}${clear === undefined ? "" : `\n      cleared by: ${clear}`}\n`;
   });
   return output(`${head}held by\n${lines.join("")}`, toJson(found));
+}
+
+/** `, ejected for another 12s: 40 of 50 connections failed, more than 50%`, or nothing. */
+function ejectionText({ outliers, clock }: Control, server: ServerObject): string {
+  const ejection = outliers.watchOf(server)?.ejection;
+  if (ejection === undefined || ejection === null) return "";
+  const left = timeText(Math.max(0, ejection.untilMs - clock.nowMs()));
+  return `, ejected for another ${left} (${faultText(ejection.fault)})`;
 }
 
 /** Under `set anon on` holders are told by kind and number: their sentences name others. */

@@ -8,6 +8,7 @@ import { addressText as fullText } from "../../tables/address-text.ts";
 import {
   SERVER_ADMIN_INHERITED_MAINT,
   SERVER_ADMIN_RESOLUTION_MAINT,
+  SERVER_FLAG_EJECTED,
   SERVER_FLAG_STOPPING,
   SERVER_STATE_DOWN,
 } from "../../tables/generated/enums.ts";
@@ -45,6 +46,7 @@ export function serverStatus(facts: StatusFacts): string {
     return `DOWN ${health}/${check.rise}`;
   }
   if ((admin & ADMIN_DRAIN) !== 0) return agent === "none" ? "DRAIN" : "DRAIN (agent)";
+  if ((flags & SERVER_FLAG_EJECTED) !== 0) return "DRAIN (ejected)";
   const isFull = check === undefined || health >= check.rise + check.fall - 1;
   const progress = isFull ? "" : ` ${health - check.rise + 1}/${check.fall}`;
   if ((flags & SERVER_FLAG_STOPPING) !== 0) return `NOLB${progress}`;

@@ -14,6 +14,7 @@ import {
   WORKER_STRIDE,
 } from "../../tables/generated/worker.ts";
 import type { MetricType } from "./families.ts";
+import { outlierMetrics } from "./outliers.ts";
 import type { MetricsQuery } from "./query.ts";
 import { escapeLabel, headText, numberText } from "./text.ts";
 
@@ -91,5 +92,5 @@ export function ownMetrics(control: Control, query: MetricsQuery): string {
   single("sluice_grace_waiting", "gauge", "Changes that wait for all workers", grace.pending);
   single("sluice_log_lines_dropped_total", "counter", "Log lines lost", hub.dropped());
   single("sluice_log_records_dropped_total", "counter", "Log records lost", pump.dropped);
-  return text;
+  return text + outlierMetrics(control, query);
 }

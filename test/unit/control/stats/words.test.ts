@@ -45,6 +45,8 @@ describe("status of a server", () => {
     ["DOWN 4/2", { ...DOWN, health: 4 }],
     ["DRAIN (agent)", { ...DRAIN, admin: e.SERVER_ADMIN_FORCED_DRAIN, agent: "well" }],
     ["MAINT", { ...MAINT, admin: e.SERVER_ADMIN_FORCED_MAINT, agent: "ill" }],
+    ["DRAIN (ejected)", { flags: e.SERVER_FLAG_EJECTED }],
+    ["DOWN", { state: e.SERVER_STATE_DOWN, flags: e.SERVER_FLAG_EJECTED, health: 0 }],
     ["NOLB", { ...DRAIN, flags: e.SERVER_FLAG_STOPPING }],
     ["NOLB 2/3", { ...DRAIN, flags: e.SERVER_FLAG_STOPPING, health: 3 }],
   ];

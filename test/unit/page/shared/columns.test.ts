@@ -46,6 +46,7 @@ test("states by their status", () => {
     ["server", { status: "MAINT (via b/s)" }, "maint"],
     ["server", { status: "DRAIN" }, "drain"],
     ["server", { status: "NOLB 1/2" }, "nolb"],
+    ["server", { status: "DRAIN (ejected)" }, "drain"],
     ["server", { status: "no check" }, "unchecked"],
     ["server", {}, "unchecked"],
     ["backend", { status: "UP" }, "up"],
