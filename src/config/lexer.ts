@@ -30,6 +30,20 @@ const ESCAPES: Record<string, string> = {
   r: "\r",
 };
 
+/**
+ * A byte of `\xHH` that is no ASCII is kept as a lone half of a surrogate pair, U+DC80 to U+DCFF:
+ * together with its neighbours it may be a character of UTF-8, alone it is a byte, for those who
+ * send bytes (checks).
+ */
+const RAW = 0xdc00;
+const RAW_BYTES = /[\udc80-\udcff]+/gu;
+
+function decodeRaw(run: string): string {
+  const bytes = Uint8Array.from(run, (char) => char.charCodeAt(0) - RAW);
+  const text = new TextDecoder().decode(bytes);
+  return text.includes("\ufffd") ? run : text;
+}
+
 /** State of one run over a line. */
 class Cutter {
   readonly words: string[] = [];
@@ -97,7 +111,7 @@ class Cutter {
       this.error = { message, column: this.position + 1 };
       return;
     }
-    this.words.push(this.#word);
+    this.words.push(this.#word.replace(RAW_BYTES, decodeRaw));
     this.#word = "";
     this.#begun = false;
   }
@@ -115,7 +129,8 @@ class Cutter {
         this.error = { message, column: this.position + 1 };
         return;
       }
-      this.#emit(String.fromCharCode(Number.parseInt(digits, 16)));
+      const byte = Number.parseInt(digits, 16);
+      this.#emit(String.fromCharCode(byte < 0x80 ? byte : RAW + byte));
       this.position += 4;
     } else {
       // Any other pair is not an escape: both characters stay, as `\1` in a replacement.

@@ -1,4 +1,4 @@
-/** `healthcheck <name>` sections (HAProxy manual 12.9): checks that servers of any backend share. */
+/** `healthcheck <name>` sections (HAProxy manual 12.9): checks that servers may share. */
 import type { Origin } from "../../tables/spec.ts";
 import { alertLine } from "../context.ts";
 import type { Line, LoadContext } from "../context.ts";

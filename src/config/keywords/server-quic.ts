@@ -137,8 +137,8 @@ const DONE: readonly (readonly [name: string, parse: ServerTlsParser])[] = [
  * done, with a session that is resumed if there is one.
  */
 const INERT =
-  "check-alpn check-sni-auto no-check-sni-auto allow-0rtt ciphers ktls npn pool-conn-name pool-low-conn sni-auto ssl-reuse tcp-ut tfo " +
-  "tls-tickets no-check-ssl no-sni-auto";
+  "allow-0rtt check-alpn check-sni-auto ciphers ktls npn pool-conn-name pool-low-conn sni-auto " +
+  "ssl-reuse tcp-ut tfo tls-tickets no-check-sni-auto no-check-ssl no-sni-auto";
 
 /** Would weaken or strengthen what is checked, or who can follow a client. */
 const COMING = "ciphersuites client-sigalgs crl-file curves no-ssl-reuse no-tls-tickets sigalgs";

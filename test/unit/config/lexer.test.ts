@@ -38,6 +38,7 @@ describe("words", () => {
     ["a\\\\b", ["a\\b"]],
     ["a\\tb\\nc\\rd", ["a\tb\nc\rd"]],
     ["a\\x41\\x0a", ["aA\n"]],
+    ["\\xc3\\xbc \\xfc \\xff\\xc3\\xbc", ["ü", "\udcfc", "\udcff\udcc3\udcbc"]],
     ["a\\1b", ["a\\1b"]],
     ["a\\qb", ["a\\qb"]],
     [`a "" b`, ["a", "", "b"]],
