@@ -55,19 +55,21 @@ export function applySavedLine(
 ): Applied | string {
   const values = readValues(line);
   if (typeof values === "string") return values;
-  const { opState, admin, uweight, iweight, sinceSeconds, checkState } = values;
+  const { opState, admin, uweight, iweight, sinceSeconds, checkState, agentState } = values;
   const isConfigured = spec.disabled;
   const wasConfigured = (admin & CONFIG_MAINT) !== 0;
   const wasForced = (admin & FORCED_MAINT) !== 0;
   // `disabled` came or went: the configuration says. It stayed: what was asked at run time counts.
   const isMaint = isConfigured === wasConfigured ? wasForced : isConfigured;
   const drains = (admin & FORCED_DRAIN) !== 0 && (iweight > 0 || spec.weight === 0);
-  const checked = (checkState & CHECK_CONFIGURED) !== 0 && (checkState & CHECK_ENABLED) === 0;
+  const isOff = (state: number): boolean =>
+    (state & CHECK_CONFIGURED) !== 0 && (state & CHECK_ENABLED) === 0;
+  const isAgentOff = isOff(agentState) && spec.agent.enabled;
   const isStopping = opState === STOPPING && spec.check.fall > 1;
   const isDown = opState === STOPPED || (opState === STOPPING && !isStopping);
   const isOut = wasForced || wasConfigured;
   return {
-    ...withAddresses(backend, spec, line),
+    ...withAddresses(backend, spec, line, !isAgentOff),
     saved: {
       backend,
       server: spec.name,
@@ -75,7 +77,9 @@ export function applySavedLine(
       isForcedDrain: drains,
       // Maintenance shows as down: what the server was before is not in the file.
       health: isDown && !isOut ? "down" : isStopping ? "stopping" : "up",
-      areChecksOff: checked && spec.check.enabled,
+      areChecksOff: isOff(checkState) && spec.check.enabled,
+      isAgentOff,
+      checkStatus: values.checkStatus,
       ...(iweight === spec.weight ? { weight: uweight } : {}),
       sinceChangeSeconds: sinceSeconds,
     },
@@ -88,7 +92,9 @@ type Values = {
   uweight: number;
   iweight: number;
   sinceSeconds: number;
+  checkStatus: number;
   checkState: number;
+  agentState: number;
 };
 
 /** The numbers of a line, or what is wrong with all of them together. */
@@ -110,44 +116,81 @@ function readValues(line: SavedLine): Values | string {
   const iweight = number("srv_iweight", line.srv_iweight, WEIGHT_MAX);
   const since = line.srv_time_since_last_change;
   const sinceSeconds = number("srv_last_time_change", since, Number.MAX_SAFE_INTEGER);
-  number("srv_check_status", line.srv_check_status, CHECK_STATUS_MAX);
+  const checkStatus = number("srv_check_status", line.srv_check_status, CHECK_STATUS_MAX);
   number("srv_check_result", line.srv_check_result, CHECK_RESULT_MAX);
   number("srv_check_health", line.srv_check_health, Number.MAX_SAFE_INTEGER);
   const checkState = number("srv_check_state", line.srv_check_state, CHECK_STATE_MAX);
-  number("srv_agent_state", line.srv_agent_state, CHECK_STATE_MAX);
+  const agentState = number("srv_agent_state", line.srv_agent_state, CHECK_STATE_MAX);
   number("bk_f_forced_id", line.bk_f_forced_id, 1);
   number("srv_f_forced_id", line.srv_f_forced_id, 1);
   if (!isFqdn(line.srv_fqdn)) wrong("srv_fqdn", line.srv_fqdn);
   if (line.srv_port !== "-") number("srv_port", line.srv_port, PORT_MAX);
   if (problems !== "") return problems;
-  return { opState, admin, uweight, iweight, sinceSeconds, checkState };
+  const checks = { checkStatus, checkState, agentState };
+  return { opState, admin, uweight, iweight, sinceSeconds, ...checks };
 }
 
 function isFqdn(text: string): boolean {
   return text === "-" || (text.length <= HOST_NAME_MAX && /^[A-Za-z0-9._-]+$/u.test(text));
 }
 
-/** Ports, and the address of checks, as they were changed at run time. */
+/** Addresses and ports, of the checks too, as they were changed at run time. */
 function withAddresses(
   backend: string,
   spec: ServerSpec,
   line: SavedLine,
+  isAgentOn: boolean,
 ): { spec: ServerSpec; warnings: string[] } {
+  const checked = withCheckPlace(backend, withPlace(spec, line), line);
+  const agent = withAgentPlace(backend, checked.spec, line, isAgentOn);
+  return { spec: agent.spec, warnings: [...checked.warnings, ...agent.warnings] };
+}
+
+function withPlace(spec: ServerSpec, line: SavedLine): ServerSpec {
   const named = withName(spec, line);
   const address = withPort(named, Number(line.srv_port));
-  const moved =
-    address === undefined ? named : { ...named, address, ...namePortOf(named, address) };
-  const port = /^\d{1,5}$/u.test(line.srv_check_port) ? Number(line.srv_check_port) : 0;
-  const target = checkTarget(line.srv_check_addr, port);
-  if ((port === 0 || port > PORT_MAX) && target === undefined) return { spec: moved, warnings: [] };
+  return address === undefined ? named : { ...named, address, ...namePortOf(named, address) };
+}
+
+type Warned = { spec: ServerSpec; warnings: string[] };
+
+function partly(backend: string, spec: ServerSpec, why: string): Warned {
+  const what = `server-state partially applied for server '${backend}/${spec.name}'`;
+  return { spec, warnings: [`${what}, ${why}`] };
+}
+
+function withCheckPlace(backend: string, spec: ServerSpec, line: SavedLine): Warned {
+  const port = savedPort(line.srv_check_port);
+  const address = savedTarget(line.srv_check_addr, port);
+  if (port === 0 && address === undefined) return { spec, warnings: [] };
   if (!spec.check.enabled) {
-    const what = `server-state partially applied for server '${backend}/${spec.name}'`;
-    return { spec: moved, warnings: [`${what}, health checks are not enabled on this server`] };
+    return partly(backend, spec, "health checks are not enabled on this server");
   }
-  const check = { ...spec.check };
-  if (port > 0 && port <= PORT_MAX) check.port = port;
-  if (target !== undefined) check.address = target;
-  return { spec: { ...moved, check }, warnings: [] };
+  const place = { ...(port > 0 ? { port } : {}), ...(address === undefined ? {} : { address }) };
+  return { spec: { ...spec, check: { ...spec.check, ...place } }, warnings: [] };
+}
+
+/** The same of its agent, where that is asked. */
+function withAgentPlace(
+  backend: string,
+  spec: ServerSpec,
+  line: SavedLine,
+  isAgentOn: boolean,
+): Warned {
+  const port = savedPort(line.srv_agent_port);
+  const address = savedTarget(line.srv_agent_addr, 0);
+  if (port === 0 && address === undefined) return { spec, warnings: [] };
+  if (!spec.agent.enabled || !isAgentOn) {
+    return partly(backend, spec, "agent checks are not enabled on this server");
+  }
+  const place = { ...(port > 0 ? { port } : {}), ...(address === undefined ? {} : { address }) };
+  return { spec: { ...spec, agent: { ...spec.agent, ...place } }, warnings: [] };
+}
+
+/** 0 = none. */
+function savedPort(text: string): number {
+  const port = /^\d{1,5}$/u.test(text) ? Number(text) : 0;
+  return port > PORT_MAX ? 0 : port;
 }
 
 /** A name that was set at run time goes on, with the address that it stood for. */
@@ -181,7 +224,7 @@ function withPort(spec: ServerSpec, port: number): Address | undefined {
   return { ...address, port };
 }
 
-function checkTarget(host: string, port: number): Address | undefined {
+function savedTarget(host: string, port: number): Address | undefined {
   const ip = new IpAddress();
   if (host === "-" || !parseIp(host, ip) || ip.family === 0) return undefined;
   return { family: ip.family === 4 ? "ipv4" : "ipv6", host: formatIp(ip), port };

@@ -809,6 +809,10 @@ export type SavedServerSpec = {
   health: "up" | "down" | "stopping";
   /** `disable health`. */
   areChecksOff: boolean;
+  /** `disable agent`. */
+  isAgentOff: boolean;
+  /** Result of the last check, as HAProxy numbers them (`srv_check_status`). */
+  checkStatus: number;
   /** Undefined: the configuration's. */
   weight?: number;
   /** Since its state last changed. */

@@ -243,6 +243,12 @@ export class CheckDesk {
     return this.agents.has(server) && this.words[server.row + row.SERVER_AGENT_RUNNING] === 1;
   }
 
+  /** What a process before this one has found last, until there is something newer. */
+  remember(server: ServerObject, result: CheckResult): void {
+    const entry = this.checks.get(server);
+    if (entry !== undefined) entry.result ??= result;
+  }
+
   /** Counts failed checks from zero again (`clear counters`). */
   clearFailures(server: ServerObject): void {
     const entry = this.checks.get(server);
@@ -301,7 +307,16 @@ export class CheckDesk {
     const { counted, needed, isUp: isWell, result } = news;
     const hasWeight = this.words[server.row + row.SERVER_WEIGHT]! > 0;
     const word = kind === "agent" ? "Agent" : "Health";
-    this.keeper.tell(backend, healthCheck(who, facts, verdictOf(result), { counted, needed, isUp: isWell, hasWeight }, word));
+    this.keeper.tell(
+      backend,
+      healthCheck(
+        who,
+        facts,
+        verdictOf(result),
+        { counted, needed, isUp: isWell, hasWeight },
+        word,
+      ),
+    );
   }
 
   /** What a result means to the server, beside what its other check says. */

@@ -12,6 +12,7 @@ import {
   SERVER_ADMIN_CONFIG_MAINT,
   SERVER_ADMIN_FORCED_DRAIN,
   SERVER_ADMIN_FORCED_MAINT,
+  SERVER_FLAG_AGENT_OFF,
   SERVER_FLAG_CHECKED,
   SERVER_FLAG_CHECKS_OFF,
   SERVER_FLAG_DOWN,
@@ -55,7 +56,7 @@ import type { Batch } from "./state-format.ts";
 export type CollectedControl = Pick<
   Control,
   "plan" | "tables" | "model" | "keeper" | "clock" | "environment" | "maxconnHard"
->;
+> & { readonly checks: Pick<Control["checks"], "isAgentDown"> };
 
 /** Objects that one batch looks at: about a millisecond of work. */
 const BATCH_RECORDS = 200;
@@ -74,6 +75,7 @@ type ServerCut = {
   admin: number;
   flags: number;
   counter: number;
+  isAgentDown: boolean;
   age: SavedAge | undefined;
 };
 
@@ -205,7 +207,8 @@ function ageOf(
   return { sinceMs: Math.max(0, clock.nowMs() - changedAtMs), downtimeMs, downs };
 }
 
-const HEALTH_FLAGS = SERVER_FLAG_DOWN | SERVER_FLAG_STOPPING | SERVER_FLAG_CHECKS_OFF;
+const HEALTH_FLAGS =
+  SERVER_FLAG_DOWN | SERVER_FLAG_STOPPING | SERVER_FLAG_CHECKS_OFF | SERVER_FLAG_AGENT_OFF;
 
 /** Undefined: it is in everything as it was configured. */
 function cutServer(
@@ -222,6 +225,7 @@ function cutServer(
     spec,
     flags: words[row + serverRow.SERVER_FLAGS]!,
     counter: words[row + serverRow.SERVER_HEALTH]!,
+    isAgentDown: control.checks.isAgentDown(server),
     age: ageOf(control, control.keeper.records.get(server)),
   };
   const isAsConfigured =
@@ -239,10 +243,10 @@ function cutServer(
 export const configuredAdmin = ({ disabled }: ServerSpec): number =>
   disabled ? SERVER_ADMIN_CONFIG_MAINT | SERVER_ADMIN_FORCED_MAINT : 0;
 
-type HealthCut = Pick<ServerCut, "flags" | "counter" | "spec" | "age">;
+type HealthCut = Pick<ServerCut, "flags" | "counter" | "isAgentDown" | "spec" | "age">;
 
-function hasHealth({ flags, counter, spec, age }: HealthCut): boolean {
-  if ((flags & HEALTH_FLAGS) !== 0 || age !== undefined) return true;
+function hasHealth({ flags, counter, isAgentDown, spec, age }: HealthCut): boolean {
+  if ((flags & HEALTH_FLAGS) !== 0 || isAgentDown || age !== undefined) return true;
   return (flags & SERVER_FLAG_CHECKED) !== 0 && counter !== initialHealth(spec);
 }
 
@@ -268,11 +272,13 @@ function serverRecord(made: ServerCut): SavedServer {
   };
 }
 
-function healthRecord({ flags, counter, spec, age }: ServerCut): SavedHealth {
+function healthRecord({ flags, counter, isAgentDown, spec, age }: ServerCut): SavedHealth {
   return {
     isDown: (flags & SERVER_FLAG_DOWN) !== 0,
     isStopping: (flags & SERVER_FLAG_STOPPING) !== 0,
     areChecksOff: (flags & SERVER_FLAG_CHECKS_OFF) !== 0,
+    isAgentOff: (flags & SERVER_FLAG_AGENT_OFF) !== 0,
+    isAgentDown,
     counter: (flags & SERVER_FLAG_CHECKED) !== 0 ? counter : -1,
     age: age ?? { sinceMs: 0, downtimeMs: 0, downs: 0 },
     of: addressKey(spec.address),

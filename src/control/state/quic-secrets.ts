@@ -1,12 +1,14 @@
 /**
- * Certificates and keys of QUIC specs in a state file: names of files only. A key never leaves the
- * file that it is in; whoever begins with the state reads that file again, so that a certificate
+ * Certificates and keys of specs in a state file, of QUIC and of checks: names of files only. A key
+ * never leaves the file that it is in; whoever begins with the state reads that file again, so that a certificate
  * that was renewed meanwhile is used. A file that is missing then is named.
  */
 import type { RuntimeConfig } from "../../config/runtime.ts";
 import type {
   BindSpec,
   CertificateSpec,
+  CheckSpec,
+  CheckTlsSpec,
   QuicBindSpec,
   QuicServerSpec,
   ServerSpec,
@@ -23,8 +25,9 @@ export type QuicReader = Pick<
 /** A certificate without what is in its file. */
 const nameOf = ({ file }: CertificateSpec): CertificateSpec => ({ file, chain: "", key: "" });
 
-/** The spec as it is written down; itself where it is not about QUIC. */
-export function withoutKeys<T extends ServerSpec | BindSpec>(spec: T): T {
+/** The spec as it is written down; itself where it has no TLS of its own. */
+export function withoutKeys<T extends ServerSpec | BindSpec>(whole: T): T {
+  const spec = withBareCheck(whole);
   const { quic } = spec;
   if (quic === undefined) return spec;
   const { authorities, ...rest } = quic;
@@ -39,6 +42,48 @@ export function withoutKeys<T extends ServerSpec | BindSpec>(spec: T): T {
     ...spec,
     quic: { ...bare, ...(certificate === undefined ? {} : { certificate: nameOf(certificate) }) },
   };
+}
+
+function withBareCheck<T extends ServerSpec | BindSpec>(spec: T): T {
+  if (!("check" in spec)) return spec;
+  const { tls, stepTls } = spec.check;
+  if (tls === undefined && stepTls === undefined) return spec;
+  const check = {
+    ...spec.check,
+    ...(tls === undefined ? {} : { tls: bareTls(tls) }),
+    ...(stepTls === undefined ? {} : { stepTls: bareTls(stepTls) }),
+  };
+  return { ...spec, check };
+}
+
+function bareTls({ authorities, certificate, ...rest }: CheckTlsSpec): CheckTlsSpec {
+  const kept = rest.authoritiesFile === undefined && authorities !== undefined;
+  return {
+    ...rest,
+    ...(kept ? { authorities } : {}),
+    ...(certificate === undefined ? {} : { certificate: nameOf(certificate) }),
+  };
+}
+
+/** Reads what `withoutKeys` left out of a check. @throws PassingError, as below */
+export function checkWithKeys(reader: QuicReader, check: CheckSpec): CheckSpec {
+  const { tls, stepTls } = check;
+  return {
+    ...check,
+    ...(tls === undefined ? {} : { tls: tlsWithKeys(reader, tls) }),
+    ...(stepTls === undefined ? {} : { stepTls: tlsWithKeys(reader, stepTls) }),
+  };
+}
+
+/** Settings that are not as they must be are left out. */
+function tlsWithKeys(reader: QuicReader, saved: CheckTlsSpec): CheckTlsSpec {
+  const { sni } = saved;
+  const tls = complete<CheckTlsSpec>({ alpn: [], verify: "required" }, saved);
+  // A text here, an expression in QUIC's settings.
+  if (typeof sni === "string") tls.sni = sni;
+  const { certificate } = tls;
+  if (certificate !== undefined) tls.certificate = made(reader.readCertificate(certificate.file));
+  return readAuthorities(reader, tls);
 }
 
 /** Reads what `withoutKeys` left out. @throws PassingError that names a file it cannot read */
@@ -71,7 +116,10 @@ export function bindQuicOf(reader: QuicReader, frontend: string, saved: unknown)
   return readAuthorities(reader, quic);
 }
 
-function readAuthorities<T extends QuicServerSpec | QuicBindSpec>(reader: QuicReader, quic: T): T {
+function readAuthorities<T extends QuicServerSpec | QuicBindSpec | CheckTlsSpec>(
+  reader: QuicReader,
+  quic: T,
+): T {
   const { authoritiesFile } = quic;
   if (authoritiesFile !== undefined)
     quic.authorities = made(reader.readAuthorities(authoritiesFile));

@@ -155,8 +155,10 @@ function isListener(item: Fields): item is SavedListener {
 
 function isHealth(value: unknown): boolean {
   if (!isFields(value)) return false;
-  const { isDown, isStopping, areChecksOff, counter, age, of } = value;
+  const { isDown, isStopping, areChecksOff, isAgentOff, isAgentDown, counter, age, of } = value;
   const flags = [isDown, isStopping, areChecksOff];
+  const ofAgent = [isAgentOff, isAgentDown];
+  if (!ofAgent.every((flag) => optional(flag, isBoolean))) return false;
   return flags.every(isBoolean) && isWord(counter) && isAge(age) && isText(of);
 }
 

@@ -57,6 +57,10 @@ export type SavedHealth = {
   isDown: boolean;
   isStopping: boolean;
   areChecksOff: boolean;
+  /** `disable agent`; left out by releases that had none. */
+  isAgentOff?: boolean;
+  /** Its agent has said that it is down, or an operator in its place. */
+  isAgentDown?: boolean;
   /** 0 … rise + fall - 1; -1 = not checked. */
   counter: number;
   age: SavedAge;

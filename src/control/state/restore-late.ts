@@ -53,6 +53,8 @@ export function restoreLate(
   for (const [{ health }, server] of servers) {
     if (health === undefined || health.of !== addressKey(server.spec.address)) continue;
     restoreAge(server, health.age);
+    if (health.isAgentOff === true) checks.suspendAgent(server);
+    if (health.isAgentDown === true) checks.setAgent(server, false);
     const { rise, fall } = server.spec.check;
     if (health.counter < 0 || checks.healthOf(server) === undefined) continue;
     const counter = counterOf(health, rise, fall);
@@ -65,8 +67,12 @@ export function restoreLate(
 }
 
 /** The counter of checks, within what `rise` and `fall` are now, and on the side that it was on. */
-function counterOf({ isDown, counter }: SavedHealth, rise: number, fall: number): number {
-  return isDown ? Math.min(counter, rise - 1) : Math.max(rise, Math.min(counter, rise + fall - 1));
+function counterOf(health: SavedHealth, rise: number, fall: number): number {
+  const { isDown, counter, isAgentOff, isAgentDown } = health;
+  const top = rise + fall - 1;
+  // What an agent has taken down says nothing about the check.
+  if (isDown && (isAgentOff === true || isAgentDown === true)) return Math.min(counter, top);
+  return isDown ? Math.min(counter, rise - 1) : Math.max(rise, Math.min(counter, top));
 }
 
 /** @returns settings that the configuration has changed since */

@@ -11,6 +11,7 @@ import {
   PROXY_FLAG_PUBLISHED,
   PROXY_STATE_STOPPED,
   SERVER_ADMIN_RESOLUTION_MAINT,
+  SERVER_FLAG_AGENT_OFF,
   SERVER_FLAG_CHECKS_OFF,
   SERVER_FLAG_DOWN,
   SERVER_FLAG_NEW,
@@ -29,7 +30,7 @@ import { mergeState } from "../server-state.ts";
 import { configuredAdmin, OWN_ADMIN } from "./collect.ts";
 import { lastName, orLater, PassingError } from "./kept.ts";
 import type { KeptItem } from "./kept.ts";
-import { bindQuicOf, serverQuicOf, withoutKeys } from "./quic-secrets.ts";
+import { bindQuicOf, checkWithKeys, serverQuicOf, withoutKeys } from "./quic-secrets.ts";
 import type { QuicReader } from "./quic-secrets.ts";
 import type {
   Pair,
@@ -277,6 +278,7 @@ function remakeServer(
   if (ids === undefined) serverIds.set(backend, (ids = new Ids(backend.servers)));
   const id = ids.take(made.id);
   const spec = completeSpec(base, made);
+  spec.check = checkWithKeys(specs, spec.check);
   if (made.quic !== undefined) spec.quic = serverQuicOf(specs, backendName, made.quic);
   const configured = { ...spec, name: last, id };
   // All that may be missing, before anything of it is there.
@@ -324,6 +326,12 @@ function changedSpec(
   const { spec, overruled } = applyDiff(bare, diff);
   if (spec === bare) return { spec: configured, overruled };
   const { quic: changed, ...rest } = spec;
+  const { tls, stepTls } = configured.check;
+  rest.check = {
+    ...rest.check,
+    ...(tls === undefined ? {} : { tls }),
+    ...(stepTls === undefined ? {} : { stepTls }),
+  };
   const quic =
     changed === bare.quic
       ? configured.quic
@@ -368,6 +376,8 @@ function restoreRow(
     if (health.isDown) flags |= SERVER_FLAG_DOWN;
     else if (health.isStopping) flags |= SERVER_FLAG_STOPPING;
     if (health.areChecksOff) flags |= SERVER_FLAG_CHECKS_OFF;
+    if (health.isAgentOff === true) flags |= SERVER_FLAG_AGENT_OFF;
+    else if (health.isAgentOff === false) flags &= ~SERVER_FLAG_AGENT_OFF;
     words[row + serverRow.SERVER_FLAGS] = flags;
   }
   const isDown = (flags & SERVER_FLAG_DOWN) !== 0;

@@ -4,9 +4,11 @@
  * thread, at the start only.
  */
 import { refreshBackend } from "../../balance/refresh.ts";
+import { CHECK_CODES } from "../../check/result.ts";
 import {
   SERVER_ADMIN_FORCED_DRAIN,
   SERVER_ADMIN_FORCED_MAINT,
+  SERVER_FLAG_AGENT_OFF,
   SERVER_FLAG_CHECKS_OFF,
   SERVER_FLAG_DOWN,
   SERVER_FLAG_STOPPING,
@@ -24,6 +26,7 @@ import type { CheckDesk } from "../checks/desk.ts";
 import type { Model, ProxyObject, ServerObject } from "../model.ts";
 import { mergeState, stateRecord } from "../server-state.ts";
 import type { StateKeeper } from "../server-state.ts";
+import { CHECK_NUMBERS } from "../stats/words.ts";
 
 /** Fills the rows of saved servers. After `buildPlan`, before workers start. */
 export function restoreServers(shop: Workshop): void {
@@ -50,7 +53,10 @@ function restoreRow(words: Int32Array, { row }: ServerObject, saved: SavedServer
         ? SERVER_FLAG_STOPPING
         : 0;
   const kept = words[row + SERVER_FLAGS]! & ~(SERVER_FLAG_DOWN | SERVER_FLAG_STOPPING);
-  words[row + SERVER_FLAGS] = kept | health | (saved.areChecksOff ? SERVER_FLAG_CHECKS_OFF : 0);
+  const off =
+    (saved.areChecksOff ? SERVER_FLAG_CHECKS_OFF : 0) |
+    (saved.isAgentOff ? SERVER_FLAG_AGENT_OFF : 0);
+  words[row + SERVER_FLAGS] = kept | health | off;
   if (saved.weight !== undefined) words[row + SERVER_WEIGHT] = saved.weight;
   Atomics.store(words, row + SERVER_STATE, mergeState(admin, saved.health));
 }
@@ -58,11 +64,14 @@ function restoreRow(words: Int32Array, { row }: ServerObject, saved: SavedServer
 /** Goes on counting where the old process was. After the checks have started. */
 export function restoreChecks(
   keeper: Pick<StateKeeper, "tables" | "model" | "nowMs" | "records" | "startedAtMs">,
-  checks: Pick<CheckDesk, "healthOf" | "setHealth" | "suspend">,
+  checks: Pick<CheckDesk, "healthOf" | "setHealth" | "suspend" | "suspendAgent" | "remember">,
 ): void {
   for (const { server, saved } of savedServers(keeper.model)) {
     stateRecord(keeper, server).changedAtMs = keeper.nowMs() - saved.sinceChangeSeconds * 1000;
+    if (saved.isAgentOff) checks.suspendAgent(server);
     if (checks.healthOf(server) === undefined) continue;
+    const code = CHECK_CODES.find((one) => CHECK_NUMBERS[one] === saved.checkStatus);
+    if (code !== undefined && code !== "INI" && code !== "UNK") checks.remember(server, { code });
     const { rise, fall } = server.spec.check;
     const counter = { down: 0, stopping: rise, up: rise + fall - 1 }[saved.health];
     keeper.tables.servers.words[server.row + SERVER_HEALTH] = counter;

@@ -9,8 +9,8 @@ type Fields = Record<string, unknown>;
 
 /** Settings that say where and in what order something was written, not what it is. */
 const PLACE_FIELDS: ReadonlySet<string> = new Set(["id", "isIdForced", "origin", "text"]);
-/** Settings that are compared one by one. */
-const NESTED = "check";
+/** Settings whose own settings are compared one by one. */
+const NESTED: ReadonlySet<string> = new Set(["check", "agent"]);
 
 /** Is this an object with fields, no array? */
 export function isFields(value: unknown): value is Fields {
@@ -56,7 +56,7 @@ function collect(diff: SpecDiff, prefix: string, was: Fields, now: Fields): void
   for (const key of new Set([...Object.keys(was), ...Object.keys(now)])) {
     const [left, right] = [was[key], now[key]];
     if (key === "origin" || left === right) continue;
-    if (prefix === "" && key === NESTED && isFields(left) && isFields(right)) {
+    if (prefix === "" && NESTED.has(key) && isFields(left) && isFields(right)) {
       collect(diff, `${key}.`, left, right);
     } else if (!isSame(left, right)) {
       diff[prefix + key] = [left, right];
@@ -76,9 +76,11 @@ export function applyDiff(
   const overruled: string[] = [];
   let spec = configured as unknown as Fields;
   for (const [path, [was, now]] of Object.entries(diff)) {
-    const [key, inner] = path.startsWith(`${NESTED}.`)
-      ? [NESTED, path.slice(NESTED.length + 1)]
-      : [path, undefined];
+    const dot = path.indexOf(".");
+    const [key, inner] =
+      dot > 0 && NESTED.has(path.slice(0, dot))
+        ? [path.slice(0, dot), path.slice(dot + 1)]
+        : [path, undefined];
     const holder = inner === undefined ? spec : spec[key];
     if (!isFields(holder)) continue;
     const field = inner ?? key;
@@ -97,11 +99,21 @@ function withField(holder: Fields, field: string, value: unknown): Fields {
   return changed;
 }
 
+const isProgram = (value: unknown): boolean => isFields(value) && typeof value["kind"] === "string";
+
+/** Settings of several shapes: taken as a whole, and as they are where they are not in a file. */
+const WHOLE: Readonly<Record<string, (value: unknown) => boolean>> = { checkProgram: isProgram };
+
 /** May a field be missing, and what is it when it is there? */
 const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
   address: isAddress,
   source: (value) => isFields(value) && isAddress(value["address"]),
+  emailAlert: (value) => isFields(value) && typeof value["mailers"] === "string",
+  outlier: isFields,
+  program: isProgram,
   quic: isFields,
+  stepTls: isFields,
+  tls: isFields,
   sendProxy: (value) => isFields(value) && Array.isArray(value["options"]),
   workers: Array.isArray,
   defaultBackend: (value) => isFields(value) && typeof value["name"] === "string",
@@ -183,6 +195,11 @@ function complete(base: Fields, saved: unknown): Fields {
       continue;
     }
     const value = saved[key];
+    const whole = WHOLE[key];
+    if (whole !== undefined) {
+      if (whole(value)) made[key] = value;
+      continue;
+    }
     if (!fitsField(key, base[key], value)) continue;
     const isNested = isFields(base[key]) && !(key in OPTIONAL) && key !== "origin";
     made[key] = isNested ? complete(base[key] as Fields, value) : value;

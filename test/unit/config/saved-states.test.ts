@@ -89,6 +89,42 @@ describe("states", () => {
   });
 });
 
+describe("agents and what checks said last", () => {
+  const agents =
+    `global\n server-state-file /state\n${TIMEOUTS} load-server-state-from-file global\n` +
+    "backend b\n server on 127.0.0.1:80 check agent-check agent-port 9\n" +
+    " server plain 127.0.0.1:80\n";
+  const tail = "0 0 0 - 80 - 0 0 - 127.0.0.8 77";
+  const wrong = (server: string): string =>
+    `WARNING server-state partially applied for server 'b/${server}', agent checks are not ` +
+    "enabled on this server";
+  const row = (server: string, checks: string, agent: string): string =>
+    `3 b 1 ${server} 127.0.0.1 2 0 1 1 7 ${checks} 6 ${agent} ${tail.slice(2)}\n`;
+
+  test("where the agent is, if it is asked", async () => {
+    const { plan, lines } = await load(HEAD + row("on", "16 4 2", "22"), agents);
+    expect(lines).toEqual([]);
+    expect(plan.savedServers[0]).toMatchObject({ isAgentOff: false, checkStatus: 16 });
+    expect(plan.proxies[0]?.servers[0]?.agent).toMatchObject({
+      address: { host: "127.0.0.8" },
+      port: 77,
+    });
+  });
+
+  test("one that was switched off stays off, where it was", async () => {
+    const { plan, lines } = await load(HEAD + row("on", "6 3 4", "18"), agents);
+    expect(lines).toEqual([wrong("on")]);
+    expect(plan.savedServers[0]).toMatchObject({ isAgentOff: true });
+    expect(plan.proxies[0]?.servers[0]?.agent).toMatchObject({ port: 9 });
+  });
+
+  test("one that the configuration has no more", async () => {
+    const { plan, lines } = await load(HEAD + row("plain", "6 3 4", "18"), agents);
+    expect(lines).toEqual([wrong("plain")]);
+    expect(plan.savedServers[0]).toMatchObject({ isAgentOff: false });
+  });
+});
+
 describe("addresses", () => {
   const serverOf = async (text: string, name: string, config?: string) => {
     const { plan, lines } = await load(HEAD + text, config);

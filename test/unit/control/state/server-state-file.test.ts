@@ -24,6 +24,8 @@ const UP = {
   isForcedDrain: false,
   health: "up",
   areChecksOff: false,
+  isAgentOff: false,
+  checkStatus: 0,
   sinceChangeSeconds: 0,
 } as const;
 
@@ -117,7 +119,7 @@ describe("rows", () => {
 test("checks go on counting, or wait as they did", () => {
   const shop = restore({
     s1: { health: "down", sinceChangeSeconds: 60 },
-    s2: { areChecksOff: true },
+    s2: { areChecksOff: true, isAgentOff: true, checkStatus: 16 },
     s3: { health: "stopping" },
     s4: {},
   });
@@ -134,10 +136,12 @@ test("checks go on counting, or wait as they did", () => {
     healthOf: ({ spec }) => (spec.name === "s4" ? undefined : 1),
     setHealth: ({ spec }, health) => asked.push(`${spec.name} ${health}`),
     suspend: ({ spec }) => asked.push(`${spec.name} off`),
+    suspendAgent: ({ spec }) => asked.push(`${spec.name} agent off`),
+    remember: ({ spec }, { code }) => asked.push(`${spec.name} ${code}`),
   });
   const { rise, fall } = serverOf(shop, "s1").spec.check;
   const full = rise + fall - 1;
-  expect(asked).toEqual(["s1 0", `s2 ${full}`, "s2 off", `s3 ${rise}`]);
+  expect(asked).toEqual(["s1 0", "s2 agent off", "s2 L7OKC", `s2 ${full}`, "s2 off", `s3 ${rise}`]);
   expect(stateRecord(keeper, serverOf(shop, "s1")).changedAtMs).toBe(40_000);
   expect(stateRecord(keeper, serverOf(shop, "s4")).changedAtMs).toBe(100_000);
 });

@@ -12,6 +12,7 @@ import { SERVER_STATE } from "../../../../src/tables/generated/server.ts";
 import { LAB_MAXCONN } from "../../../support/control-lab.ts";
 import { begin, describeControl, fileOf } from "../../../support/state-lab.ts";
 import type { StateLab } from "../../../support/state-lab.ts";
+import { A } from "../../config/quic-texts.ts";
 
 const NAME = `abns@sluice-state-${process.pid}`;
 const CONFIG = `
@@ -87,6 +88,76 @@ const EVERYTHING = [
   "set rate-limit sessions global 46",
   "set env STATE_TEST here",
 ];
+
+/** What checks and agents have, of the configuration and made at run time. */
+const CHECKED = `
+mailers m
+  mailer one 127.0.0.1:25
+defaults base
+  mode tcp
+  timeout connect 2s
+  timeout client 10s
+  timeout server 10s
+  option tcp-check
+  tcp-check send PING\\ \\n
+  tcp-check expect string PONG comment "an answer"
+  email-alert mailers m
+  email-alert from a@x.test
+  email-alert to b@x.test
+frontend f
+  mode tcp
+  timeout client 1s
+  bind ${NAME}-1
+  default_backend b
+backend b from base
+  server s1 127.0.0.1:1 check agent-check agent-port 9 agent-inter 3s agent-send hi
+  server s2 127.0.0.1:2 agent-check agent-port 9
+  server s3 127.0.0.1:3 check agent-check agent-port 9
+  server s4 127.0.0.1:4 check check-ssl verify none check-sni a.test crt /own.pem
+`;
+
+const CHANGED_CHECKS = [
+  "set server b/s1 agent-addr 127.0.0.9 port 99",
+  "set server b/s1 agent-send bye",
+  "set server b/s1 check-addr 127.0.0.8 port 88",
+  "disable agent b/s2",
+  "set server b/s3 agent down",
+  "disable health b/s4",
+  "add backend made from base",
+  "add server made/m1 127.0.0.1:5 check check-ssl verify none check-sni b.test crt /own.pem",
+  "add server made/m2 127.0.0.1:6 agent-check agent-port 7 agent-addr 127.0.0.7 agent-send x",
+  "enable agent made/m2",
+  "enable server made/m2",
+];
+
+test("a process that begins again has checks and agents as they were left", async () => {
+  const machine = { files: { "/own.pem": A.chain + A.key } };
+  const first = await begin(CHECKED, undefined, { machine });
+  await change(first, CHANGED_CHECKS);
+  const wanted = describeControl(first.control);
+  const file = fileOf(first);
+  // A key stays in its own file.
+  expect(Buffer.from(file).toString("latin1")).not.toContain(A.key.split("\n")[1]!);
+  const second = await begin(CHECKED, file, { machine });
+  expect(second.leftOut).toEqual([]);
+  expect(describeControl(second.control)).toEqual(wanted);
+  expect(second.server("b/s1").spec.agent).toMatchObject({ port: 99, send: "bye" });
+  expect(second.server("made/m1").spec.check.tls?.certificate?.key).toBe(A.key);
+  expect(second.server("made/m1").backend.spec.checkProgram).toMatchObject({ kind: "tcp" });
+  expect(second.server("made/m1").backend.spec.emailAlert).toMatchObject({ mailers: "m" });
+  const { checks } = second.control;
+  // Neither a check that passes nor an agent that is not asked may take it up.
+  expect(checks.isAgentDown(second.server("b/s3"))).toBe(true);
+  second.hear("b/s3", { result: { code: "L4OK" }, health: 4, isUp: true, hasChanged: true });
+  expect(await second.ask("set server b/s3 health up")).toBe("");
+  second.hear("b/s3", { result: { code: "L7OK" }, health: 1, isUp: true }, "agent");
+  expect(checks.isAgentDown(second.server("b/s3"))).toBe(false);
+  // An edited interval is the configuration's; the address that an operator set stays.
+  const edited = CHECKED.replace("agent-inter 3s", "agent-inter 4s");
+  const third = await begin(edited, file, { machine });
+  expect(third.overruled).toEqual([]);
+  expect(third.server("b/s1").spec.agent).toMatchObject({ intervalMs: 4000, port: 99 });
+});
 
 describe("a process that begins again", () => {
   test("has everything that was changed, twice over", async () => {
