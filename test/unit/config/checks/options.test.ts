@@ -120,7 +120,8 @@ const HTTP: readonly (readonly [string, object])[] = [
 describe("option httpchk", () => {
   for (const [words, request] of HTTP) {
     test(words === "" ? "alone" : words, async () => {
-      expect(await stepsOf(` option httpchk ${words}`)).toEqual([{ ...REQUEST, ...request }, WELL]);
+      const steps = await stepsOf(` option httpchk ${words}`);
+      expect(steps as object[]).toEqual([{ ...REQUEST, ...request }, WELL]);
     });
   }
   test("the host may be a format", async () => {

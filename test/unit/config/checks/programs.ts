@@ -1,5 +1,5 @@
-import type { LoadInput } from "../../../../src/config/load.ts";
 /** Loads a backend's lines about checks: what its servers are asked, and what is said about it. */
+import type { LoadInput } from "../../../../src/config/load.ts";
 import type { CheckProgramSpec, CheckStepSpec } from "../../../../src/tables/spec.ts";
 import { linesOf, loadText, planOf, proxyOf, TIMEOUTS } from "../load-text.ts";
 import type { TestMachine } from "../load-text.ts";
