@@ -5,6 +5,7 @@
 import {
   PROXY_FLAG_ALL_BACKUPS,
   QUEUE_FLAG_MOVED,
+  SERVER_STATE_DRAIN,
   SERVER_STATE_UP,
 } from "../tables/generated/enums.ts";
 import {
@@ -33,6 +34,12 @@ import { WEIGHT_SCALE } from "./weight.ts";
 /** Whether `row` is the beginning of a record that the proxy table has room for. */
 export function isInTables(lb: Lb, row: number): boolean {
   return row > 0 && row % PROXY_STRIDE === 0 && row + PROXY_STRIDE <= lb.proxies.length;
+}
+
+/** Neither down nor in maintenance (manual 7.3.2, `srv_is_up`): it may be drained. */
+export function isServing(lb: Lb, serverRow: number): boolean {
+  const state = lb.servers[serverRow + SERVER_STATE]!;
+  return state === SERVER_STATE_UP || state === SERVER_STATE_DRAIN;
 }
 
 /** Usable servers as `nbsrv` counts them: of the tier in use, one if only the first backup is. */
@@ -88,7 +95,7 @@ export function connectionSlots(lb: Lb, servers: Iterable<{ readonly row: number
   const words = lb.servers;
   let slots = 0;
   for (const { row } of servers) {
-    if (words[row + SERVER_STATE] !== SERVER_STATE_UP) continue;
+    if (!isServing(lb, row)) continue;
     const maxconn = words[row + SERVER_MAXCONN]!;
     const maxqueue = words[row + SERVER_MAXQUEUE]!;
     if (maxconn === 0 || maxqueue === 0) return -1;

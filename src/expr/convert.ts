@@ -255,7 +255,27 @@ const MAKERS: Readonly<Record<string, Maker>> = {
     const count = context.proxyInteger("nbsrv", sample.text);
     return count !== undefined && sample.setInt(count);
   }),
+  srv_is_up: plain((sample, context) => {
+    const isUp = ofServer(sample.text, context, "srv_is_up");
+    return isUp !== undefined && sample.setBool(isUp !== 0);
+  }),
+  srv_queue: plain((sample, context) => {
+    const count = ofServer(sample.text, context, "srv_queue");
+    return count !== undefined && sample.setInt(count);
+  }),
 };
+
+/** A number of `[<backend>/]<server>`. */
+function ofServer(
+  path: string,
+  context: SampleContext,
+  field: "srv_is_up" | "srv_queue",
+): number | undefined {
+  const slash = path.indexOf("/");
+  const backend = slash < 0 ? "" : path.slice(0, slash);
+  const server = path.slice(slash + 1);
+  return server === "" ? undefined : context.serverInteger(field, backend, server);
+}
 
 /** Towards zero, and never the negative zero. */
 function truncate(value: number): number {

@@ -102,6 +102,8 @@ const ROWS: readonly ConverterKeyword[] = [
   hash("sdbm"),
   row("sha1", "bin", "bin"),
   row("sha2", "bin", "bin", ["sint"], 0, checkSha2),
+  row("srv_is_up", "str", "bool"),
+  row("srv_queue", "str", "sint"),
   operand("sub"),
   row("ub64dec", "str", "bin"),
   row("ub64enc", "bin", "str"),

@@ -97,7 +97,7 @@ const CONVERTER_FAMILIES: readonly Family[] = [
   { pattern: /^(?:eth|ip|tcp)\./, keyword: coming("a converter of saved SYN packets") },
   {
     pattern: words(`aes_cbc_dec aes_cbc_enc aes_gcm_dec aes_gcm_enc base2 be2dec le2dec be2hex date
-      debug fe_exists has_ctl hmac json json_query ltime ms_ltime ms_utime srv_is_up srv_queue
+      debug fe_exists has_ctl hmac json json_query ltime ms_ltime ms_utime
       us_ltime us_utime utime xxh3 xxh64`),
     keyword: coming("a converter"),
   },

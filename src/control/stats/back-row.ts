@@ -155,6 +155,7 @@ function fillServerState(statistics: Statistics, server: ServerObject, row: Stat
   const { words } = tables.servers;
   const { row: at, spec } = server;
   const admin = words[at + serverRow.SERVER_ADMIN_STATE]!;
+  const tracked = parts.keeper.tracking.trackedBy(server);
   const leader = leaderOf(statistics, server);
   const isChecked = leader.spec.check.enabled && !isSuspended(words, leader);
   row[AT.status] = serverStatus({
@@ -164,12 +165,11 @@ function fillServerState(statistics: Statistics, server: ServerObject, row: Stat
     check: isChecked ? leader.spec.check : undefined,
     health: words[leader.row + serverRow.SERVER_HEALTH]!,
     agent: agentState(statistics, leader),
-    via: leader === server ? "" : serverName(leader),
+    via: tracked === undefined ? "" : serverName(tracked),
   });
   const state = parts.keeper.records.get(server);
   const changedAtMs = state?.changedAtMs ?? parts.keeper.startedAtMs;
   row[AT.lastchg] = seconds(nowMs - changedAtMs);
-  const tracked = parts.keeper.tracking.trackedBy(server);
   if (tracked !== undefined) row[AT.tracked] = serverName(tracked);
   fillAgent(statistics, server, row);
   if (!spec.check.enabled || isSuspended(words, server)) return;

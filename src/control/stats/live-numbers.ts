@@ -7,11 +7,11 @@ import {
   connectionSlots,
   freeConnections,
   freeConnectionsOf,
+  isServing,
   usableServers,
   weightNow,
 } from "../../balance/facts.ts";
 import type { ProxyField, ServerField } from "../../expr/keyword.ts";
-import { SERVER_STATE_UP } from "../../tables/generated/enums.ts";
 import { PROCESS_STOPPING } from "../../tables/generated/process.ts";
 import {
   PROXY_BACK_CURRENT,
@@ -25,7 +25,6 @@ import {
   SERVER_QUEUE_LENGTH,
   SERVER_RATE_SECOND,
   SERVER_SERVED,
-  SERVER_STATE,
   SERVER_WEIGHT,
 } from "../../tables/generated/server.ts";
 import { readRate } from "../../tables/rates.ts";
@@ -89,7 +88,7 @@ function serverNumber(
     case "srv_conn_free":
       return freeConnections(control.shop.lb, row);
     case "srv_is_up":
-      return words[row + SERVER_STATE] === SERVER_STATE_UP ? 1 : 0;
+      return isServing(control.shop.lb, row) ? 1 : 0;
     case "srv_queue":
       return words[row + SERVER_QUEUE_LENGTH];
     case "srv_weight":

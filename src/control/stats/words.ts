@@ -45,10 +45,10 @@ export function serverStatus(facts: StatusFacts): string {
     if (check === undefined || health <= 0) return "DOWN";
     return `DOWN ${health}/${check.rise}`;
   }
-  if ((admin & ADMIN_DRAIN) !== 0) return agent === "none" ? "DRAIN" : "DRAIN (agent)";
-  if ((flags & SERVER_FLAG_EJECTED) !== 0) return "DRAIN (ejected)";
   const isFull = check === undefined || health >= check.rise + check.fall - 1;
   const progress = isFull ? "" : ` ${health - check.rise + 1}/${check.fall}`;
+  if ((admin & ADMIN_DRAIN) !== 0) return agent === "none" ? `DRAIN${progress}` : "DRAIN (agent)";
+  if ((flags & SERVER_FLAG_EJECTED) !== 0) return "DRAIN (ejected)";
   if ((flags & SERVER_FLAG_STOPPING) !== 0) return `NOLB${progress}`;
   return check === undefined ? "no check" : `UP${progress}`;
 }

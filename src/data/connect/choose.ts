@@ -4,6 +4,7 @@
  * @hot
  */
 import { chooseServer, isGranted, leaveQueue, takeGrant } from "../../balance/choose.ts";
+import { isServing } from "../../balance/facts.ts";
 import {
   CHOICE_NO_ENTRY,
   CHOICE_NO_SERVER,
@@ -16,11 +17,9 @@ import {
   ALGORITHM_ROUNDROBIN,
   ALGORITHM_SOURCE,
   ALGORITHM_STATIC_RR,
-  SERVER_STATE_UP,
 } from "../../tables/generated/enums.ts";
 import { PROXY_ALGORITHM } from "../../tables/generated/proxy.ts";
 import { QUEUE_PENDING_AHEAD, QUEUE_SERVER_ROW } from "../../tables/generated/queue.ts";
-import { SERVER_STATE } from "../../tables/generated/server.ts";
 import {
   CAUSE_RESOURCE,
   CAUSE_SERVER,
@@ -88,10 +87,10 @@ function forcedServer(stream: Stream, backend: ProxyView): number {
     return server === undefined ? [] : [{ test: compileTest(rule.condition), server }];
   });
   const context = StreamContext.of(stream);
-  const states = stream.engine.tables.servers.words;
   for (const { test, server } of backend.useServers) {
     if (test !== null && !test(context)) continue;
-    if (states[server.row + SERVER_STATE] === SERVER_STATE_UP) return server.row;
+    // Drained is no hindrance: a rule names it (manual 4.2, `use-server`).
+    if (isServing(stream.engine.balance, server.row)) return server.row;
     if (backend.spec.options.persist) return server.row;
   }
   return 0;

@@ -51,7 +51,7 @@ describe("fetches", () => {
     texts: { fe_name: "front", so_name: "lis1" },
     integers: { fe_id: 3, stopping: 1, "bc.timer.connect": 12 },
     proxies: { "nbsrv/b1": 4, nbsrv: 2, "fe_conn/front": 9 },
-    servers: { "srv_is_up/b1/s1": 1, "srv_is_up//s1": 0 },
+    servers: { "srv_is_up/b1/s1": 1, "srv_is_up//s1": 0, "srv_queue/b1/s1": 3 },
     environment: { FOO: "bar" },
   });
   const table: readonly (readonly [string, string | undefined])[] = [
@@ -75,6 +75,11 @@ describe("fetches", () => {
     ["srv_is_up(b1/s1)", "1"],
     ["srv_is_up(s1)", "0"],
     ["srv_is_up(b1/none)", undefined],
+    ["str(b1/s1),srv_is_up", "1"],
+    ["str(s1),srv_is_up", "0"],
+    ["str(b1/none),srv_is_up", undefined],
+    ["str(b1/),srv_queue", undefined],
+    ["str(b1/s1),srv_queue", "3"],
     ["env(FOO)", "bar"],
     ["env(NOPE)", undefined],
     ["date", "1795255200"],
