@@ -26,6 +26,9 @@ export type ControlEvent = {
     | "listener-changed"
     | "counters-cleared"
     | "globals-changed"
+    /** A result of a check or an agent that moved something, and what an agent orders. */
+    | "server-check"
+    | "agent-orders"
     /** Mails about servers that a mail server was not given; the text says which and why. */
     | "mails-lost"
     /** A server or backend that somebody watches may be idle now. */

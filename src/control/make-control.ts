@@ -3,6 +3,7 @@ import { systemClock } from "../base/clock.ts";
 import type { RuntimeConfig } from "../config/runtime.ts";
 import { PROCESS_MAXCONN } from "../tables/generated/process.ts";
 import { AgentOrdersTaker } from "./checks/agent.ts";
+import { tellCheckEvents } from "./checks/check-events.ts";
 import type { CheckDesk } from "./checks/desk.ts";
 import type { Control } from "./control.ts";
 import { Events } from "./events.ts";
@@ -44,6 +45,7 @@ export function makeControl(parts: ControlParts): Control {
   };
   restoreChecks(keeper, checks);
   followServers(keeper, checks, events);
+  tellCheckEvents(checks, events);
   const outliers = new OutlierDesk(keeper);
   outliers.follow(events);
   pool.onErrors = (row, generation, count) => {

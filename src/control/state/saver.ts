@@ -61,6 +61,9 @@ const REST_FACTOR = 10;
 const IGNORED: ReadonlySet<ControlEvent["kind"]> = new Set([
   "idle",
   "worker-lost",
+  "server-check",
+  "agent-orders",
+  "mails-lost",
   "server-purged",
   "backend-purged",
   "frontend-purged",

@@ -7,6 +7,7 @@ import {
   prepareAgentSend,
 } from "../../../../src/control/change/server-agent.ts";
 import { Draft } from "../../../../src/control/draft.ts";
+import { observersOf } from "../../../../src/control/stats/observers.ts";
 import * as e from "../../../../src/tables/generated/enums.ts";
 import * as server from "../../../../src/tables/generated/server.ts";
 import { makeControlLab } from "../../../support/control-lab.ts";
@@ -211,6 +212,40 @@ describe("where it is and what it is sent", () => {
       expect(lab.snapshot()).toEqual(before);
     });
   }
+});
+
+test("events: results that move something, and what an agent orders", async () => {
+  const lab = await makeLab();
+  observersOf(lab.control);
+  const refused: CheckResult = { code: "L4CON", info: "Connection refused" };
+  const progress = { counted: 2, needed: 3 };
+  lab.hear("b/s1", { result: refused, isUp: true, health: 3, ...progress });
+  lab.hear("b/s1", { result: refused, isUp: true, health: 3, hasMoved: false, ...progress });
+  say(lab, "b/s2", DOWN);
+  const orders = { admin: "drain", weight: { percent: 75 }, maxconn: 7 } as const;
+  for (let i = 0; i < 2; i++) say(lab, "b/s2", { ...PLAIN, orders });
+  say(lab, "b/s2", UP);
+  await lab.ask("disable health b/s1");
+  await lab.ask("disable agent b/s1");
+  const lines = (await text(lab, "show events buf0")).trim().split("\n");
+  const said = lines.map((line) => line.replace(/^\S+ /u, ""));
+  expect(said).toEqual([
+    'server-check b/s1 check failed L4CON "Connection refused" 2/3 UP',
+    'server-check b/s2 agent failed L7STS/0 "via agent : down (lunch)" 1/1 DOWN',
+    "server-health b/s2 down",
+    "server-check b/s2 agent answered CHECKED 1/1 UP",
+    "agent-orders b/s2 drain weight 75% maxconn 7",
+    "server-health b/s2 down",
+    "server-changed b/s2 state drain",
+    "server-changed b/s2 weight 0",
+    "server-changed b/s2 maxconn 7",
+    "server-check b/s2 agent answered CHECKED 1/1 UP",
+    'server-check b/s2 agent passed L7OK/0 "via agent : up" 1/1 UP',
+    "agent-orders b/s2 nothing any more",
+    "server-health b/s2 drain",
+    "server-changed b/s1 checks disabled",
+    "server-changed b/s1 agent disabled",
+  ]);
 });
 
 test("what was changed of an agent is taken back", async () => {
