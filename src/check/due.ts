@@ -9,6 +9,9 @@ export type StartTimer = (delayMs: number, run: () => void) => { stop(): void };
 
 /** Items of one turn: after a pause of the machine all are due, and sockets want to be read too. */
 const TURN_MAX = 256;
+/** With so many items the thread would wake for every few of them: it wakes so often then, ms. */
+const CROWD_MIN = 1024;
+const CROWD_PAUSE_MS = 4;
 
 type Entry<T> = { dueMs: number; order: number; item: T };
 
@@ -21,9 +24,14 @@ export class DueList<T> {
   #timer: { stop(): void } | undefined;
   #timerDueMs = Number.POSITIVE_INFINITY;
   #order = 0;
+  readonly #onTimer = (): void => this.#fire();
+  #isFiring = false;
   #isStopped = false;
 
-  /** @param receive is called with each item when its time has come, never before */
+  /**
+   * @param receive is called with each item when its time has come, never before; among thousands
+   * of items some milliseconds after it
+   */
   constructor(now: () => number, startTimer: StartTimer, receive: (item: T) => void) {
     this.#now = now;
     this.#startTimer = startTimer;
@@ -46,24 +54,30 @@ export class DueList<T> {
 
   #arm(): void {
     const first = this.#heap[0];
-    if (first === undefined || first.dueMs >= this.#timerDueMs) return;
+    if (this.#isFiring || first === undefined || first.dueMs >= this.#timerDueMs) return;
+    const leftMs = first.dueMs - this.#now();
+    const leastMs = leftMs > 0 && this.#heap.length >= CROWD_MIN ? CROWD_PAUSE_MS : 0;
     this.#timer?.stop();
     this.#timerDueMs = first.dueMs;
     // Whole milliseconds, rounded up: a timer of the runtime may fire a fraction early.
-    const delayMs = Math.max(0, Math.ceil(first.dueMs - this.#now()));
-    this.#timer = this.#startTimer(delayMs, () => this.#fire());
+    this.#timer = this.#startTimer(Math.max(leastMs, Math.ceil(leftMs)), this.#onTimer);
   }
 
   #fire(): void {
     this.#timerDueMs = Number.POSITIVE_INFINITY;
     const now = this.#now();
-    for (let taken = 0; taken < TURN_MAX; taken++) {
-      const first = this.#heap[0];
-      if (first === undefined || first.dueMs > now) break;
-      this.#pop();
-      this.#receive(first.item);
+    this.#isFiring = true;
+    try {
+      for (let taken = 0; taken < TURN_MAX; taken++) {
+        const first = this.#heap[0];
+        if (first === undefined || first.dueMs > now) break;
+        this.#pop();
+        this.#receive(first.item);
+      }
+    } finally {
+      this.#isFiring = false;
+      this.#arm();
     }
-    this.#arm();
   }
 
   #push(entry: Entry<T>): void {
