@@ -90,6 +90,12 @@ export const OUTLIER_SAMPLES_MAX = 1_000_000;
  */
 export const OUTLIER_LATENCY_MS_MIN = 5;
 /**
+ * Intervals over which a server's connections are collected until there are enough of them to judge
+ * it by (`outlier-ejection samples`): one that balancing avoids has few.
+ * @unit intervals
+ */
+export const OUTLIER_SPANS_MAX = 6;
+/**
  * Most times that `outlier-ejection eject` is multiplied for a server that is ejected again and
  * again.
  * @unit times
@@ -454,3 +460,10 @@ export const EXTERNAL_CHECKS_MAX = 256;
  * @change tune.bufsize
  */
 export const CHECK_ANSWER_BYTES_DEFAULT = 16_384;
+
+/**
+ * Steps of a regular expression of `tcp-check expect` and `http-check expect`, repetitions written
+ * out: each byte of an answer costs at most that many.
+ * @unit steps
+ */
+export const REGEX_STATES_MAX = 2_000;

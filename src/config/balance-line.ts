@@ -66,12 +66,12 @@ function parseRandom(line: Line, balance: BalanceSpec, written: string): void {
   balance.draws = draws.value;
 }
 
-/** `peak-ewma[(<draws>)] [decay <time>]`: this program's own (docs/outliers.md). */
+/** `peak-ewma[(<draws>)] [decay <time>] [first-byte]`: this program's own (docs/outliers.md). */
 function parsePeakEwma(
   line: Line,
   balance: BalanceSpec,
   written: string,
-  [word, time, extra]: readonly string[],
+  rest: readonly string[],
 ): void {
   const match = /^peak-ewma(?:\(([^)]*)\))?$/u.exec(written);
   const draws = match === null ? undefined : parseInteger(match[1] ?? "2", 1, DRAWS_MAX);
@@ -79,20 +79,28 @@ function parsePeakEwma(
     alertLine(line, `balance peak-ewma : number of draws must be between 1 and ${DRAWS_MAX}.`);
     return;
   }
-  if ((word !== undefined && word !== "decay") || extra !== undefined) {
-    const unexpected = word === "decay" ? extra : word;
-    alertLine(line, `balance peak-ewma : only supports 'decay <time>' (got '${unexpected}').`);
-    return;
+  let decayMs = PEAK_EWMA_DECAY_MS;
+  let timesFirstByte = false;
+  const words = [...rest];
+  for (let word = words.shift(); word !== undefined; word = words.shift()) {
+    if (word === "first-byte") {
+      timesFirstByte = true;
+      continue;
+    }
+    if (word !== "decay") {
+      const list = "'decay <time>' and 'first-byte'";
+      alertLine(line, `balance peak-ewma : only supports ${list} (got '${word}').`);
+      return;
+    }
+    const decay = parseTime(words.shift() ?? "");
+    if (!decay.ok || decay.value === 0) {
+      const why = decay.ok ? "the time must be above 0" : decay.message;
+      alertLine(line, `balance peak-ewma : 'decay' : ${why}.`);
+      return;
+    }
+    decayMs = decay.value;
   }
-  const decay = word === undefined ? undefined : parseTime(time ?? "");
-  if (decay?.ok === false || decay?.value === 0) {
-    const why = decay.ok ? "the time must be above 0" : decay.message;
-    alertLine(line, `balance peak-ewma : 'decay' : ${why}.`);
-    return;
-  }
-  balance.algorithm = "peak-ewma";
-  balance.draws = draws.value;
-  balance.decayMs = decay?.value ?? PEAK_EWMA_DECAY_MS;
+  Object.assign(balance, { algorithm: "peak-ewma", draws: draws.value, decayMs, timesFirstByte });
 }
 
 function parseHash(line: Line, balance: BalanceSpec, rest: readonly string[]): void {

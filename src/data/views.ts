@@ -69,8 +69,12 @@ export class ProxyView {
   readonly isIndependent: boolean;
   /** `balance peak-ewma`: what connecting takes is measured. */
   readonly measuresConnect: boolean;
-  /** `outlier-ejection`: so is the time to the server's first byte. */
+  /** So is the time to the server's first byte: for either of the two below, or both. */
   readonly measuresFirstByte: boolean;
+  /** `outlier-ejection`: it is counted. */
+  readonly countsFirstByte: boolean;
+  /** `balance peak-ewma first-byte`: it is a sample as connect time is. */
+  readonly samplesFirstByte: boolean;
   readonly timeoutClient: number;
   readonly timeoutServer: number;
   readonly timeoutConnect: number;
@@ -95,7 +99,9 @@ export class ProxyView {
     this.logsTls = this.wantsLog && logsTls(spec, spec.logs.length === 0);
     this.isIndependent = spec.options.independantStreams;
     this.measuresConnect = spec.balance.algorithm === "peak-ewma";
-    this.measuresFirstByte = spec.outlier !== undefined;
+    this.countsFirstByte = spec.outlier !== undefined;
+    this.samplesFirstByte = this.measuresConnect && spec.balance.timesFirstByte === true;
+    this.measuresFirstByte = this.countsFirstByte || this.samplesFirstByte;
     const { timeouts } = spec;
     this.timeoutClient = timeouts.client;
     this.timeoutServer = timeouts.server;

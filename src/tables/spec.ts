@@ -80,6 +80,8 @@ export type BalanceSpec = {
   draws: number;
   /** peak-ewma: ms after which a measured time counts for 1/e. */
   decayMs: number;
+  /** peak-ewma: times to first byte are measured times, too (`first-byte`). */
+  timesFirstByte?: boolean;
   /** hash: what is hashed. */
   sample?: SampleExpression;
   hashType: "map-based" | "consistent";
@@ -631,7 +633,7 @@ export type OutlierSpec = {
   errorPercent: number;
   /** Times the median of the others, in percent, of time to first byte; 0 = not looked at. */
   latencyPercent: number;
-  /** Attempts in a span below which a server is not judged. */
+  /** Attempts below which a server is not judged: they are collected over a few spans. */
   samplesMin: number;
   /** How long the first ejection lasts, ms; each further one is longer by as much. */
   ejectMs: number;
@@ -817,6 +819,8 @@ export type SavedServerSpec = {
   weight?: number;
   /** Since its state last changed. */
   sinceChangeSeconds: number;
+  /** It was on its way up since then (`slowstart`). */
+  isStarting?: true;
 };
 
 export type Plan = {

@@ -205,6 +205,9 @@ class Queues {
     leaveServer(this.#lb, this.#backendRow, row);
     const { words } = this.#lab.keeper.tables.servers;
     words[row + SERVER_FIRST_BYTE + firstByteBucket(now - dialedMs)]!++;
+    if (this.#lab.backend.spec.balance.timesFirstByte === true) {
+      samplePeak(this.#lb, this.#backendRow, row, now - dialedMs, now);
+    }
     if (begunMs < WARM_UP_MS) return;
     this.#times.push(now - begunMs);
     this.#served[server]!++;

@@ -16,6 +16,7 @@ export const CONTESTANTS: readonly Contestant[] = [
   { name: "leastconn", lines: " balance leastconn" },
   { name: "random(2)", lines: " balance random(2)" },
   { name: "peak-ewma", lines: " balance peak-ewma" },
+  { name: "peak-ewma first-byte", lines: " balance peak-ewma first-byte" },
   { name: "roundrobin, ejection", lines: ` balance roundrobin\n ${EJECTION}` },
   { name: "peak-ewma, ejection", lines: ` balance peak-ewma\n ${EJECTION}` },
 ];
@@ -40,6 +41,10 @@ export const CASES = {
     "each stands still for 400 ms every 5 s",
     ...Array.from({ length: 8 }, () => PAUSE),
   ),
+  late: {
+    ...eight("one answers 20 times as slowly, nearly idle", { serviceMs: 200 }),
+    arrivalsPerSecond: 100,
+  },
   idle: {
     ...eight("one connects 200 ms late, nearly idle", { connectMs: 200 }),
     arrivalsPerSecond: 20,

@@ -128,6 +128,7 @@ function makeBalance(options: ProxyOptions): BalanceSpec {
     avalanche: true,
     balanceFactor: options.balanceFactor,
     decayMs: 10_000,
+    timesFirstByte: options.balanceFactor === 0,
   };
 }
 

@@ -161,7 +161,7 @@ export class OutlierDesk {
     const { tables } = this.#keeper;
     for (const server of watch.backend.servers) {
       const one = this.#watchOf(watch, server);
-      one.measure = one.reading.take(tables);
+      one.measure = one.reading.look(tables, watch.spec.samplesMin);
     }
     for (const isBackup of [false, true]) {
       const tier = this.#tier(watch, isBackup);
@@ -215,7 +215,7 @@ export class OutlierDesk {
     const { keeper, now } = this.#now();
     one.ejection = null;
     one.backAtMs = now;
-    one.reading.take(keeper.tables);
+    one.reading.begin(keeper.tables);
     keeper.tables.servers.words[one.server.row + SERVER_FLAGS]! &= ~SERVER_FLAG_EJECTED;
   }
 

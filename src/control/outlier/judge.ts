@@ -37,8 +37,10 @@ export function findOutliers<S>(spec: OutlierSpec, measures: readonly Measure<S>
   return [...failing, ...slow.filter(({ server }) => !known.has(server))];
 }
 
-/** Failures may end in a later span than their attempts began. */
-const ended = ({ attempts, errors }: Measure<unknown>): number => Math.max(attempts, errors);
+/** Connections to judge by: failures may end in a later span than their attempts began. */
+export function ended({ attempts, errors }: Pick<Measure<unknown>, "attempts" | "errors">): number {
+  return Math.max(attempts, errors);
+}
 
 /** Errors of all that ended, percent; 0 when nothing did. */
 function errorShare<S>(measure: Measure<S>): number {

@@ -1,6 +1,6 @@
 /**
- * What live connections say about a server: how long connecting takes, for `balance peak-ewma`;
- * time to first byte and early ends, for `outlier-ejection`. Backends that ask for neither pay one
+ * What live connections say about a server: how long connecting takes and, where asked for, its
+ * first byte, for `balance peak-ewma`; time to first byte and early ends, for `outlier-ejection`. Backends that ask for neither pay one
  * look at a field of their view.
  *
  * Time to first byte runs from the last bytes that the client sent before it, or from the
@@ -45,14 +45,14 @@ export function measureBroken(stream: Stream): void {
   const backend = stream.backend!;
   if (stream.bytesDown > 0) return;
   if (backend.measuresConnect) sampleFailure(stream);
-  if (!backend.measuresFirstByte) return;
+  if (!backend.countsFirstByte) return;
   const words = stream.engine.tables.servers.words;
   Atomics.add(words, stream.server!.row + SERVER_BROKEN_EARLY, 1);
 }
 
 /** The server's first bytes are here; `lastFrontMs` is still as they found it. */
 export function measureFirstByte(stream: Stream, now: number): void {
-  countFirstByte(stream, now - stream.lastFrontMs);
+  tellFirstByte(stream, now - stream.lastFrontMs, now);
 }
 
 /**
@@ -63,7 +63,9 @@ export function measureEnd(stream: Stream, cause: number): void {
   if (!stream.backend!.measuresFirstByte || stream.bytesDown > 0 || stream.bytesUp === 0) return;
   const isGivenUp =
     cause === CAUSE_SERVER_TIMEOUT || cause === CAUSE_CLIENT_TIMEOUT || cause === CAUSE_CLIENT;
-  if (isGivenUp) countFirstByte(stream, stream.engine.clock.nowMs() - stream.lastFrontMs);
+  if (!isGivenUp) return;
+  const now = stream.engine.clock.nowMs();
+  tellFirstByte(stream, now - stream.lastFrontMs, now);
 }
 
 function sampleFailure(stream: Stream): void {
@@ -73,7 +75,10 @@ function sampleFailure(stream: Stream): void {
   samplePeak(engine.balance, backend!.row, server!.row, sample, engine.clock.nowMs());
 }
 
-function countFirstByte(stream: Stream, ms: number): void {
-  const words = stream.engine.tables.servers.words;
-  Atomics.add(words, stream.server!.row + SERVER_FIRST_BYTE + firstByteBucket(ms), 1);
+function tellFirstByte(stream: Stream, ms: number, now: number): void {
+  const { engine, backend, server } = stream;
+  const { row } = server!;
+  if (backend!.samplesFirstByte) samplePeak(engine.balance, backend!.row, row, ms, now);
+  if (!backend!.countsFirstByte) return;
+  Atomics.add(engine.tables.servers.words, row + SERVER_FIRST_BYTE + firstByteBucket(ms), 1);
 }

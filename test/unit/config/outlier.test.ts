@@ -92,16 +92,23 @@ describe("outlier-ejection", () => {
 
 describe("balance peak-ewma", () => {
   test("has two draws and 10 s unless it says more", async () => {
-    for (const [line, draws, decayMs] of [
-      ["balance peak-ewma", 2, 10_000],
-      ["balance peak-ewma(3)", 3, 10_000],
-      ["balance peak-ewma(4) decay 500ms", 4, 500],
-      ["balance peak-ewma decay 1m", 2, 60_000],
+    for (const [line, draws, decayMs, timesFirstByte] of [
+      ["balance peak-ewma", 2, 10_000, false],
+      ["balance peak-ewma(3)", 3, 10_000, false],
+      ["balance peak-ewma(4) decay 500ms", 4, 500, false],
+      ["balance peak-ewma decay 1m", 2, 60_000, false],
+      ["balance peak-ewma first-byte", 2, 10_000, true],
+      ["balance peak-ewma first-byte decay 3s", 2, 3000, true],
     ] as const) {
       const result = await loadListen(` ${line}\n${SERVERS}`);
       expect(linesOf(result)).toEqual([]);
       const { balance } = proxyOf(planOf(result), "l");
-      expect(balance).toMatchObject({ algorithm: "peak-ewma", draws, decayMs });
+      expect(balance).toMatchObject({
+        algorithm: "peak-ewma",
+        draws,
+        decayMs,
+        timesFirstByte,
+      });
     }
   });
 
@@ -109,10 +116,13 @@ describe("balance peak-ewma", () => {
     ["balance peak-ewma(0)", "number of draws must be between 1 and 256."],
     ["balance peak-ewma(257)", "number of draws must be between 1 and 256."],
     ["balance peak-ewma(x", "number of draws must be between 1 and 256."],
-    ["balance peak-ewma half-life 3s", "only supports 'decay <time>' (got 'half-life')."],
+    [
+      "balance peak-ewma half-life 3s",
+      "only supports 'decay <time>' and 'first-byte' (got 'half-life').",
+    ],
     ["balance peak-ewma decay", "'decay' : a time is missing."],
     ["balance peak-ewma decay 0", "'decay' : the time must be above 0."],
-    ["balance peak-ewma decay 1s 2s", "only supports 'decay <time>' (got '2s')."],
+    ["balance peak-ewma decay 1s 2s", "(got '2s')."],
     ["balance peak-emwa", "did you mean 'peak-ewma'?"],
   ];
   for (const [line, message] of wrong) {

@@ -60,9 +60,21 @@ describe("ejection", () => {
     );
   });
 
-  test("each interval is judged for itself", async () => {
+  test("too few connections are collected over some intervals, and then forgotten", async () => {
     const one = await lab();
-    for (let i = 0; i < 5; i++) span(one, { s1: { attempts: 19, failed: 19 } });
+    span(one, { s1: { attempts: 19, failed: 19 } });
+    expect(one.out()).toEqual([]);
+    span(one, { s1: { attempts: 1, failed: 1 } });
+    expect(one.out()).toEqual(["s1"]);
+    const other = await lab();
+    for (let i = 0; i < 20; i++) span(other, { s1: { attempts: 3, failed: 3 } });
+    expect(other.out()).toEqual([]);
+  });
+
+  test("what was enough to judge by is not looked at again", async () => {
+    const one = await lab();
+    span(one);
+    span(one, { s1: { attempts: 19, failed: 19 } });
     expect(one.out()).toEqual([]);
   });
 
