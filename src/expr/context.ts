@@ -5,6 +5,7 @@
  * "No value (yet)" is `undefined`, -1 or false, and makes "no sample", never an error.
  */
 import type { IpAddress } from "../base/address.ts";
+import type { CheckAnswer } from "./answer.ts";
 import type { AddressField, IntegerField, ProxyField, ServerField, TextField } from "./keyword.ts";
 import type { HttpRequest } from "./request.ts";
 
@@ -30,6 +31,8 @@ export interface SampleContext {
   random32(): number;
   /** The HTTP request, where the evaluation is about one (statistics pages). */
   readonly request?: HttpRequest;
+  /** The answer that a check looks at, where the evaluation is a check's. */
+  readonly answer?: CheckAnswer;
 }
 
 /** What log formats need beyond samples. */

@@ -7,6 +7,7 @@
 import { IpAddress, parseIp } from "../base/address.ts";
 import { unreachable } from "../base/assert.ts";
 import type { Argument, SampleExpression } from "../tables/expression.ts";
+import { makeAnswerFetch } from "./answer-fetch.ts";
 import type { SampleContext } from "./context.ts";
 import { makeStep, type Step } from "./convert.ts";
 import { CONVERTERS } from "./converters.ts";
@@ -83,6 +84,8 @@ function makeFetch(expression: SampleExpression, at: Occurrence | undefined): St
     }
     case "request":
       return makeRequestFetch(source.field, args, at);
+    case "answer":
+      return makeAnswerFetch(source.field, args);
     case "own":
       return makeOwn(name, args);
   }

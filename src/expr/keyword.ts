@@ -51,6 +51,8 @@ export type FetchSource =
   | { from: "server"; field: ServerField }
   /** The HTTP request that a page answers. */
   | { from: "request"; field: RequestField }
+  /** What a server has answered to a check, and a check's variables. */
+  | { from: "answer"; field: AnswerField }
   | { from: "own" };
 
 /** Addresses that a context can tell. `front`: of the real connection, before any PROXY header. */
@@ -161,6 +163,25 @@ export type RequestField =
   | "url"
   | "version"
   | "wholeHeader";
+
+/** What a check can tell of the answer that it looks at. */
+export type AnswerField =
+  | "body"
+  | "bodyLength"
+  | "header"
+  | "headerCount"
+  | "headerNumber"
+  | "length"
+  | "payload"
+  | "payloadAfterLength"
+  | "status"
+  | "variable"
+  | "version"
+  | "wholeHeader"
+  | "wholeHeaderCount";
+
+/** Where an expression stands, which tells what it may fetch. */
+export type FetchPlace = "stream" | "page" | "check";
 
 /** One sample fetch. */
 export type FetchKeyword = {

@@ -76,7 +76,10 @@ export function parseAclTest(
 ): ParseResult<AclTest> {
   const criterion = words[0] ?? "";
   const derived = splitDerived(criterion, sources.takesRequest === true);
-  const sample = parseSample(derived?.criterion ?? criterion, sources.takesRequest);
+  const sample = parseSample(
+    derived?.criterion ?? criterion,
+    sources.takesRequest ? "page" : "stream",
+  );
   if (!sample.ok) {
     return refused(`${sample.message} in ACL expression '${criterion}'`, sample.kind);
   }

@@ -5,6 +5,7 @@
  */
 import type { LogFlags, LogFormat, LogPart } from "../tables/expression.ts";
 import { ALIASES } from "./aliases.ts";
+import type { FetchPlace } from "./keyword.ts";
 import { parseSamplePrefix } from "./parse-sample.ts";
 import { parsed, type ParseResult, refused } from "./result.ts";
 
@@ -17,6 +18,7 @@ export type LogFormatUse = "log" | "name";
 type Reader = {
   text: string;
   use: LogFormatUse;
+  place: FetchPlace;
   parts: LogPart[];
   /** Flags of `%o`, for all that follows. */
   common: LogFlags;
@@ -24,10 +26,14 @@ type Reader = {
   pending: string;
 };
 
-/** Parses a whole format. */
-export function parseLogFormat(text: string, use: LogFormatUse = "log"): ParseResult<LogFormat> {
+/** Parses a whole format. @param place what its samples may fetch */
+export function parseLogFormat(
+  text: string,
+  use: LogFormatUse = "log",
+  place: FetchPlace = "stream",
+): ParseResult<LogFormat> {
   const common = { quote: false, escape: false, hex: false, optional: use === "name" };
-  const reader: Reader = { text, use, parts: [], common, pending: "" };
+  const reader: Reader = { text, use, place, parts: [], common, pending: "" };
   for (let at = 0; at < text.length;) {
     const char = text[at] ?? "";
     if (char !== "%") {
@@ -106,7 +112,7 @@ function readItem(reader: Reader, start: number): ParseResult<number> {
 
 function readSample(reader: Reader, start: number, flags: LogFlags): ParseResult<number> {
   const { text } = reader;
-  const sample = parseSamplePrefix(text, start);
+  const sample = parseSamplePrefix(text, start, reader.place);
   if (!sample.ok) {
     const rest = text.slice(start);
     const shown = rest.length > 60 ? `${rest.slice(0, 60)}…` : rest;

@@ -14,10 +14,11 @@ import {
   type ArgumentType,
   type ConverterKeyword,
   type FetchKeyword,
+  type FetchPlace,
   type FetchScope,
 } from "./keyword.ts";
 import { findLaterConverter, findLaterFetch, type LaterKeyword } from "./later.ts";
-import { findFetch } from "./request-fetches.ts";
+import { findFetch, findFetchFor } from "./request-fetches.ts";
 import { parsed, type ParseResult, refused } from "./result.ts";
 
 /** A proxy or server that an expression names; "" = the current one. */
@@ -35,10 +36,13 @@ const ALIASES: ReadonlyMap<string, string> = new Map([["so_nam", "so_name"]]);
 
 /**
  * Parses a whole text; nothing may follow the expression.
- * @param takesRequest samples of an HTTP request may be fetched
+ * @param place what may be fetched: of a page's request, of the answer to a check
  */
-export function parseSample(text: string, takesRequest = false): ParseResult<SampleExpression> {
-  const result = parseSamplePrefix(text, 0, takesRequest);
+export function parseSample(
+  text: string,
+  place: FetchPlace = "stream",
+): ParseResult<SampleExpression> {
+  const result = parseSamplePrefix(text, 0, place);
   if (!result.ok) return result;
   const { sample, end } = result.value;
   if (end === text.length) return parsed(sample, result.warnings);
@@ -52,12 +56,18 @@ export function parseSample(text: string, takesRequest = false): ParseResult<Sam
 export function parseSamplePrefix(
   text: string,
   start: number,
-  takesRequest = false,
+  place: FetchPlace = "stream",
 ): ParseResult<{ sample: SampleExpression; end: number }> {
   const scanned = text.slice(start, scanName(text, start));
   if (scanned === "") return refused("missing fetch method");
-  const keyword = findFetch(ALIASES.get(scanned) ?? scanned, takesRequest);
-  if (keyword === undefined) return refuseName("fetch method", scanned, findLaterFetch(scanned));
+  const name = ALIASES.get(scanned) ?? scanned;
+  const keyword = findFetchFor(name, place);
+  if (keyword === undefined) {
+    if (place === "check" && findFetch(name) !== undefined) {
+      return refused(`fetch method '${scanned}' is not available in checks`, "coming");
+    }
+    return refuseName("fetch method", scanned, findLaterFetch(scanned));
+  }
   const call = readCall(text, start);
   if (call === undefined) return refused(`fetch method '${scanned}' : expected ')'`);
   const args = checkArguments(keyword, call, `fetch method '${keyword.name}'`, false);

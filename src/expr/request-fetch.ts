@@ -96,10 +96,14 @@ function parameterOf(query: string, name: string): string | undefined {
   return undefined;
 }
 
-/** Values of a header, cut at commas outside quotes. */
+/** Values of a header. */
 function headerValues(request: HttpRequest, name: string): string[] {
   const text = request.header(name);
-  if (text === undefined) return [];
+  return text === undefined ? [] : valuesOf(text);
+}
+
+/** The values of one header's text, cut at commas outside quotes. */
+export function valuesOf(text: string): string[] {
   const parts = text.match(/(?:"(?:\\.|[^"\\])*"?|[^,"])+/g) ?? [""];
   return parts.map((part) => part.trim());
 }

@@ -3,8 +3,9 @@
  * pages, which have requests; elsewhere they are known by name only. Any thread, read-only.
  */
 import type { SampleType } from "../tables/expression.ts";
+import { ANSWER_FETCHES, CHECK_FETCHES } from "./answer-fetches.ts";
 import { FETCHES } from "./fetches.ts";
-import type { FetchKeyword, RequestField } from "./keyword.ts";
+import type { FetchKeyword, FetchPlace, RequestField } from "./keyword.ts";
 
 function row(
   name: string,
@@ -54,9 +55,15 @@ export const REQUEST_FETCHES: ReadonlyMap<string, FetchKeyword> = new Map(
 /** Names that ACLs know with a way to match behind them: `path_beg`, `hdr_dom(host)`. */
 const DERIVED = /^(base|hdr|path|url|urlp|url_param)_(beg|dir|dom|end|len|reg|sub)(?=\(|$)/;
 
-/** A fetch that works. @param takesRequest those about requests count too */
-export function findFetch(name: string, takesRequest = true): FetchKeyword | undefined {
-  return FETCHES.get(name) ?? (takesRequest ? REQUEST_FETCHES.get(name) : undefined);
+/** A fetch that works, wherever it does. */
+export function findFetch(name: string): FetchKeyword | undefined {
+  return FETCHES.get(name) ?? REQUEST_FETCHES.get(name) ?? ANSWER_FETCHES.get(name);
+}
+
+/** A fetch that works in one place. */
+export function findFetchFor(name: string, place: FetchPlace): FetchKeyword | undefined {
+  if (place === "check") return CHECK_FETCHES.get(name);
+  return FETCHES.get(name) ?? (place === "page" ? REQUEST_FETCHES.get(name) : undefined);
 }
 
 /** The same for those of every stream. */

@@ -29,6 +29,15 @@ export class Sample {
   bytes: Uint8Array = NO_BYTES;
   readonly address = new IpAddress();
 
+  /** Becomes another's equal; bytes are shared. */
+  copyFrom(other: Sample): void {
+    this.type = other.type;
+    this.int = other.int;
+    this.text = other.text;
+    this.bytes = other.bytes;
+    this.address.copyFrom(other.address);
+  }
+
   setInt(value: number): true {
     this.type = "sint";
     this.int = value >= INTEGER_MAX ? INTEGER_MAX : value <= INTEGER_MIN ? INTEGER_MIN : value;

@@ -2,7 +2,7 @@
  * `tcp-check expect` and `http-check expect` (HAProxy manual 4.2): options, then one match, in any
  * order.
  */
-import { compileRegex } from "../../expr/regex.ts";
+import { compileByteRegex } from "../../expr/byte-regex.ts";
 import type { CheckMatch, CheckStatusWord, CheckText, CheckTextMethod } from "../../tables/spec.ts";
 import { parseInteger } from "../numbers.ts";
 import { hexOf, isWellFormed, wrongHex } from "./bytes.ts";
@@ -159,7 +159,7 @@ function readPattern(words: RuleWords, word: string): CheckMatch | undefined {
 }
 
 function isRegex(words: RuleWords, text: string): boolean {
-  const regex = compileRegex(text, false);
+  const regex = compileByteRegex(text);
   if (!regex.ok) words.wrong(regex.message);
   return regex.ok;
 }

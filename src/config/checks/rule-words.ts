@@ -52,13 +52,13 @@ export class RuleWords {
 
   /** A format; undefined after reporting what is wrong. */
   format(text: string): LogFormat | undefined {
-    const result = parseLogFormat(text, "name");
+    const result = parseLogFormat(text, "name", "check");
     return this.#take(result, `'${this.name}' : '${text}' invalid log-format string`);
   }
 
   /** An expression. @param what begins the sentence about a wrong one */
   sample(text: string, what: string): SampleExpression | undefined {
-    return this.#take(parseSample(text), `'${this.name}' : ${what}`);
+    return this.#take(parseSample(text, "check"), `'${this.name}' : ${what}`);
   }
 
   #take<T>(result: ParseResult<T>, subject: string): T | undefined {
