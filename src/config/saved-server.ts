@@ -27,6 +27,7 @@ const ADMIN_STATES: ReadonlySet<number> = new Set([
 
 /** Values of `srv_op_state`. */
 const STOPPED = 0;
+const STARTING = 1;
 const STOPPING = 3;
 
 /** Bits of `srv_check_state`. */
@@ -82,6 +83,7 @@ export function applySavedLine(
       checkStatus: values.checkStatus,
       ...(iweight === spec.weight ? { weight: uweight } : {}),
       sinceChangeSeconds: sinceSeconds,
+      ...(opState === STARTING ? { isStarting: true as const } : {}),
     },
   };
 }

@@ -16,7 +16,12 @@ import { assert } from "../base/assert.ts";
 import { SLOWSTART_STEP_MS } from "../base/limits.ts";
 import { DueList } from "../check/due.ts";
 import type { StartTimer } from "../check/due.ts";
-import { SERVER_THROTTLE } from "../tables/generated/server.ts";
+import {
+  SERVER_FLAG_STOPPING,
+  SERVER_STATE_DRAIN,
+  SERVER_STATE_UP,
+} from "../tables/generated/enums.ts";
+import { SERVER_FLAGS, SERVER_STATE, SERVER_THROTTLE } from "../tables/generated/server.ts";
 import type { Tables } from "../tables/tables.ts";
 import type { ServerObject } from "./model.ts";
 
@@ -40,6 +45,11 @@ type Ramp = { readonly server: ServerObject; readonly startedAtMs: number };
 export function throttleAt(elapsedMs: number, slowstartMs: number): number {
   if (elapsedMs >= slowstartMs) return 0;
   return Math.max(1, Math.floor((Math.max(0, elapsedMs) * 100) / slowstartMs));
+}
+
+/** Writes where a slow start of another process was into the row, before workers look at it. */
+export function readySlowStart(words: Int32Array, server: ServerObject, elapsedMs: number): void {
+  words[server.row + SERVER_THROTTLE] = throttleAt(elapsedMs, server.spec.slowstartMs);
 }
 
 /** All slow starts of the process. */
@@ -80,6 +90,20 @@ export class SlowStart {
     const ramp = { server, startedAtMs: this.#parts.nowMs() - elapsedMs };
     this.#ramps.set(server, ramp);
     this.#due.add(ramp, this.#nextMs(ramp));
+  }
+
+  /**
+   * Goes on where another process was: that the row says so already keeps the server from all of
+   * its weight meanwhile (`readySlowStart`).
+   */
+  resume(server: ServerObject, elapsedMs: number): void {
+    const words = this.#parts.tables.servers.words;
+    const state = words[server.row + SERVER_STATE];
+    const isWell = state === SERVER_STATE_UP || state === SERVER_STATE_DRAIN;
+    const isStopping = (words[server.row + SERVER_FLAGS]! & SERVER_FLAG_STOPPING) !== 0;
+    if (isWell && !isStopping) this.begin(server, elapsedMs);
+    else this.#write(server, 0);
+    refreshServer(this.#parts.lb, server.backend.row, server.row);
   }
 
   /** The server takes no more traffic, or is gone. The caller refreshes balancing. */

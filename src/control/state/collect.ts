@@ -76,6 +76,7 @@ type ServerCut = {
   flags: number;
   counter: number;
   isAgentDown: boolean;
+  slowStartMs: number | undefined;
   age: SavedAge | undefined;
 };
 
@@ -226,6 +227,7 @@ function cutServer(
     flags: words[row + serverRow.SERVER_FLAGS]!,
     counter: words[row + serverRow.SERVER_HEALTH]!,
     isAgentDown: control.checks.isAgentDown(server),
+    slowStartMs: control.keeper.slowStart.elapsedMs(server),
     age: ageOf(control, control.keeper.records.get(server)),
   };
   const isAsConfigured =
@@ -243,10 +245,14 @@ function cutServer(
 export const configuredAdmin = ({ disabled }: ServerSpec): number =>
   disabled ? SERVER_ADMIN_CONFIG_MAINT | SERVER_ADMIN_FORCED_MAINT : 0;
 
-type HealthCut = Pick<ServerCut, "flags" | "counter" | "isAgentDown" | "spec" | "age">;
+type HealthCut = Pick<
+  ServerCut,
+  "flags" | "counter" | "isAgentDown" | "slowStartMs" | "spec" | "age"
+>;
 
-function hasHealth({ flags, counter, isAgentDown, spec, age }: HealthCut): boolean {
+function hasHealth({ flags, counter, isAgentDown, slowStartMs, spec, age }: HealthCut): boolean {
   if ((flags & HEALTH_FLAGS) !== 0 || isAgentDown || age !== undefined) return true;
+  if (slowStartMs !== undefined) return true;
   return (flags & SERVER_FLAG_CHECKED) !== 0 && counter !== initialHealth(spec);
 }
 
@@ -272,13 +278,15 @@ function serverRecord(made: ServerCut): SavedServer {
   };
 }
 
-function healthRecord({ flags, counter, isAgentDown, spec, age }: ServerCut): SavedHealth {
+function healthRecord(made: ServerCut): SavedHealth {
+  const { flags, counter, isAgentDown, slowStartMs, spec, age } = made;
   return {
     isDown: (flags & SERVER_FLAG_DOWN) !== 0,
     isStopping: (flags & SERVER_FLAG_STOPPING) !== 0,
     areChecksOff: (flags & SERVER_FLAG_CHECKS_OFF) !== 0,
     isAgentOff: (flags & SERVER_FLAG_AGENT_OFF) !== 0,
     isAgentDown,
+    ...(slowStartMs === undefined ? {} : { slowStartMs }),
     counter: (flags & SERVER_FLAG_CHECKED) !== 0 ? counter : -1,
     age: age ?? { sinceMs: 0, downtimeMs: 0, downs: 0 },
     of: addressKey(spec.address),

@@ -125,7 +125,11 @@ const isSide = (value: unknown): boolean => value === "front" || value === "back
 function isAge(value: unknown): boolean {
   if (!isFields(value)) return false;
   const { sinceMs, downtimeMs, downs } = value;
-  return [sinceMs, downtimeMs, downs].every((one) => Number.isFinite(one) && Number(one) >= 0);
+  return [sinceMs, downtimeMs, downs].every(isAmount);
+}
+
+function isAmount(value: unknown): boolean {
+  return Number.isFinite(value) && Number(value) >= 0;
 }
 
 function isQuicUse(value: unknown): boolean {
@@ -157,6 +161,7 @@ function isHealth(value: unknown): boolean {
   if (!isFields(value)) return false;
   const { isDown, isStopping, areChecksOff, isAgentOff, isAgentDown, counter, age, of } = value;
   const flags = [isDown, isStopping, areChecksOff];
+  if (!optional(value["slowStartMs"], isAmount)) return false;
   const ofAgent = [isAgentOff, isAgentDown];
   if (!ofAgent.every((flag) => optional(flag, isBoolean))) return false;
   return flags.every(isBoolean) && isWord(counter) && isAge(age) && isText(of);

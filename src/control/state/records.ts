@@ -61,6 +61,8 @@ export type SavedHealth = {
   isAgentOff?: boolean;
   /** Its agent has said that it is down, or an operator in its place. */
   isAgentDown?: boolean;
+  /** How long it has been on its way up (`slowstart`), ms; left out = it is not. */
+  slowStartMs?: number;
   /** 0 … rise + fall - 1; -1 = not checked. */
   counter: number;
   age: SavedAge;

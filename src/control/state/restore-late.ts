@@ -53,6 +53,8 @@ export function restoreLate(
   for (const [{ health }, server] of servers) {
     if (health === undefined || health.of !== addressKey(server.spec.address)) continue;
     restoreAge(server, health.age);
+    const { slowStartMs } = health;
+    if (slowStartMs !== undefined) keeper.slowStart.resume(server, slowStartMs + awayMs);
     if (health.isAgentOff === true) checks.suspendAgent(server);
     if (health.isAgentDown === true) checks.setAgent(server, false);
     const { rise, fall } = server.spec.check;

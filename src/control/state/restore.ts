@@ -27,6 +27,7 @@ import type { ProxyObject, ServerObject } from "../model.ts";
 import { beginQuicListener, beginQuicServer } from "../quic-start.ts";
 import { markQuicUsed, noteQuicServer } from "../quic-use.ts";
 import { mergeState } from "../server-state.ts";
+import { readySlowStart } from "../slowstart.ts";
 import { configuredAdmin, OWN_ADMIN } from "./collect.ts";
 import { lastName, orLater, PassingError } from "./kept.ts";
 import type { KeptItem } from "./kept.ts";
@@ -376,6 +377,7 @@ function restoreRow(
     if (health.isDown) flags |= SERVER_FLAG_DOWN;
     else if (health.isStopping) flags |= SERVER_FLAG_STOPPING;
     if (health.areChecksOff) flags |= SERVER_FLAG_CHECKS_OFF;
+    if (health.slowStartMs !== undefined) readySlowStart(words, server, health.slowStartMs);
     if (health.isAgentOff === true) flags |= SERVER_FLAG_AGENT_OFF;
     else if (health.isAgentOff === false) flags &= ~SERVER_FLAG_AGENT_OFF;
     words[row + serverRow.SERVER_FLAGS] = flags;

@@ -26,6 +26,7 @@ import type { CheckDesk } from "../checks/desk.ts";
 import type { Model, ProxyObject, ServerObject } from "../model.ts";
 import { mergeState, stateRecord } from "../server-state.ts";
 import type { StateKeeper } from "../server-state.ts";
+import { readySlowStart } from "../slowstart.ts";
 import { CHECK_NUMBERS } from "../stats/words.ts";
 
 /** Fills the rows of saved servers. After `buildPlan`, before workers start. */
@@ -39,7 +40,8 @@ export function restoreServers(shop: Workshop): void {
   for (const { row } of touched) refreshBackend(lb, row);
 }
 
-function restoreRow(words: Int32Array, { row }: ServerObject, saved: SavedServerSpec): void {
+function restoreRow(words: Int32Array, server: ServerObject, saved: SavedServerSpec): void {
+  const { row } = server;
   const forced = SERVER_ADMIN_FORCED_MAINT | SERVER_ADMIN_FORCED_DRAIN;
   const admin =
     (words[row + SERVER_ADMIN_STATE]! & ~forced) |
@@ -59,15 +61,17 @@ function restoreRow(words: Int32Array, { row }: ServerObject, saved: SavedServer
   words[row + SERVER_FLAGS] = kept | health | off;
   if (saved.weight !== undefined) words[row + SERVER_WEIGHT] = saved.weight;
   Atomics.store(words, row + SERVER_STATE, mergeState(admin, saved.health));
+  if (saved.isStarting) readySlowStart(words, server, saved.sinceChangeSeconds * 1000);
 }
 
 /** Goes on counting where the old process was. After the checks have started. */
 export function restoreChecks(
-  keeper: Pick<StateKeeper, "tables" | "model" | "nowMs" | "records" | "startedAtMs">,
+  keeper: Pick<StateKeeper, "tables" | "model" | "nowMs" | "records" | "startedAtMs" | "slowStart">,
   checks: Pick<CheckDesk, "healthOf" | "setHealth" | "suspend" | "suspendAgent" | "remember">,
 ): void {
   for (const { server, saved } of savedServers(keeper.model)) {
     stateRecord(keeper, server).changedAtMs = keeper.nowMs() - saved.sinceChangeSeconds * 1000;
+    if (saved.isStarting) keeper.slowStart.resume(server, saved.sinceChangeSeconds * 1000);
     if (saved.isAgentOff) checks.suspendAgent(server);
     if (checks.healthOf(server) === undefined) continue;
     const code = CHECK_CODES.find((one) => CHECK_NUMBERS[one] === saved.checkStatus);

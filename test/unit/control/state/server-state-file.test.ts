@@ -8,6 +8,7 @@ import type { ProxyObject, ServerObject } from "../../../../src/control/model.ts
 import { MutationLog } from "../../../../src/control/mutation-log.ts";
 import { stateRecord } from "../../../../src/control/server-state.ts";
 import type { StateRecord } from "../../../../src/control/server-state.ts";
+import { SlowStart } from "../../../../src/control/slowstart.ts";
 import { restoreChecks, restoreServers } from "../../../../src/control/state/server-state-file.ts";
 import * as e from "../../../../src/tables/generated/enums.ts";
 import * as p from "../../../../src/tables/generated/proxy.ts";
@@ -36,7 +37,7 @@ function restore(saved: Record<string, Partial<SavedServerSpec>>): Workshop {
   const options = { ...PLAIN_PROXY, servers: [] };
   const specs = Array.from({ length: SERVERS }, (_, index) => {
     const one = { ...PLAIN_SERVER, weight: 10, disabled: index === 2 };
-    return makeServer(one, `s${index + 1}`, index + 1, 9000 + index);
+    return { ...makeServer(one, `s${index + 1}`, index + 1, 9000 + index), slowstartMs: 60_000 };
   });
   const proxy = makeProxySpec(options, 0, specs);
   const plan: Plan = {
@@ -130,6 +131,7 @@ test("checks go on counting, or wait as they did", () => {
     nowMs: () => 100_000,
     startedAtMs: 100_000,
     records: new WeakMap<ServerObject | ProxyObject, StateRecord>(),
+    slowStart: slowStartOf(shop),
   };
   restoreChecks(keeper, {
     // s4 is not checked.
@@ -144,4 +146,44 @@ test("checks go on counting, or wait as they did", () => {
   expect(asked).toEqual(["s1 0", "s2 agent off", "s2 L7OKC", `s2 ${full}`, "s2 off", `s3 ${rise}`]);
   expect(stateRecord(keeper, serverOf(shop, "s1")).changedAtMs).toBe(40_000);
   expect(stateRecord(keeper, serverOf(shop, "s4")).changedAtMs).toBe(100_000);
+});
+
+function slowStartOf(shop: Workshop): SlowStart {
+  const { tables, lb } = shop;
+  const startTimer = (): { stop(): void } => ({ stop: () => undefined });
+  return new SlowStart({ tables, lb, nowMs: () => 100_000, startTimer, ended: () => undefined });
+}
+
+test("a slow start goes on where it was, or is over by now", () => {
+  const slow = { isStarting: true as const };
+  const shop = restore({
+    s1: { ...slow, sinceChangeSeconds: 15 },
+    s2: { ...slow, sinceChangeSeconds: 90 },
+    s4: { ...slow, sinceChangeSeconds: 15, health: "down" },
+  });
+  const { words } = shop.tables.servers;
+  const throttles = (): number[] =>
+    ["s1", "s2", "s4"].map((name) => words[serverOf(shop, name).row + s.SERVER_THROTTLE]!);
+  // Before workers look: s1 has no more than its part for a moment.
+  expect(throttles()).toEqual([25, 0, 25]);
+  const slowStart = slowStartOf(shop);
+  const keeper = {
+    tables: shop.tables,
+    model: shop.model,
+    nowMs: () => 100_000,
+    startedAtMs: 100_000,
+    records: new WeakMap<ServerObject | ProxyObject, StateRecord>(),
+    slowStart,
+  };
+  const nothing = (): undefined => undefined;
+  restoreChecks(keeper, {
+    healthOf: nothing,
+    setHealth: nothing,
+    suspend: nothing,
+    suspendAgent: nothing,
+    remember: nothing,
+  });
+  expect(throttles()).toEqual([25, 0, 0]);
+  expect(slowStart.elapsedMs(serverOf(shop, "s1"))).toBe(15_000);
+  expect(slowStart.count).toBe(1);
 });

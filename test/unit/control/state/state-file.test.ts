@@ -8,7 +8,7 @@ import { PROXY_STATE_DISABLED, SERVER_STATE_UP } from "../../../../src/tables/ge
 import * as front from "../../../../src/tables/generated/front-count.ts";
 import { PROCESS_MAXCONN } from "../../../../src/tables/generated/process.ts";
 import { PROXY_STATE } from "../../../../src/tables/generated/proxy.ts";
-import { SERVER_STATE } from "../../../../src/tables/generated/server.ts";
+import { SERVER_STATE, SERVER_THROTTLE } from "../../../../src/tables/generated/server.ts";
 import { LAB_MAXCONN } from "../../../support/control-lab.ts";
 import { begin, describeControl, fileOf } from "../../../support/state-lab.ts";
 import type { StateLab } from "../../../support/state-lab.ts";
@@ -129,6 +129,24 @@ const CHANGED_CHECKS = [
   "enable agent made/m2",
   "enable server made/m2",
 ];
+
+test("a server on its way up goes on from where it was", async () => {
+  const config = CONFIG.replace("guid srv:1", "guid srv:1 slowstart 600s");
+  const first = await begin(config);
+  await change(first, ["set server b/s1 health down", "set server b/s1 health up"]);
+  const server = first.server("b/s1");
+  first.control.keeper.slowStart.begin(server, 150_000);
+  const second = await begin(config, fileOf(first));
+  const elapsedMs = second.control.keeper.slowStart.elapsedMs(second.server("b/s1")) ?? 0;
+  expect(elapsedMs).toBeGreaterThanOrEqual(150_000);
+  expect(elapsedMs).toBeLessThan(300_000);
+  const { row } = second.server("b/s1");
+  expect(second.control.tables.servers.words[row + SERVER_THROTTLE]).toBeGreaterThanOrEqual(25);
+  // What was edited out is not brought back.
+  const third = await begin(CONFIG, fileOf(first));
+  expect(third.control.keeper.slowStart.count).toBe(0);
+  for (const { control } of [first, second, third]) control.keeper.slowStart.stop();
+});
 
 test("a process that begins again has checks and agents as they were left", async () => {
   const machine = { files: { "/own.pem": A.chain + A.key } };
