@@ -467,3 +467,8 @@ export const CHECK_ANSWER_BYTES_DEFAULT = 16_384;
  * @unit steps
  */
 export const REGEX_STATES_MAX = 2_000;
+/**
+ * How long it counts whether IPv6 leads anywhere (`dns-accept-family auto`).
+ * @unit ms
+ */
+export const DNS_IPV6_LOOK_MS = 30_000;

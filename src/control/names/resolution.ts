@@ -66,6 +66,8 @@ export class Resolution<Q = unknown> {
   readonly addresses = new KeptRecords<NamedAddress>();
   readonly services = new KeptRecords<ServiceRecord>();
   readonly #parts: ResolutionParts<Q>;
+  /** The same bytes each time. */
+  readonly #questions = new Map<QuestionType, ReturnType<typeof makeQuestion>>();
   #round: Round<Q> | undefined;
 
   constructor(name: string, parts: ResolutionParts<Q>) {
@@ -117,7 +119,9 @@ export class Resolution<Q = unknown> {
 
   #ask(round: Round<Q>): void {
     const type = round.types[round.typeIndex]!;
-    const question = makeQuestion(this.name, type, this.#parts.spec.payloadBytes);
+    const question =
+      this.#questions.get(type) ?? makeQuestion(this.name, type, this.#parts.spec.payloadBytes);
+    this.#questions.set(type, question);
     round.failure = undefined;
     this.#parts.wakeIn(this, this.#parts.spec.retryMs);
     for (const server of this.#parts.nameservers) {

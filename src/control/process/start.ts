@@ -23,6 +23,7 @@ import type { Control } from "../control.ts";
 import { LogHub } from "../logs/hub.ts";
 import { MailPost } from "../mail/post.ts";
 import { makeControl } from "../make-control.ts";
+import { startNames } from "../names/names.ts";
 import { BindError, startServing } from "../serve.ts";
 import type { Serving } from "../serve.ts";
 import { makeKeeper } from "../server-state.ts";
@@ -187,6 +188,7 @@ async function serve(input: ServeInput): Promise<number> {
   });
   mails.onLost = (text) => control.events.tell({ kind: "mails-lost", text });
   state.begin(control, systemLibc());
+  const names = startNames(control);
   for (const service of opened) service.serve(control);
   const watchdog = new Watchdog(control);
   signals.attach(plan.global, signalTarget({ serving, checks, state, journal }));
@@ -200,6 +202,7 @@ async function serve(input: ServeInput): Promise<number> {
   }
   const code = await serving.done;
   watchdog.stop();
+  names.stop();
   checking.close();
   for (const service of opened) service.close();
   mails.close();
