@@ -14,6 +14,7 @@ import type { Grace } from "./life/grace.ts";
 import type { References } from "./life/references.ts";
 import type { LogPump } from "./log-pump.ts";
 import type { LogHub } from "./logs/hub.ts";
+import type { MailPost } from "./mail/post.ts";
 import type { Model } from "./model.ts";
 import type { OutlierDesk } from "./outlier/desk.ts";
 import type { StateKeeper } from "./server-state.ts";
@@ -43,6 +44,8 @@ export type Control = {
   readonly runtime: RuntimeConfig;
   /** `set env` and `show env`; the process's environment as the configuration left it. */
   readonly environment: Map<string, string>;
+  /** Mails about servers. */
+  readonly mails: Pick<MailPost, "counts">;
   /** Writes the state file; null = there is none. */
   readonly saver: StateSaver | null;
   /** Lines that the start printed (`show startup-logs`). */

@@ -25,6 +25,8 @@ export type ControlParts = {
   checks: CheckDesk;
   runtime: RuntimeConfig;
   saver: Control["saver"];
+  /** Left out: none are sent. */
+  mails?: Control["mails"];
   startupLines: readonly string[];
   describeErrno: Control["describeErrno"];
   say: Control["say"];
@@ -73,6 +75,7 @@ export function makeControl(parts: ControlParts): Control {
     runtime,
     environment: new Map(Object.entries(plan.global.environment)),
     saver: parts.saver,
+    mails: parts.mails ?? { counts: () => [] },
     startupLines,
     startedAtMs: systemClock.nowMs(),
     startedEpochMs: systemClock.epochMicros() / 1000,

@@ -182,6 +182,7 @@ async function serve(input: ServeInput): Promise<number> {
     checks,
     runtime: input.runtime,
     saver: state.saver,
+    mails,
     startupLines: input.startupLines,
     describeErrno: (errno) => systemLibc().strerror(errno),
     say: (severity, text) => journal.say(severity, text),

@@ -13,7 +13,14 @@ import { INFO_FIELDS, infoFacts } from "../../control/stats/info.ts";
 import { observersOf } from "../../control/stats/observers.ts";
 import { statisticsOf } from "../../control/stats/statistics.ts";
 import type { Family, MetricScope } from "./families.ts";
-import { CHECK_LABELS, FAMILIES, PROCESS_FAMILIES, SCOPES, STATUS_LABELS } from "./families.ts";
+import {
+  AGENT_LABELS,
+  CHECK_LABELS,
+  FAMILIES,
+  PROCESS_FAMILIES,
+  SCOPES,
+  STATUS_LABELS,
+} from "./families.ts";
 import { ownMetrics } from "./own.ts";
 import type { MetricsQuery } from "./query.ts";
 import { QuicSnapshot, quicText } from "./quic.ts";
@@ -29,9 +36,10 @@ class Snapshot {
   readonly families: readonly Family[];
   readonly labels: string[] = [];
   readonly columns: number[][];
-  /** Place in STATUS_LABELS, in CHECK_LABELS; -1 = none. */
+  /** Place in STATUS_LABELS, in CHECK_LABELS, in AGENT_LABELS; -1 = none. */
   readonly status: number[] = [];
   readonly checks: number[] = [];
+  readonly agents: number[] = [];
 
   constructor(scope: MetricScope) {
     this.families = FAMILIES[scope];
@@ -42,6 +50,7 @@ class Snapshot {
     this.labels.push(labels);
     this.status.push(status);
     this.checks.push(checkOf(row));
+    this.agents.push(placeOf(AGENT_LABELS, row[AT.agent_status]));
     this.families.forEach(({ field, unit }, at) => {
       const value = row[AT[field]];
       this.columns[at]!.push(typeof value === "number" ? value / unit : NaN);
@@ -121,9 +130,14 @@ function labelsOf(control: Control, query: MetricsQuery, kind: MetricScope, row:
   return labels.join(",");
 }
 
-/** Place of a server's check result in CHECK_LABELS; -1 = none. A running check begins with `*`. */
+/** Place of a server's check result in CHECK_LABELS; -1 = none. */
 function checkOf(row: StatRow): number {
-  return CHECK_LABELS.indexOf(String(row[AT.check_status] ?? "").replace(/^\* /, ""));
+  return placeOf(CHECK_LABELS, row[AT.check_status]);
+}
+
+/** Place of a result; -1 = none. That of a check which runs begins with `*`. */
+function placeOf(labels: readonly string[], status: StatRow[number]): number {
+  return labels.indexOf(String(status ?? "").replace(/^\* /, ""));
 }
 
 /** Place of a row's status among those of its kind. */
@@ -184,7 +198,11 @@ function* scopeText(scope: MetricScope, shot: Snapshot, query: MetricsQuery): Ge
   }
   yield text;
   yield* statusText(scope, shot, query);
-  if (scope === "server") yield* checkText(shot, query);
+  if (scope !== "server") return;
+  const check = "1 = the last health check ended so";
+  yield* resultText("check_status", check, CHECK_LABELS, shot, shot.checks, query);
+  const agent = "1 = the last answer of the agent was so";
+  yield* resultText("agent_status", agent, AGENT_LABELS, shot, shot.agents, query);
 }
 
 /** One sample a state: 1 where it is, 0 elsewhere. */
@@ -226,17 +244,25 @@ function* sumsText(shot: Snapshot, sums: readonly Sums[], query: MetricsQuery): 
   }
 }
 
-function* checkText(shot: Snapshot, query: MetricsQuery): Generator<string> {
-  const name = "haproxy_server_check_status";
+/** One sample a result, of the servers that have one. */
+function* resultText(
+  short: string,
+  help: string,
+  states: readonly string[],
+  shot: Snapshot,
+  results: readonly number[],
+  query: MetricsQuery,
+): Generator<string> {
+  const name = `haproxy_server_${short}`;
   if (!query.wants(name)) return;
   let text = "";
   let isFirst = true;
   for (const [index, labels] of shot.labels.entries()) {
-    const result = shot.checks[index]!;
+    const result = results[index]!;
     if (result < 0) continue;
-    if (isFirst) text += headText(name, "gauge", "1 = the last health check ended so");
+    if (isFirst) text += headText(name, "gauge", help);
     isFirst = false;
-    for (const [place, state] of CHECK_LABELS.entries()) {
+    for (const [place, state] of states.entries()) {
       text += `${name}{${labels},state="${state}"} ${result === place ? 1 : 0}\n`;
     }
     if (text.length < PIECE) continue;

@@ -177,6 +177,9 @@ export const CHECK_LABELS: readonly string[] = [
   "PROCOK",
 ];
 
+/** Those of agents, in `haproxy_server_agent_status`, which HAProxy has not. */
+export const AGENT_LABELS: readonly string[] = ["CHECKED", ...CHECK_LABELS];
+
 function info(name: string, type: MetricType, field: string, help: string): ProcessFamily {
   return { name: `haproxy_process_${name}`, type, field, help };
 }

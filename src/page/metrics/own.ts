@@ -65,6 +65,20 @@ const WORKER_FAMILIES: readonly WorkerFamily[] = [
   },
 ];
 
+/** What each mail server was given, and what not. */
+function mailMetrics({ mails }: Control, query: MetricsQuery): string {
+  const name = "sluice_mails_total";
+  const counts = mails.counts();
+  if (!query.wants(name) || counts.length === 0) return "";
+  let text = headText(name, "counter", "Mails about servers, by mail server and outcome");
+  for (const { name: mailer, sent, lost } of counts) {
+    const label = `mailer="${escapeLabel(mailer)}"`;
+    text += `${name}{${label},outcome="sent"} ${sent}\n`;
+    text += `${name}{${label},outcome="lost"} ${lost}\n`;
+  }
+  return text;
+}
+
 /** Their text. */
 export function ownMetrics(control: Control, query: MetricsQuery): string {
   const { tables, shop, references, grace, hub, pump } = control;
@@ -92,5 +106,5 @@ export function ownMetrics(control: Control, query: MetricsQuery): string {
   single("sluice_grace_waiting", "gauge", "Changes that wait for all workers", grace.pending);
   single("sluice_log_lines_dropped_total", "counter", "Log lines lost", hub.dropped());
   single("sluice_log_records_dropped_total", "counter", "Log records lost", pump.dropped);
-  return text + outlierMetrics(control, query);
+  return text + mailMetrics(control, query) + outlierMetrics(control, query);
 }

@@ -270,25 +270,38 @@ function lastText(row: Row): string {
   return seconds < 0 ? "?" : formatDuration(seconds);
 }
 
+/** The check; of a server that has none, its agent. */
 function checkText(row: Row): string {
-  const status = textOf(row, "check_status");
-  if (status === "") return "";
-  const code = has(row, "check_code") ? `/${numberOf(row, "check_code")}` : "";
-  const took = has(row, "check_duration") ? ` in ${formatMs(numberOf(row, "check_duration"))}` : "";
-  return `${status}${code}${took}`;
+  const check = resultText(row, "check_status", "check_code", "check_duration");
+  if (check !== "") return check;
+  const agent = resultText(row, "agent_status", "agent_code", "agent_duration");
+  return agent === "" ? "" : `Agent ${agent}`;
+}
+
+function resultText(row: Row, status: RowField, code: RowField, duration: RowField): string {
+  const text = textOf(row, status);
+  if (text === "") return "";
+  const number = has(row, code) ? `/${numberOf(row, code)}` : "";
+  const took = has(row, duration) ? ` in ${formatMs(numberOf(row, duration))}` : "";
+  return `${text}${number}${took}`;
 }
 
 function checkTip(row: Row): string {
   const lines: string[] = [];
   const what = textOf(row, "check_desc");
-  const said = textOf(row, "last_chk");
-  if (what !== "") lines.push(said === "" ? what : `${what}: ${said}`);
-  if (has(row, "agent_status") && textOf(row, "agent_status") !== "") {
-    const agent = textOf(row, "last_agt");
-    lines.push(`Agent: ${textOf(row, "agent_status")}${agent === "" ? "" : `: ${agent}`}`);
+  if (what !== "") lines.push(withWords(what, textOf(row, "last_chk")));
+  const agent = resultText(row, "agent_status", "agent_code", "agent_duration");
+  if (agent !== "") {
+    const meaning = withWords(textOf(row, "agent_desc"), textOf(row, "last_agt"));
+    lines.push(`Agent ${agent}: ${meaning}`);
+  }
+  if (has(row, "hanafail") && numberOf(row, "hanafail") > 0) {
+    lines.push(`Real traffic reached error-limit: ${formatCount(numberOf(row, "hanafail"))} times`);
   }
   return lines.join("\n");
 }
+
+const withWords = (what: string, said: string): string => (said === "" ? what : `${what}: ${said}`);
 
 function weightText(row: Row): string {
   if (!has(row, "weight")) return "";

@@ -42,6 +42,8 @@ test("states by their status", () => {
     ["server", { status: "UP 1/3" }, "going-down"],
     ["server", { status: "DOWN" }, "down"],
     ["server", { status: "DOWN 1/2", check_health: 1 }, "going-up"],
+    ["server", { status: "DOWN (agent)", check_health: 4 }, "down"],
+    ["server", { status: "DRAIN (agent)" }, "drain"],
     ["server", { status: "MAINT" }, "maint"],
     ["server", { status: "MAINT (via b/s)" }, "maint"],
     ["server", { status: "DRAIN" }, "drain"],
@@ -93,6 +95,23 @@ test("cells say what there is, and what there is not", () => {
   expect(text("slim", server)).toBe("-");
   expect(text("bin", server)).toBe("1.50 KiB");
   expect(text("dreq", server)).toBe("");
+  const asked = rowOf("server", {
+    status: "DOWN (agent)",
+    agent_status: "L7STS",
+    agent_code: 0,
+    agent_duration: 2,
+    agent_desc: "Layer7 wrong status",
+    last_agt: "via agent : down",
+    hanafail: 2,
+  });
+  const tip = COLUMNS.find(({ key }) => key === "check")!
+    .tip(asked)
+    .replaceAll("\u202f", " ");
+  expect(text("check", asked)).toBe("Agent L7STS/0 in 2 ms");
+  expect(tip).toBe(
+    "Agent L7STS/0 in 2 ms: Layer7 wrong status: via agent : down\n" +
+      "Real traffic reached error-limit: 2 times",
+  );
   const front = rowOf("frontend", { status: "OPEN", rate_lim: 0 });
   expect(text("rate_lim", front)).toBe("-");
   expect(text("qlimit", front)).toBe("");
