@@ -16,13 +16,15 @@ const ALPHABET = "\"'\\ \t\n\r#${}[]*-.,:;/@%()!|&<>=0159aAzZ\0\x7fé";
 const FILE =
   "defaults d\n mode tcp\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n" +
   " default-server inter 1s\nbackend b from d\n default-server name n weight 5\n" +
-  " server s1 127.0.0.1:80 check\n";
+  " server s1 127.0.0.1:80 check\nhealthcheck h\n type redis-check\n";
 
 const SERVERS = [
   "127.0.0.1:80 check inter 1s rise 2 fall 3 weight 10 maxconn 5 minconn 2",
   "[::1]:8080 from be:b source 10.0.0.1:1000-2000 interface lo send-proxy-v2 proxy-v2-options crc32c",
   "unix@/run/x from srv:b/s1 backup disabled on-error mark-down error-limit 5",
   "host.test:+5 id 7 guid g:1 track a/b on-marked-down shutdown-sessions init-state down",
+  "127.0.0.1:1 check check-ssl verify none check-sni a.test check-alpn h2 agent-check agent-port 9",
+  "[::1]:1 agent-addr ::2 agent-inter 1s agent-send x observe layer4 slowstart 5s healthcheck h",
   "127.0.0.1:1 from srv:n addr 127.0.0.2:5 port 80 tcp-ut 5s tfo slowstart 5s cookie x ssl",
 ];
 const PROXIES = ["mode tcp guid a:b", "guid x maxconn 100 default_backend b", "mode http"];

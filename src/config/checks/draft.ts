@@ -41,7 +41,7 @@ export type CheckChoice =
       /** A request of `http-check send` was there before: where both speak, the later one wins. */
       isLater: boolean;
     }
-  | { kind: "external" }
+  | { kind: "external"; origin: Origin }
   | Extract<
       CheckProgramSpec,
       { kind: "redis" | "pgsql" | "mysql" | "smtp" | "ldap" | "ssl-hello" | "spop" }

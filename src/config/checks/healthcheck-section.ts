@@ -50,11 +50,18 @@ export function openHealthcheck(
     return undefined;
   }
   const checks = newChecksDraft();
+  let hasType = false;
   // Known from now on: that it is broken is said once.
   context.healthchecks.set(name, { kind: "connect" });
   return {
-    line: (line) => readLine(line, checks),
-    end: () => finish(context, name, checks, origin),
+    line: (line) => {
+      if (line.keyword === "type") hasType = true;
+      readLine(line, checks);
+    },
+    end: () => {
+      if (hasType) finish(context, name, checks, origin);
+      else context.report.alertAt(origin, `healthcheck section '${name}' has no 'type'.`);
+    },
   };
 }
 
@@ -79,10 +86,8 @@ function finish(context: LoadContext, name: string, checks: ChecksDraft, origin:
   const warn = (text: string): void => {
     context.report.warnAt(origin, `healthcheck section '${name}' ${text}`);
   };
-  if (kind === "connect") {
-    context.report.alertAt(origin, `healthcheck section '${name}' has no 'type'.`);
-    return;
-  }
+  // Its type was refused.
+  if (kind === "connect") return;
   if (checks.hasOwnTcp && kind !== "tcp") {
     warn("uses tcp-check rules without 'type tcp-check', so the rules are ignored.");
   }

@@ -58,13 +58,14 @@ function readChoice(line: Line, option: CheckOption): CheckChoice | undefined {
       return readPgsql(line);
     case "smtpchk":
       return readSmtp(line);
+    case "external-check":
+      return isTooLong(line, 0) ? undefined : { kind: "external", origin: line.origin };
     default:
       return isTooLong(line, 0) ? undefined : PLAIN[option];
   }
 }
 
 const PLAIN = {
-  "external-check": { kind: "external" },
   "ldap-check": { kind: "ldap" },
   "redis-check": { kind: "redis" },
   "spop-check": { kind: "spop" },

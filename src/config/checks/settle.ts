@@ -121,8 +121,11 @@ function warnOfUnused({ report }: LoadContext, proxy: ProxyDraft): void {
 function requireProgram({ report, global }: LoadContext, proxy: ProxyDraft): void {
   const { choice, externalCommand: command, externalPath: path } = proxy.settings.checks;
   if (choice.kind !== "external") return;
+  const { file, line } = choice.origin;
   const subject = `Proxy '${proxy.name}' : 'option external-check'`;
-  const alert = (text: string): void => report.add("alert", proxy.origin, text);
+  const alert = (text: string): void => {
+    report.add("alert", choice.origin, `[${file}:${line}] : ${text}`, text);
+  };
   if (!global.externalCheck.isAllowed) {
     alert(`${subject} unable to find required 'global.external-check'.`);
   }

@@ -263,13 +263,13 @@ describe("option external-check", () => {
   test("what it needs", async () => {
     const subject = "Proxy 'b' : 'option external-check'";
     expect(await saidOf(OPTION)).toEqual([
-      `ALERT ${subject} unable to find required 'global.external-check'.`,
-      `ALERT ${subject} unable to find required 'external-check command'.`,
+      `ALERT [t.cfg:7] : ${subject} unable to find required 'global.external-check'.`,
+      `ALERT [t.cfg:7] : ${subject} unable to find required 'external-check command'.`,
       "WARNING Proxy 'b' : 'insecure-fork-wanted' not enabled in the global section, " +
         "'option external-check' will likely fail.",
     ]);
     expect(await saidOf(`${OPTION}\n external-check command true`, { global: GLOBAL })).toEqual([
-      "ALERT Proxy 'b' : 'external-check command' does not have a leading '/' and " +
+      "ALERT [t.cfg:7] : Proxy 'b' : 'external-check command' does not have a leading '/' and " +
         "'external-check path' is not set.",
     ]);
     expect(await saidOf(COMMAND, { global: GLOBAL })).toEqual([]);
