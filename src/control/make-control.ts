@@ -10,6 +10,7 @@ import { Events } from "./events.ts";
 import { Grace } from "./life/grace.ts";
 import { References } from "./life/references.ts";
 import type { LogHub } from "./logs/hub.ts";
+import type { MailPost } from "./mail/post.ts";
 import { reportConnectErrors } from "./observe.ts";
 import { OutlierDesk } from "./outlier/desk.ts";
 import type { Serving } from "./serve.ts";
@@ -26,7 +27,7 @@ export type ControlParts = {
   runtime: RuntimeConfig;
   saver: Control["saver"];
   /** Left out: none are sent. */
-  mails?: Control["mails"];
+  mails?: MailPost;
   startupLines: readonly string[];
   describeErrno: Control["describeErrno"];
   say: Control["say"];
@@ -34,7 +35,7 @@ export type ControlParts = {
 
 /** Makes the control object; once a process. */
 export function makeControl(parts: ControlParts): Control {
-  const { serving, hub, keeper, checks, runtime, startupLines } = parts;
+  const { serving, hub, keeper, checks, runtime, startupLines, mails } = parts;
   const { shop, pool, pump } = serving;
   const { tables, model } = shop;
   const { plan } = model;
@@ -57,6 +58,9 @@ export function makeControl(parts: ControlParts): Control {
     grace.check();
     events.tell({ kind: "worker-lost" });
   };
+  if (mails !== undefined) {
+    mails.onLost = (text) => events.tell({ kind: "mails-lost", text });
+  }
   const control: Control = {
     plan,
     tables,
@@ -75,7 +79,7 @@ export function makeControl(parts: ControlParts): Control {
     runtime,
     environment: new Map(Object.entries(plan.global.environment)),
     saver: parts.saver,
-    mails: parts.mails ?? { counts: () => [] },
+    mails: mails ?? { counts: () => [] },
     startupLines,
     startedAtMs: systemClock.nowMs(),
     startedEpochMs: systemClock.epochMicros() / 1000,

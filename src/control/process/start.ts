@@ -27,6 +27,7 @@ import { startNames } from "../names/names.ts";
 import { BindError, startServing } from "../serve.ts";
 import type { Serving } from "../serve.ts";
 import { makeKeeper } from "../server-state.ts";
+import type { StateKeeper } from "../server-state.ts";
 import { Watchdog } from "../watchdog.ts";
 import { nativeNeeds } from "../without-native.ts";
 import type { OldProcesses, RunOptions } from "./arguments.ts";
@@ -152,26 +153,8 @@ async function serve(input: ServeInput): Promise<number> {
   const { serving, hub } = await openAndServe(input, opened, () =>
     bindAndServe(input, { journal, state }, workers, maxconn),
   );
-  const { shop, pool } = serving;
-  const mails = new MailPost({
-    mailers: plan.mailers,
-    lost: (text) => {
-      journal.say("warning", text);
-      mails.onLost?.(text);
-    },
-  });
-  const keeper = makeKeeper({
-    tables: shop.tables,
-    model: shop.model,
-    lb: shop.lb,
-    pool,
-    tell: (proxy, notice) => {
-      journal.tell(proxy, notice);
-      mails.tell(proxy.spec, notice);
-    },
-    nowMs: systemClock.nowMs,
-  });
-  const checking = startChecks(shop, keeper, input.entries.checker, (severity, text) =>
+  const { keeper, mails } = makeTellers(serving, journal);
+  const checking = startChecks(serving.shop, keeper, input.entries.checker, (severity, text) =>
     journal.say(severity, text),
   );
   const checks = checking.desk;
@@ -187,7 +170,6 @@ async function serve(input: ServeInput): Promise<number> {
     describeErrno: (errno) => systemLibc().strerror(errno),
     say: (severity, text) => journal.say(severity, text),
   });
-  mails.onLost = (text) => control.events.tell({ kind: "mails-lost", text });
   state.begin(control, systemLibc());
   const names = startNames(control);
   for (const service of opened) service.serve(control);
@@ -212,6 +194,33 @@ async function serve(input: ServeInput): Promise<number> {
   signals.release();
   input.demo?.stop();
   return code;
+}
+
+/** Who changes states of servers, and tells of it in logs and mails. */
+function makeTellers(
+  { shop, pool }: Serving,
+  journal: Journal,
+): { keeper: StateKeeper; mails: MailPost } {
+  const { tables, model, lb } = shop;
+  const mails = new MailPost({
+    mailers: model.plan.mailers,
+    lost: (text) => {
+      journal.say("warning", text);
+      mails.onLost?.(text);
+    },
+  });
+  const keeper = makeKeeper({
+    tables,
+    model,
+    lb,
+    pool,
+    tell: (proxy, notice) => {
+      journal.tell(proxy, notice);
+      mails.tell(proxy.spec, notice);
+    },
+    nowMs: systemClock.nowMs,
+  });
+  return { keeper, mails };
 }
 
 /** What signals act on. */

@@ -1,7 +1,7 @@
 /**
  * Certificates and keys of specs in a state file, of QUIC and of checks: names of files only. A key
- * never leaves the file that it is in; whoever begins with the state reads that file again, so that a certificate
- * that was renewed meanwhile is used. A file that is missing then is named.
+ * never leaves the file that it is in; whoever begins with the state reads that file again, so that
+ * a certificate that was renewed meanwhile is used. A file that is missing then is named.
  */
 import type { RuntimeConfig } from "../../config/runtime.ts";
 import type {
