@@ -13,7 +13,6 @@ const LATER = {
   maps: "maps and ACL files",
   tables: "stick tables",
   peers: "peers",
-  resolvers: "resolvers",
   tls: "TLS",
   variables: "variables of the process",
 } as const;
@@ -51,7 +50,6 @@ const ABSENT: readonly (readonly [Absence, Level, readonly string[]])[] = [
   [later("tables"), "operator", ["show table [<name> [<filter>]*]"]],
   [later("tables"), "admin", ["clear table <table> [<filter>]*", "set table <table> key <key>"]],
   [later("peers"), "operator", ["show peers [dict|-] [<peers section>]"]],
-  [later("resolvers"), "user", ["show resolvers [<resolvers section>]"]],
   [
     later("variables"),
     "operator",

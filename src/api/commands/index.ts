@@ -15,6 +15,7 @@ import { OUTLIER_COMMANDS } from "./outliers.ts";
 import { PROCESS_COMMANDS } from "./process.ts";
 import { PROXY_COMMANDS } from "./proxy.ts";
 import { QUIC_COMMANDS } from "./quic.ts";
+import { RESOLVERS_COMMANDS } from "./resolvers.ts";
 import { SERVER_COMMANDS } from "./server.ts";
 import { SERVERS_STATE_COMMANDS } from "./servers-state.ts";
 import { SESSION_COMMANDS } from "./sessions.ts";
@@ -39,6 +40,7 @@ export function allCommands(): readonly Command[] {
     ...PROCESS_COMMANDS,
     ...PROXY_COMMANDS,
     ...QUIC_COMMANDS,
+    ...RESOLVERS_COMMANDS,
     ...SERVER_COMMANDS,
     ...SERVERS_STATE_COMMANDS,
     ...SESSION_COMMANDS,

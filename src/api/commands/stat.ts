@@ -4,6 +4,7 @@
  */
 import { Refusal } from "../../base/refusals.ts";
 import { serverName } from "../../control/model.ts";
+import { namesOf } from "../../control/names/names.ts";
 import { ALL_STATS, dumpStats } from "../../control/stats/dump.ts";
 import type { StatFilter, StatFormat } from "../../control/stats/dump.ts";
 import { AT } from "../../control/stats/fields.ts";
@@ -15,11 +16,7 @@ import { anonymAddress, anonymName } from "../anonymize.ts";
 import { message, output, pieces } from "../command.ts";
 import type { Asker, Call, Command, Reply } from "../command.ts";
 import { findBackend, findFrontend, serverOf } from "../find.ts";
-
-/** Columns of the resolvers' statistics: there are no resolvers, so there are no lines. */
-const RESOLVER_HEADER =
-  "# id,pid,sent,send_error,valid,update,cname,cname_error,any_err,nx,timeout,refused,other," +
-  "invalid,too_big,truncated,outdated,\n";
+import { resolversStat } from "./resolvers.ts";
 
 /** Nothing to say. */
 const DONE: Reply = { kind: "output", text: "" };
@@ -59,6 +56,7 @@ export const STAT_COMMANDS: readonly Command[] = [
     isHidden: true,
     run: (call) => {
       statisticsOf(call.control).clearAll();
+      namesOf(call.control).clearCounters();
       return cleared(call, "all");
     },
   },
@@ -79,7 +77,7 @@ function showStat(call: Call): Reply {
   let words = call.args;
   if (words[0] === "domain") {
     const domain = words[1];
-    if (domain === "resolvers") return output(RESOLVER_HEADER, []);
+    if (domain === "resolvers") return resolversStat(call.control);
     if (domain !== "proxy") throw new Refusal("BAD_ARGUMENT", "Invalid statistics domain.");
     words = words.slice(2);
   }

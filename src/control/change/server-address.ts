@@ -4,11 +4,12 @@
  * HAProxy keeps to IP.
  */
 import { formatIp, IpAddress, parseIp } from "../../base/address.ts";
+import { DNS_LABEL_BYTES_MAX } from "../../base/limits.ts";
 import { Refusal } from "../../base/refusals.ts";
 import { parseAddress } from "../../config/address.ts";
 import { hostText } from "../../tables/address-text.ts";
 import { SERVER_ADMIN_RESOLUTION_MAINT } from "../../tables/generated/enums.ts";
-import type { Address, ServerSpec } from "../../tables/spec.ts";
+import type { Address, ServerNameSpec, ServerSpec } from "../../tables/spec.ts";
 import { LEVEL_NOTICE } from "../../wire/syslog.ts";
 import { madeServer } from "../draft.ts";
 import type { Change, ChangeResult, Draft, DraftServer } from "../draft.ts";
@@ -32,7 +33,10 @@ const UPDATER = " by 'stats socket command'";
 const SAME_ADDRESS = "no need to change the addr, ";
 
 /** Where a server is reached. */
-type Place = Pick<ServerSpec, "address" | "portMode" | "portOffset" | "quic">;
+type Place = Pick<
+  ServerSpec,
+  "address" | "portMode" | "portOffset" | "quic" | "namePort" | "resolution"
+>;
 type Port = { portMode: ServerSpec["portMode"]; portOffset: number; port: number };
 
 /**
@@ -74,7 +78,8 @@ function moveChange(
   return {
     apply: () => {
       const server = madeServer(control, entry);
-      if (isSame(placeOf(server.spec), place)) return unchanged(server, text);
+      const isFollowing = server.spec.resolution !== undefined;
+      if (!isFollowing && isSame(placeOf(server.spec), place)) return unchanged(server, text);
       before = { spec: server.spec, state: saveState(control.keeper, server) };
       changeSpec(control, server, placedAt(server.spec, place));
       const { admin } = readState(control.tables, server);
@@ -106,14 +111,21 @@ export function changeSpec(control: ServerControl, server: ServerObject, spec: S
   control.checks.refresh(server);
 }
 
-function placeOf({ address, portMode, portOffset, quic }: ServerSpec): Place {
-  const known = address === undefined ? {} : { address };
-  return { ...known, portMode, portOffset, ...(quic === undefined ? {} : { quic }) };
+function placeOf(spec: ServerSpec): Place {
+  const { address, portMode, portOffset, quic, namePort, resolution } = spec;
+  return {
+    ...(address === undefined ? {} : { address }),
+    portMode,
+    portOffset,
+    ...(quic === undefined ? {} : { quic }),
+    ...(namePort === undefined ? {} : { namePort }),
+    ...(resolution === undefined ? {} : { resolution }),
+  };
 }
 
 /** The spec at another place. */
 function placedAt(spec: ServerSpec, place: Place): ServerSpec {
-  const { quic: _quic, ...rest } = spec;
+  const { quic: _quic, address: _address, namePort: _port, resolution: _dns, ...rest } = spec;
   return { ...rest, ...place };
 }
 
@@ -128,6 +140,7 @@ function refuseQuicPath({ address, quic }: Place, word: string): void {
   throw new Refusal("BAD_ARGUMENT", `QUIC needs an IP address: '${word}'${UPDATER}`);
 }
 
+/** What an operator says counts from then on: the place follows no name any more. */
 function readPlace(spec: ServerSpec, addressWord: string, portWord: string | undefined): Place {
   const address = readAddress(addressWord);
   const quic = spec.quic === undefined ? {} : { quic: spec.quic };
@@ -136,7 +149,8 @@ function readPlace(spec: ServerSpec, addressWord: string, portWord: string | und
     throw new Refusal("BAD_ARGUMENT", `'${addressWord}' has no port${UPDATER}`);
   }
   const { portMode, portOffset, port } = readPort(spec, portWord);
-  return { address: { ...address, port }, portMode, portOffset, ...quic };
+  const named = spec.namePort === undefined ? {} : { namePort: port };
+  return { address: { ...address, port }, portMode, portOffset, ...quic, ...named };
 }
 
 /** An address without a port; names are not looked up. @throws Refusal */
@@ -166,7 +180,7 @@ function readPort(spec: ServerSpec, word: string | undefined): Port {
   const { address, portMode, portOffset } = spec;
   if (word === undefined) {
     if (address === undefined || "port" in address) {
-      return { portMode, portOffset, port: address?.port ?? 0 };
+      return { portMode, portOffset, port: address?.port ?? spec.namePort ?? 0 };
     }
     throw new Refusal("BAD_ARGUMENT", `a port is needed beside an IP address${UPDATER}`);
   }
@@ -281,11 +295,18 @@ function readCheckPort(spec: ServerSpec, word: string): number {
 export const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/u;
 
 /**
- * `set server … fqdn`: for a server that was configured by name, the new name is looked up once.
+ * `set server … fqdn`: with `resolvers` DNS is asked at once, and the address stays until there is
+ * an answer; else the new name of a server that was configured by name is looked up once.
  * @throws Refusal; while it is applied, when the name has no address
  */
 export function prepareHostName(control: ServerControl, entry: DraftServer, name: string): Change {
-  const { hostName } = entry.spec;
+  const { hostName, serviceName } = entry.spec;
+  if (serviceName !== undefined) {
+    const text = "set server <b>/<s> fqdn failed because SRV resolution is configured.";
+    throw new Refusal("WRONG_STATE", text);
+  }
+  const naming = entry.spec.resolution ?? entry.object?.configured.resolution;
+  if (naming !== undefined) return prepareFollowing(control, entry, name, naming);
   if (hostName === undefined) {
     const text = "set server <b>/<s> fqdn failed because no resolution is configured.";
     throw new Refusal("WRONG_STATE", text);
@@ -315,6 +336,49 @@ export function prepareHostName(control: ServerControl, entry: DraftServer, name
     undo: async () => {
       await move?.undo?.();
       if (before !== undefined) setName(madeServer(control, entry), before);
+    },
+  };
+}
+
+/** Another name for a server that follows DNS, or did before an operator gave it an address. */
+function prepareFollowing(
+  control: ServerControl,
+  entry: DraftServer,
+  name: string,
+  resolution: ServerNameSpec,
+): Change {
+  const labels = name.replace(/\.$/u, "").split(".");
+  const isAskable = labels.every(({ length }) => length > 0 && length <= DNS_LABEL_BYTES_MAX);
+  if (!isAskable || !HOST_NAME.test(name)) {
+    throw new Refusal("BAD_ARGUMENT", `could not update ${draftName(entry)} FQDN${UPDATER}`);
+  }
+  const { hostName = "(null)", resolution: followed } = entry.spec;
+  const isSame = hostName === name && followed !== undefined;
+  const text = isSame
+    ? `no need to change the FDQN${UPDATER}`
+    : `${draftName(entry)} changed its FQDN from ${hostName} to ${name}${UPDATER}`;
+  entry.spec = { ...entry.spec, hostName: name, resolution };
+  let before: ServerSpec | undefined;
+  return {
+    effect: `asks DNS for ${name} and moves ${draftName(entry)} there`,
+    apply: () => {
+      const server = madeServer(control, entry);
+      if (isSame) return unchanged(server, text);
+      before = server.spec;
+      changeSpec(control, server, { ...server.spec, hostName: name, resolution });
+      return changed(control, "server-changed", server, text, text);
+    },
+    undo: () => {
+      if (before === undefined) return;
+      const server = madeServer(control, entry);
+      const { hostName: _name, resolution: _dns, ...rest } = server.spec;
+      const { hostName: oldName, resolution: oldDns } = before;
+      changeSpec(control, server, {
+        ...rest,
+        ...(oldName === undefined ? {} : { hostName: oldName }),
+        ...(oldDns === undefined ? {} : { resolution: oldDns }),
+      });
+      changed(control, "server-changed", server, `${serverName(server)}: name undone`);
     },
   };
 }

@@ -14,7 +14,7 @@ import {
   SERVER_STATE_MAINT,
 } from "../../tables/generated/enums.ts";
 import * as row from "../../tables/generated/server.ts";
-import type { Address } from "../../tables/spec.ts";
+import type { Address, ServerSpec } from "../../tables/spec.ts";
 import type { ServerObject } from "../model.ts";
 import { isInMaintenance } from "../state-notices.ts";
 import type { Statistics } from "./statistics.ts";
@@ -28,6 +28,9 @@ const OP_STOPPED = 0;
 const OP_STARTING = 1;
 const OP_RUNNING = 2;
 const OP_STOPPING = 3;
+
+/** In srv_admin_state: the name was set at run time. */
+const NAME_SET = 0x40;
 
 /** States of a check (srv_check_state), bits. */
 const CHECK_RUNNING = 1;
@@ -67,7 +70,7 @@ export function serverStateLine(
     naming.name(spec.name),
     hostOf(spec.address, naming),
     operationalState(words, at),
-    words[at + row.SERVER_ADMIN_STATE]!,
+    words[at + row.SERVER_ADMIN_STATE]! | (isNameSet(server) ? NAME_SET : 0),
     words[at + row.SERVER_WEIGHT]!,
     words[at + row.SERVER_CONFIG_WEIGHT]!,
     Math.max(0, Math.floor((nowMs - changedAtMs) / 1000)),
@@ -80,14 +83,24 @@ export function serverStateLine(
     spec.isIdForced === true ? 1 : 0,
     spec.hostName === undefined ? "-" : naming.name(spec.hostName),
     // As HAProxy writes it: 16 bits of what is added to the client's port.
-    spec.portMode === "offset" ? spec.portOffset & 0xffff : portOf(spec.address),
-    "-",
+    spec.portMode === "offset" ? spec.portOffset & 0xffff : portOfServer(spec),
+    spec.serviceName === undefined ? "-" : naming.name(spec.serviceName),
     spec.quic === undefined ? 0 : 1,
     check.port,
     hostOf(check.address, naming),
     hostOf(agent.address, naming),
     agent.port,
   ].join(" ")}\n`;
+}
+
+/** Its name is another one than the configuration's: an operator's, or of its SRV record. */
+function isNameSet({ spec, configured }: ServerObject): boolean {
+  return spec.hostName !== undefined && spec.hostName !== configured.hostName;
+}
+
+/** That of its address; without one, that of the address that its name will give. */
+function portOfServer({ address, namePort = 0 }: ServerSpec): number {
+  return address === undefined ? namePort : portOf(address);
 }
 
 function operationalState(words: Int32Array, at: number): number {
