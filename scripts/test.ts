@@ -15,6 +15,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { findServerProgram } from "../test/support/real-servers.ts";
+
 const ROOT = join(import.meta.dir, "..");
 const GROUPS = ["unit", "sim", "e2e", "conformance", "fuzz"];
 /** What a benchmark writes is its own; its sources are ours. */
@@ -40,6 +42,10 @@ const PEERS: readonly (readonly [program: string, packageName: string])[] = [
   ["caddy", "caddy"],
   ["openssl", "openssl"],
   ["redis-server", "redis-server"],
+  ["initdb", "postgresql"],
+  ["mariadbd", "mariadb-server"],
+  ["slapd", "slapd"],
+  ["postfix", "postfix"],
   ["hatop", "hatop"],
   ["tmux", "tmux"],
   ["prometheus-haproxy-exporter", "prometheus-haproxy-exporter"],
@@ -85,7 +91,8 @@ function usage(problem: string): never {
 function preparePeers(): void {
   // Debian keeps servers in a folder that is not on everybody's path.
   process.env["PATH"] = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
-  const isMissing = ([program]: readonly [string, string]): boolean => Bun.which(program) === null;
+  const isMissing = ([program]: readonly [string, string]): boolean =>
+    findServerProgram(program) === undefined;
   const hasStream = (): boolean => existsSync("/usr/lib/nginx/modules/ngx_stream_module.so");
   const packages = PEERS.filter(isMissing).map(([, name]) => name);
   if (!hasStream()) packages.push("libnginx-mod-stream");

@@ -1,6 +1,6 @@
 /**
- * Answers of agents, mangled: whatever the bytes are, they can do no more than the protocol's words,
- * what is told of them stays one printable line, and how they are cut up changes nothing.
+ * Answers of agents, mangled: whatever the bytes are, they can do no more than the protocol's
+ * words, what is told of them stays one printable line, and how they are cut up changes nothing.
  * `SLUICE_FUZZ_SEED` repeats a run.
  */
 import { expect, test } from "bun:test";

@@ -34,8 +34,8 @@ const WEIGHT_PREFIX = "weight:";
 const MAXCONN_PREFIX = "maxconn:";
 
 /**
- * The line that an agent has sent: up to its first CR or LF. A zero byte ends all that is looked at:
- * no line follows it. @returns undefined while there is none
+ * The line that an agent has sent: up to its first CR or LF. A zero byte ends all that is looked
+ * at: no line follows it. @returns undefined while there is none
  */
 export function readAgentLine(bytes: Uint8Array): string | undefined {
   for (let i = 0; i < bytes.length; i++) {

@@ -1,4 +1,4 @@
-/** Programs as checks: what they are given, what their ends mean, and that nothing of them stays. */
+/** Programs as checks: what they are given, what their ends mean, and that nothing stays. */
 import { describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 
