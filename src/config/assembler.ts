@@ -219,8 +219,13 @@ export class Assembler {
     this.#context.report.add("alert", server.origin, `${subject} : ${text}`, text);
   }
 
-  /** The spec of one server. @param backend the name of its section */
-  server(backend: string, server: ServerDraft, id: number): ServerSpec {
+  /**
+   * The spec of one server.
+   * @param backend the name of its section
+   * @param isDynamic it comes at run time: its checks do not take after its traffic (manual 5.2,
+   *   `check`)
+   */
+  server(backend: string, server: ServerDraft, id: number, isDynamic = false): ServerSpec {
     const { settings } = server;
     const {
       check,
@@ -256,7 +261,7 @@ export class Assembler {
       check: {
         ...check,
         ...server.checks,
-        sendProxy: check.sendProxy || greetsInChecks(settings),
+        sendProxy: check.sendProxy || (!isDynamic && greetsInChecks(settings)),
         fastIntervalMs: fastIntervalMs === 0 ? check.intervalMs : fastIntervalMs,
         downIntervalMs: downIntervalMs === 0 ? check.intervalMs : downIntervalMs,
         ...(target === undefined ? {} : { address: target }),

@@ -190,7 +190,7 @@ class LoadedRuntime implements RuntimeConfig {
     draft.settings.naming = NEW_NAMING;
     return finish(
       line.context,
-      this.#assembler(line.context).server(backend, draft, draft.id ?? 0),
+      this.#assembler(line.context).server(backend, draft, draft.id ?? 0, true),
     );
   }
 

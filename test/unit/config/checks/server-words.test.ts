@@ -380,6 +380,14 @@ describe("at run time", () => {
     const copied = await make("10.0.0.2:443 from srv:h");
     expect(copied).toMatchObject({ ok: true, spec: { check: { program: { kind: "redis" } } } });
   });
+  test("its checks do not take after its traffic", async () => {
+    const plain = await make("10.0.0.2:443 check send-proxy");
+    expect(plain).toMatchObject({ ok: true, spec: { check: { sendProxy: false } } });
+    const said = await make("10.0.0.2:443 check send-proxy check-send-proxy");
+    expect(said).toMatchObject({ ok: true, spec: { check: { sendProxy: true } } });
+    const { check } = await serverOf("10.0.0.2:443 check send-proxy");
+    expect(check.sendProxy).toBe(true);
+  });
   test("what cannot work is refused", async () => {
     const sentences = [
       [
