@@ -291,9 +291,10 @@ export class CheckDesk {
     entry.health = news.health;
     if (kind === "check") this.words[server.row + row.SERVER_HEALTH] = news.health;
     const facts = factsOf(result, news.durationMs);
+    // Orders first: what is told is how the server is with them.
+    if (result.orders !== undefined) this.onOrders?.(server, result.orders);
     this.tell(entry, news, facts);
     this.onNews?.(server, kind, news);
-    if (result.orders !== undefined) this.onOrders?.(server, result.orders);
     // Whoever was told may have removed the server, or set its health.
     if (this.byId.get(entry.id) !== entry || entry.epoch !== news.epoch) return;
     this.decide(entry, news.isUp, result, facts);
@@ -303,6 +304,8 @@ export class CheckDesk {
   private tell({ server, kind }: Entry, news: CheckNews, facts: CheckFacts): void {
     const { backend, spec } = server;
     if (!backend.spec.options.logHealthChecks || !news.hasMoved) return;
+    // An agent that says nothing about health is no news of it.
+    if (news.result.code === "CHECKED") return;
     const who = { backend: backend.spec.name, server: spec.name, backup: spec.backup };
     const { counted, needed, isUp: isWell, result } = news;
     const hasWeight = this.words[server.row + row.SERVER_WEIGHT]! > 0;
