@@ -42,6 +42,8 @@ export interface Setup {
   extraServers?: number;
   /** Opens the runtime API. */
   hasRuntime?: boolean;
+  /** More sections, as sluice and haproxy read them; nginx cannot. */
+  moreText?: string;
 }
 
 /** A started contestant. Its accounts cover the whole of it, all threads and children. */
@@ -144,7 +146,7 @@ backend back
   balance roundrobin
 ${servers.join("\n")}
 ${extra.join("\n")}
-${bulk}`;
+${bulk}${setup.moreText ?? ""}`;
 }
 
 function nginxConfig(setup: Setup, folder: string): string {

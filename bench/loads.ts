@@ -59,6 +59,48 @@ http {
   };
 }
 
+/** Connections that fill the backlog of a frozen server, and one more. */
+const FROZEN_FILL = 4;
+
+/** A server that is there and stands still: its backlog is full, connections to it do not open. */
+export async function startFrozenServer(): Promise<Origin> {
+  const port = freePort();
+  const folder = temporaryFolder();
+  const path = folder.file("nginx.conf");
+  writeFileSync(
+    path,
+    `daemon off;
+master_process off;
+pid ${folder.path}/nginx.pid;
+error_log stderr crit;
+events { worker_connections 64; }
+http { access_log off; server { listen 127.0.0.1:${port} backlog=1; } }
+`,
+  );
+  const child = startProcess(["nginx", "-p", folder.path, "-c", path, "-e", "stderr"]);
+  await until("nginx listens", () => isListening(port));
+  child.kill("SIGSTOP");
+  const fillers: { end(): void }[] = [];
+  for (let i = 0; i < FROZEN_FILL; i++) {
+    const socket = { data: () => {}, error: () => {}, connectError: () => {} };
+    void Bun.connect({ hostname: "127.0.0.1", port, socket }).then(
+      (opened) => void fillers.push(opened),
+      () => undefined,
+    );
+  }
+  await until("its backlog is full", () => fillers.length >= 1);
+  await Bun.sleep(100);
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      for (const filler of fillers) filler.end();
+      child.kill("SIGCONT");
+      await child[Symbol.asyncDispose]();
+      folder[Symbol.dispose]();
+    },
+  };
+}
+
 /** Bytes that came out at the far end, both directions together, and how long it took. */
 export interface BulkResult {
   bytes: number;

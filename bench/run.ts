@@ -10,6 +10,7 @@ import { beside } from "./workloads/beside.ts";
 import { bulk, duplex } from "./workloads/bulk.ts";
 import { controlChanges, controlShow, controlStorm } from "./workloads/control.ts";
 import { idle } from "./workloads/idle.ts";
+import { outlierWorkloads } from "./workloads/outliers.ts";
 import { connections, requests } from "./workloads/requests.ts";
 import { loadBackends, loadServers, start } from "./workloads/start.ts";
 
@@ -27,6 +28,7 @@ export const WORKLOADS: readonly Workload[] = [
   controlShow,
   controlChanges,
   controlStorm,
+  ...outlierWorkloads,
 ];
 
 /** All rounds of one metric of one workload with one number of workers. */

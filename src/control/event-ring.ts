@@ -9,8 +9,8 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { EVENT_RING_LINES } from "../base/limits.ts";
-import { nameServerState } from "../tables/generated/enums.ts";
-import { SERVER_STATE } from "../tables/generated/server.ts";
+import { nameServerState, SERVER_FLAG_EJECTED } from "../tables/generated/enums.ts";
+import { SERVER_FLAGS, SERVER_STATE } from "../tables/generated/server.ts";
 import type { Tables } from "../tables/tables.ts";
 import type { ControlEvent, Events } from "./events.ts";
 import { serverName } from "./model.ts";
@@ -101,7 +101,10 @@ export class EventRing {
       return said.startsWith(name) ? ` ${said}` : `${named} ${said}`;
     }
     if (kind !== "server-health" || server === undefined) return named;
-    return `${named} ${nameServerState(this.#tables.servers.words[server.row + SERVER_STATE]!)}`;
+    const { words } = this.#tables.servers;
+    const isEjected = (words[server.row + SERVER_FLAGS]! & SERVER_FLAG_EJECTED) !== 0;
+    const state = nameServerState(words[server.row + SERVER_STATE]!);
+    return `${named} ${state}${isEjected ? ", ejected" : ""}`;
   }
 }
 

@@ -29,7 +29,7 @@ async function labWithEjection(): Promise<{ lab: ControlLab; clock: HandClock }>
   const { control } = lab;
   const keeper = { ...control.keeper, nowMs: () => clock.nowMs };
   const outliers = new OutlierDesk(keeper, clock.startTimer);
-  Object.assign(control, { outliers, clock: { nowMs: () => clock.nowMs } });
+  Object.assign(control, { outliers, clock: { nowMs: () => clock.nowMs, epochMicros: () => 0 } });
   for (const name of ["s1", "s2", "s3"]) {
     const failed = name === "s2" ? 40 : 0;
     feedServer(control.tables, lab.server(`b/${name}`).row, {
@@ -38,6 +38,8 @@ async function labWithEjection(): Promise<{ lab: ControlLab; clock: HandClock }>
       firstByteMs: 2,
     });
   }
+  // The ring of events begins with its first reader.
+  await lab.ask("show events buf0");
   const { row, backend } = lab.server("b/s1");
   samplePeak(control.shop.lb, backend.row, row, 12.4, 1000);
   clock.advance(1000);
@@ -88,11 +90,11 @@ test("why server says it, show stat and the log too", async () => {
     ", ejected for another 30s (40 of 50 connections failed, more than 50%): ",
   );
   expect(await lab.ask("why server b/s1")).not.toContain("ejected");
-  const { control } = lab;
-  expect(control.keeper.outliers).not.toBeNull();
+  expect(await lab.ask("show events buf0")).toContain(" server-health b/s2 up, ejected\n");
   expect(lab.told).toContainEqual(expect.stringContaining("Server b/s2 is ejected for 30s"));
   clock.advance(30_000);
   expect(await lab.ask("why server b/s2")).not.toContain("ejected");
+  expect(await lab.ask("show events buf0")).toEndWith(" server-health b/s2 up\n");
 });
 
 test("metrics are of watched servers only", async () => {
