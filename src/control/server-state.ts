@@ -270,8 +270,8 @@ function change(
 }
 
 /**
- * Whoever was down, in maintenance or stopping begins slowly; whoever is again, no more. Drained, or
- * back from it, on its way up: from the beginning, as in HAProxy. Before balancing is refreshed.
+ * Whoever was down, in maintenance or stopping begins slowly; whoever is again, no more. Drained,
+ * or back from it, on its way up: from the beginning, as in HAProxy. Before balancing is refreshed.
  */
 function steerSlowStart(
   { slowStart, records, nowMs }: StateKeeper,

@@ -1,4 +1,4 @@
-/** What a balancer says of its servers: rows of `show stat`, lines of `show servers state`, logs. */
+/** What a balancer says of its servers: rows of `show stat`, `show servers state`, the log. */
 import { askApiPort } from "./api.ts";
 import type { Syslog } from "./peers.ts";
 
