@@ -44,7 +44,7 @@ e2e(
     await using b = startNamed("b");
     await using dead = startNamed("c");
     dead.kill();
-    const { sluice, api, statusOf } = await startOver(
+    const { sluice, statusOf } = await startOver(
       [a.port, b.port, dead.port],
       "  outlier-ejection interval 200ms samples 5 eject 1s",
     );
