@@ -26,6 +26,7 @@ import {
 import { readRate, readRateMax } from "../../tables/rates.ts";
 import type { Control } from "../control.ts";
 import type { ProxyObject } from "../model.ts";
+import { namesOf } from "../names/names.ts";
 import { readDescriptorLimits } from "../process/descriptors.ts";
 import { isQuicUsed, quicConnections } from "../quic-use.ts";
 import type { FieldType, StatValue } from "./fields.ts";
@@ -215,7 +216,9 @@ const ACTIVITY: readonly InfoField[] = [
     return control.hub.dropped() + control.pump.dropped;
   }),
   field(59, "BusyPolling", "u32", "MGP", "1 if threads never sleep", none),
-  field(60, "FailedResolutions", "u32", "MGP", "Names that could not be resolved", none),
+  field(60, "FailedResolutions", "u32", "MGP", "Names that could not be resolved", (facts) => {
+    return unsigned(namesOf(facts.control).failed);
+  }),
   field(61, "TotalBytesOut", "u64", "MGP", "Bytes sent to clients and servers", ({ control }) => {
     return totalBytesOut(control.tables);
   }),
