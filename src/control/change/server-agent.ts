@@ -53,16 +53,20 @@ export function prepareAgentChecks(
   };
 }
 
+/** Nothing but its switch can be changed of an agent that is not asked. @throws Refusal */
+function refuseUnasked(control: ServerControl, entry: DraftServer, sentence: string): void {
+  const { spec, object } = entry;
+  if (spec.agent.enabled && (object === undefined || isAsked(control, object))) return;
+  throw new Refusal("WRONG_STATE", sentence);
+}
+
 /** `set server … agent`. @throws Refusal where no agent is asked */
 export function prepareAgentHealth(
   control: ServerControl,
   entry: DraftServer,
   word: "up" | "down",
 ): Change {
-  const { object } = entry;
-  if (!entry.spec.agent.enabled || (object !== undefined && !isAsked(control, object))) {
-    throw new Refusal("WRONG_STATE", `${NOT_ENABLED}.`);
-  }
+  refuseUnasked(control, entry, `${NOT_ENABLED}.`);
   let before: { state: SavedState; isWell: boolean } | undefined;
   return {
     effect: `takes the agent of ${draftName(entry)} for ${word}`,
@@ -96,7 +100,7 @@ export function prepareAgentPlace(
   entry: DraftServer,
   words: { address?: string; port?: string },
 ): Change {
-  if (!entry.spec.agent.enabled) throw new Refusal("WRONG_STATE", NOT_ENABLED);
+  refuseUnasked(control, entry, NOT_ENABLED);
   const port = words.port === undefined ? {} : { port: readAgentPort(words.port) };
   const word = words.address;
   const literal = word === undefined ? undefined : ipAddress(word);
@@ -119,7 +123,7 @@ export function prepareAgentPlace(
 
 /** `set server … agent-send <text>`; without a text nothing is sent. @throws Refusal */
 export function prepareAgentSend(control: ServerControl, entry: DraftServer, send: string): Change {
-  if (!entry.spec.agent.enabled) throw new Refusal("WRONG_STATE", `${NOT_ENABLED}.`);
+  refuseUnasked(control, entry, `${NOT_ENABLED}.`);
   return agentChange(control, entry, { send }, "text");
 }
 
