@@ -105,6 +105,8 @@ export class DnsServer implements AsyncDisposable {
             socket.send(one, port, address);
           }
         },
+        // Whoever asked may be gone.
+        error: () => undefined,
       },
     });
     this.#tcp = Bun.listen<{ rest: Buffer }>({
