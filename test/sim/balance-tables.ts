@@ -75,7 +75,9 @@ async function tables(): Promise<string> {
       const total = result.served.reduce((a, b) => a + b, 0);
       const odd = ((result.served[0]! * 100) / total).toFixed(1);
       const failed = result.failedPercent === 0 ? "0" : `${result.failedPercent.toFixed(1)} %`;
-      const cells = [`${result.p50.toFixed(1)} ms`, `${result.p99.toFixed(0)} ms`, failed];
+      const { p50, p99 } = result;
+      const tail = p99 < 10_000 ? `${p99.toFixed(0)} ms` : `${(p99 / 1000).toFixed(0)} s`;
+      const cells = [`${p50.toFixed(1)} ms`, tail, failed];
       lines.push(`| ${name} | ${cells.join(" | ")} |${share === "" ? "" : ` ${odd} % |`}`);
     }
     lines.push("");
