@@ -1,11 +1,13 @@
 /**
  * `./scripts/bench [OPTION…] [NAME…]`: sluice beside haproxy and nginx, in one run.
  * Prints a table of medians and ratios and writes bench/results.json. NAME picks workloads; `quic`
- * and its kin run QUIC's, which have contestants of their own and write bench/results-quic.json.
+ * and its kin run QUIC's, which have contestants of their own and write bench/results-quic.json,
+ * and `checks` and its kin those of health checks, which write bench/results-checks.json.
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
+import { CHECKS_NAMES, checksResultsFile, renderChecks, runChecks } from "./checks/run.ts";
 import { type ContestantName, CONTESTANTS, missingPart } from "./contestants.ts";
 import { QUIC_NAMES, quicResultsFile, renderQuic, runQuic } from "./quic/run.ts";
 import { describeMachine, renderTable, resultsFile } from "./report.ts";
@@ -18,13 +20,17 @@ const HELP = `usage: ./scripts/bench [OPTION...] [NAME...]
   --workers N[,N...]  numbers of workers (default 1,2)
   --only NAME[,...]   contestants: sluice, haproxy, nginx (not for QUIC)
   --quick | --tiny    shorter loads
-  --out FILE          where the results go (default bench/results.json, results-quic.json)
+  --out FILE          where the results go (default bench/results.json, results-quic.json,
+                      results-checks.json)
 
 workloads:
 ${WORKLOADS.map((w) => `  ${w.name.padEnd(17)} ${w.what}`).join("\n")}
 
 workloads of QUIC, run when they are named ('quic' is all of them):
 ${QUIC_NAMES.map((w) => `  ${w.name.padEnd(17)} ${w.what}`).join("\n")}
+
+workloads of health checks, run when they are named ('checks' is all of them), as root:
+${CHECKS_NAMES.map((w) => `  ${w.name.padEnd(17)} ${w.what}`).join("\n")}
 `;
 
 function fail(message: string): never {
@@ -65,13 +71,14 @@ async function main(): Promise<number> {
   // A name stands for those that begin with it, too: `control` for `control-show` and the like.
   const isWanted = (name: string, workload: string): boolean =>
     workload === name || workload.startsWith(`${name}-`);
-  const known = [...WORKLOADS, ...QUIC_NAMES];
+  const known = [...WORKLOADS, ...QUIC_NAMES, ...CHECKS_NAMES];
   const unknown = positionals.find((name) => !known.some((w) => isWanted(name, w.name)));
   if (unknown !== undefined) fail(`no workload '${unknown}'\n\n${HELP}`);
   const workloads = WORKLOADS.filter(
     (w) => positionals.length === 0 || positionals.some((name) => isWanted(name, w.name)),
   );
   const quic = QUIC_NAMES.filter((w) => positionals.some((name) => isWanted(name, w.name)));
+  const checks = CHECKS_NAMES.filter((w) => positionals.some((name) => isWanted(name, w.name)));
   const rounds = Number(values.rounds);
   const effort = values.tiny ? EFFORTS.tiny : values.quick ? EFFORTS.quick : EFFORTS.full;
   const workerCounts = values.workers.split(",").map(Number);
@@ -81,6 +88,13 @@ async function main(): Promise<number> {
     ? (text: string): void => void process.stderr.write(`\r\x1b[K${text}`)
     : undefined;
   const steps = onStep === undefined ? {} : { onStep };
+  if (checks.length > 0) {
+    if (workloads.length + quic.length > 0) fail("run the benchmarks of checks apart");
+    const done = await runChecks({ names: checks.map((w) => w.name), rounds, effort, ...steps });
+    const text = checksResultsFile(done.results, rounds);
+    const out = values.out ?? join(import.meta.dir, "results-checks.json");
+    return await tell(renderChecks(done.results), text, out, done);
+  }
   if (quic.length > 0) {
     if (workloads.length > 0) fail("run the benchmarks of QUIC apart from the others");
     const names = quic.map((w) => w.name);

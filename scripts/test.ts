@@ -35,6 +35,7 @@ const PEERS: readonly (readonly [program: string, packageName: string])[] = [
   ["nginx", "nginx"],
   ["wrk", "wrk"],
   ["iperf3", "iperf3"],
+  ["tcpdump", "tcpdump"],
   ["socat", "socat"],
   ["kdig", "knot-dnsutils"],
   ["knotd", "knot"],

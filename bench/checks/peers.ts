@@ -1,0 +1,45 @@
+/** Whom the checks ask: nginx, on one port for half of the servers and on another for the rest. */
+import { writeFileSync } from "node:fs";
+
+import { freePort, isListening } from "../../test/support/ports.ts";
+import { startProcess, temporaryFolder, until } from "../../test/support/procs.ts";
+
+/** One nginx. */
+export interface Farm extends AsyncDisposable {
+  readonly port: number;
+}
+
+/** Starts an nginx that answers on all addresses of the machine. */
+export async function startFarm(port = freePort()): Promise<Farm> {
+  const folder = temporaryFolder();
+  const path = folder.file("nginx.conf");
+  writeFileSync(
+    path,
+    `daemon off;
+master_process off;
+pid ${folder.path}/nginx.pid;
+error_log stderr crit;
+events { worker_connections 16000; }
+http {
+  access_log off;
+  keepalive_requests 1000000000;
+  server {
+    listen 0.0.0.0:${port} backlog=4096;
+    location / { return 200 "hello"; }
+  }
+}
+`,
+  );
+  const child = startProcess(["nginx", "-p", folder.path, "-c", path, "-e", "stderr"]);
+  await until("nginx listens", () => {
+    if (child.hasExited()) throw new Error(child.output());
+    return isListening(port);
+  });
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      await child[Symbol.asyncDispose]();
+      folder[Symbol.dispose]();
+    },
+  };
+}
