@@ -143,6 +143,7 @@ function syntaxLines(): string[] {
     "- `nbproc`, `clitimeout`, `contimeout`, `srvtimeout` and `redispatch` " +
       "are read with a warning;",
     "- a line that ends in a backslash goes on in the next one;",
+    "- headers and a body behind the version of `option httpchk` are taken with a warning;",
     "- `user` and `group` of accounts that do not exist are a warning unless the process is root.",
     "",
     "A `frontend` or `listen` in `mode http` that passes nothing on (no server, no backend) and",
