@@ -1,7 +1,7 @@
 /**
  * What live connections say about a server: how long connecting takes and, where asked for, its
- * first byte, for `balance peak-ewma`; time to first byte and early ends, for `outlier-ejection`. Backends that ask for neither pay one
- * look at a field of their view.
+ * first byte, for `balance peak-ewma`; time to first byte and early ends, for `outlier-ejection`.
+ * Backends that ask for neither pay one look at a field of their view.
  *
  * Time to first byte runs from the last bytes that the client sent before it, or from the
  * connection if it sent none: what the client takes to ask is no fault of the server's.
