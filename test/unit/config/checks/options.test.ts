@@ -1,5 +1,9 @@
 /** Options that choose what checks ask, and what sections take over from their defaults. */
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { pack, unpack } from "msgpackr";
 
 import type { CheckProgramSpec } from "../../../../src/tables/spec.ts";
 import { linesOf, loadText, planOf, proxyOf } from "../load-text.ts";
@@ -288,4 +292,13 @@ describe("option external-check", () => {
       "'external-check' only supports 'preserve-env' as an argument, found 'x'.",
     );
   });
+});
+
+test("programs survive being handed over, and being written", async () => {
+  const path = join(import.meta.dir, "../../../fuzz/corpus/config/valid-checks.cfg");
+  const plan = planOf(await loadText(readFileSync(path, "utf8")));
+  const kinds = plan.proxies.map(({ checkProgram }) => checkProgram.kind);
+  expect(kinds).toEqual(["tcp", "http", "http", "external", "spop"]);
+  expect(structuredClone(plan)).toEqual(plan);
+  expect(unpack(pack(plan))).toEqual(plan);
 });
