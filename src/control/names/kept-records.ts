@@ -6,7 +6,7 @@ import { DNS_RECORDS_KEPT_MAX } from "../../base/limits.ts";
 
 type Kept<T> = { value: T; seenMs: number; isFresh: boolean };
 
-/** Records by their keys, in the order in which they came. */
+/** Records by their keys: those of the last answer in its order. */
 export class KeptRecords<T> {
   readonly #records = new Map<string, Kept<T>>();
 
@@ -43,9 +43,9 @@ export class KeptRecords<T> {
     for (const kept of this.#records.values()) kept.isFresh = false;
     for (const value of values) {
       const key = keyOf(value);
-      const known = this.#records.get(key);
-      if (known === undefined) this.#records.set(key, { value, seenMs: nowMs, isFresh: true });
-      else Object.assign(known, { value, seenMs: nowMs, isFresh: true });
+      // In the order of the answer.
+      this.#records.delete(key);
+      this.#records.set(key, { value, seenMs: nowMs, isFresh: true });
     }
     for (const [key, { isFresh, seenMs }] of this.#records) {
       const isTooMany = this.#records.size > DNS_RECORDS_KEPT_MAX;
