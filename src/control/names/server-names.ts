@@ -137,7 +137,7 @@ export function emptyServer(control: NamesControl, server: ServerObject): void {
 
 /** The weight that a record says, unless the server does not want it. @returns whether it is new */
 export function weighServer(
-  { tables, shop, events }: NamesControl,
+  { tables, shop, events, keeper }: NamesControl,
   server: ServerObject,
   record: ServiceRecord,
 ): boolean {
@@ -146,6 +146,7 @@ export function weighServer(
   const weight = weightOf(record);
   if (words[server.row + SERVER_WEIGHT] === weight) return false;
   words[server.row + SERVER_WEIGHT] = weight;
+  keeper.outliers?.settle(server.backend);
   refreshServer(shop.lb, server.backend.row, server.row);
   events.changed("server-changed", server, `${serverName(server)} weight ${weight} by SRV record`);
   return true;

@@ -97,6 +97,32 @@ test("why server says it, show stat and the log too", async () => {
   expect(await lab.ask("show events buf0")).toEndWith(" server-health b/s2 up\n");
 });
 
+test("backends and servers that come at run time are watched, those that go are not", async () => {
+  const lab = await makeControlLab(CONFIG.replace("defaults\n", "defaults d\n outlier-ejection\n"));
+  const clock = new HandClock();
+  const { control } = lab;
+  const keeper = { ...control.keeper, nowMs: () => clock.nowMs };
+  const desk = new OutlierDesk(keeper, clock.startTimer);
+  desk.follow(control.events);
+  const done = async (line: string): Promise<void> => {
+    const { code, reply } = await lab.run(line);
+    expect(`${code} ${reply.kind === "pieces" ? "" : reply.text}`).toStartWith("OK");
+  };
+  await done("add backend n from d mode tcp");
+  await done("add server n/s1 127.0.0.1:9");
+  lab.settle();
+  clock.advance(10_000);
+  const server = lab.server("n/s1");
+  expect(desk.watchOf(server)?.count).toBe(0);
+  await done("del server n/s1");
+  expect(desk.watchOf(server)).toBeUndefined();
+  lab.settle();
+  await done("del backend n");
+  // Nothing of it is judged any more.
+  clock.advance(60_000);
+  expect(desk.watchOf(server)).toBeUndefined();
+});
+
 test("metrics are of watched servers only", async () => {
   const { lab } = await labWithEjection();
   const query = { wants: () => true } as unknown as MetricsQuery;
