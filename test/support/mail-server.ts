@@ -48,7 +48,7 @@ export function startMailServer(answers: MailAnswers = {}, port = 0): MailServer
     const text = answers[verb] ?? ANSWERS[verb] ?? "500 what?";
     if (text === "close") socket.end();
     else if (text !== "") socket.write(`${text}\r\n`);
-    if (verb === "QUIT") socket.end();
+    if (verb === "QUIT" && text !== "") socket.end();
   };
   const line = (socket: Socket, talk: Talk, text: string): void => {
     const { session } = talk;
