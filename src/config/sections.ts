@@ -307,6 +307,11 @@ export class SectionReader {
   }
 
   #notInvertible(prefix: string, word: string, origin: Origin): void {
+    if (word.startsWith("option ")) {
+      const what = `option '${word.slice("option ".length)}'`;
+      this.#context.report.alertAt(origin, `negation/default is not supported for ${what}.`);
+      return;
+    }
     const got = `(got '${prefix} ${word}')`;
     const text = `negation/default currently supported only for ${INVERTIBLE} ${got}.`;
     this.#context.report.alertAt(origin, text);
