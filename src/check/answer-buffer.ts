@@ -8,7 +8,8 @@ const NOTHING = new Uint8Array(0);
 
 /** Bytes of an answer, front dropped as it is understood. */
 export class AnswerBuffer {
-  readonly #bytesMax: number;
+  /** Most bytes that are kept. */
+  readonly bytesMax: number;
   /** Room for `#end` and more bytes; the answer is from `#start` to `#end`. */
   #room: Uint8Array = NOTHING;
   #start = 0;
@@ -17,9 +18,8 @@ export class AnswerBuffer {
   #excess: Uint8Array[] = [];
   #excessBytes = 0;
 
-  /** @param bytesMax most bytes that are kept */
   constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
+    this.bytesMax = bytesMax;
   }
 
   /** The answer so far: a view, valid until the next call of anything here. */
@@ -28,7 +28,7 @@ export class AnswerBuffer {
   }
 
   get isFull(): boolean {
-    return this.#end - this.#start >= this.#bytesMax;
+    return this.#end - this.#start >= this.bytesMax;
   }
 
   /** There is no room, or something waits for it. */
@@ -82,7 +82,7 @@ export class AnswerBuffer {
   /** @returns how many bytes there was room for */
   #take(bytes: Uint8Array): number {
     const length = this.#end - this.#start;
-    const count = Math.min(bytes.length, this.#bytesMax - length);
+    const count = Math.min(bytes.length, this.bytesMax - length);
     if (length === 0) {
       // The usual case: one read is the whole answer, and is kept as it came.
       this.#room = bytes.subarray(0, count);
@@ -91,7 +91,7 @@ export class AnswerBuffer {
       return count;
     }
     if (this.#end + count > this.#room.length) {
-      const room = new Uint8Array(Math.min(this.#bytesMax, 2 * (length + count)));
+      const room = new Uint8Array(Math.min(this.bytesMax, 2 * (length + count)));
       room.set(this.bytes);
       this.#room = room;
       this.#start = 0;

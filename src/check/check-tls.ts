@@ -10,6 +10,7 @@ import type { CheckTlsSpec } from "../tables/spec.ts";
 import type { CheckResult } from "./result.ts";
 
 const FAILURE = "SSL handshake failure";
+const RESET = `${FAILURE} (Connection reset by peer)`;
 /** The certificate bears another name. */
 const NAME_CODE = "ERR_TLS_CERT_ALTNAME_INVALID";
 /** What the runtime says of a certificate once the handshake is done, by X509_V_ERR_*. */
@@ -73,7 +74,7 @@ function alpnBytes(names: readonly string[]): string {
 }
 
 /**
- * What is wrong with a handshake that is over; undefined = nothing.
+ * What is wrong with a handshake that is over; undefined = nothing. In HAProxy's words.
  * @param socket undefined: the connection was closed meanwhile
  * @param error what the runtime says: of the handshake, or of the certificate after it
  */
@@ -84,27 +85,29 @@ export function handshakeProblem(
 ): CheckResult | undefined {
   const code = codeOf(error);
   const isDone = code === undefined || CERTIFICATE_CODES.has(code);
-  if (!isDone || socket === undefined) return { code: "L6RSP", info: failureWords(code) };
+  if (socket === undefined && code === "ECONNRESET") return { code: "L6RSP", info: RESET };
+  if (!isDone || socket === undefined) return { code: "L6RSP", info: FAILURE };
   if (spec.verify === "none") return undefined;
   // The runtime looks at the name last, and whether there was one to look for is our business.
-  const isTrusted = code === undefined || code === NAME_CODE;
-  return isTrusted && isNamed(spec, socket) ? undefined : { code: "L6RSP", info: FAILURE };
+  if (code !== undefined && code !== NAME_CODE) return { code: "L6RSP", info: FAILURE };
+  return nameProblem(spec, socket);
 }
 
 /** The name that was asked for is the one to be shown; without one, the one given for that. */
-function isNamed(spec: CheckTlsSpec, socket: Bun.Socket<unknown>): boolean {
+function nameProblem(spec: CheckTlsSpec, socket: Bun.Socket<unknown>): CheckResult | undefined {
   const name = spec.sni ?? spec.verifyHost;
-  if (name === undefined) return true;
+  if (name === undefined) return undefined;
   const certificate = socket.getPeerCertificate() as PeerCertificate | undefined;
-  return certificate !== undefined && checkServerIdentity(name, certificate) === undefined;
+  const isRight = certificate !== undefined && checkServerIdentity(name, certificate) === undefined;
+  if (isRight) return undefined;
+  const other = spec.sni === undefined ? "configured" : "expected";
+  return {
+    code: "L6RSP",
+    info: `Server presented an SSL certificate different from the ${other} one`,
+  };
 }
 
 function codeOf(error: unknown): string | undefined {
   if (error === null || error === undefined) return undefined;
   return error instanceof Error && "code" in error ? String(error.code) : "";
-}
-
-function failureWords(code: string | undefined): string {
-  const isClosed = code === undefined || code === "ECONNRESET" || code === "EPIPE";
-  return isClosed ? "Connection closed during SSL handshake" : FAILURE;
 }

@@ -12,7 +12,14 @@
  * limit is its owner's business: `late` says what it means.
  */
 import { systemLibc } from "../base/system-libc.ts";
-import { nativeModule, OPT_COUNT, OPT_MARK, OPT_QUICKACK, OPT_TOS } from "../conduit/native.ts";
+import {
+  nativeModule,
+  OPT_COUNT,
+  OPT_MARK,
+  OPT_QUICKACK,
+  OPT_RCVBUF,
+  OPT_TOS,
+} from "../conduit/native.ts";
 import { encodeSocketAddress } from "../conduit/sockaddr.ts";
 import { AnswerBuffer } from "./answer-buffer.ts";
 import { checkHeader } from "./check-header.ts";
@@ -185,6 +192,8 @@ export class Connection {
     }
     const options = new Int32Array(OPT_COUNT);
     options[OPT_QUICKACK] = isSilent && proxyHeader === 0 && tls === undefined ? 1 : 0;
+    // What does not fit is read by nobody: a server that floods us is held up by its own window.
+    if (!isSilent) options[OPT_RCVBUF] = this.#answer.bytesMax;
     options[OPT_MARK] = mark;
     options[OPT_TOS] = tos;
     const { bytes } = encodeSocketAddress(address);

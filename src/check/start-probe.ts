@@ -2,8 +2,10 @@
  * Starts the check that a job asks for: a connection that opens, a handshake of QUIC, a list of
  * steps, the dialogue of a protocol, or a program. Thread of checks.
  */
+import type { Sample } from "../expr/evaluate.ts";
 import { ExternalChecks } from "./external.ts";
 import type { CheckEnvironment, CheckJob, Dialogue, Probe, StartProbe } from "./probe.ts";
+import { startRun } from "./program/run.ts";
 import { dialogueFor } from "./protocols/index.ts";
 import { startQuicProbe } from "./quic.ts";
 import { runDialogue } from "./run-dialogue.ts";
@@ -13,13 +15,16 @@ import { runDialogue } from "./run-dialogue.ts";
  */
 export function makeStartProbe(environment: CheckEnvironment): StartProbe {
   const external = new ExternalChecks(environment);
+  const run = { environment, variables: new Map<string, Sample>() };
   return (job, ears): Probe => {
+    const { program } = job;
     const { quic } = job.target;
-    if (job.program.kind === "external") return external.start(job, job.program, ears);
+    if (program.kind === "external") return external.start(job, program, ears);
     if (quic !== undefined) return startQuicProbe({ ...job.target, quic }, ears);
+    if (program.kind === "tcp" || program.kind === "http") return startRun(job, program, run, ears);
     const dialogue = connectDialogue(job) ?? dialogueFor(job, environment);
     if (dialogue === undefined) {
-      ears.done({ code: "SOCKERR", info: `no check '${job.program.kind}'` });
+      ears.done({ code: "SOCKERR", info: `no check '${program.kind}'` });
       return { cancel: () => undefined, late: () => ({ code: "SOCKERR" }) };
     }
     return runDialogue(job, dialogue, environment.answerBytesMax, ears);
