@@ -64,7 +64,7 @@ function httpAnswer(status: number, body: string): string {
   return `+ENDHTTP/1.1 ${status} Whatever\r\n${length}Connection: close\r\n\r\n${body}`;
 }
 
-/** An example on this machine: its networks on the loopback, its ports free ones, no long pauses. */
+/** An example on this machine: networks on the loopback, ports free ones, no long pauses. */
 class Example {
   readonly text: string;
   readonly #ports = new Map<string, number>();

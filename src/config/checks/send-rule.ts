@@ -128,9 +128,9 @@ function isMethod(line: Line, text: string): boolean {
   return false;
 }
 
-/** What is spoken where `text` is asked for: checks know HTTP/1 only. */
+/** What is spoken where `text` is asked for: checks know these two only. */
 function spokenVersion(line: Line, text: string): string {
-  if (!/^HTTP\/[2-9]/u.test(text)) return text;
+  if (text === "HTTP/1.0" || text === "HTTP/1.1") return text;
   warnLine(line, `'${line.keyword}' : checks speak HTTP/1.1 where '${text}' is asked for.`);
   return "HTTP/1.1";
 }

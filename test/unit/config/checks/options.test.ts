@@ -156,14 +156,17 @@ describe("option httpchk", () => {
       body: { kind: "text", text: "body\r\nmore" },
     });
   });
-  test("newer versions are spoken as HTTP/1.1, which is said", async () => {
-    const [request] = await stepsOf(" option httpchk GET / HTTP/2");
-    expect(request).toMatchObject({ version: "HTTP/1.1" });
-    expect(await saidOf(" option httpchk GET / HTTP/2")).toEqual([
-      "WARNING parsing [t.cfg:7] : 'option httpchk' : checks speak HTTP/1.1 where 'HTTP/2' is " +
-        "asked for.",
-    ]);
-  });
+  for (const version of ["HTTP/2", "HTTP/0.9", "1.1"]) {
+    test(`HTTP/1.1 is spoken where ${version} is asked for, which is said`, async () => {
+      const line = ` option httpchk GET / ${version}`;
+      const [request] = await stepsOf(line);
+      expect(request).toMatchObject({ version: "HTTP/1.1" });
+      expect(await saidOf(line)).toEqual([
+        `WARNING parsing [t.cfg:7] : 'option httpchk' : checks speak HTTP/1.1 where '${version}' ` +
+          "is asked for.",
+      ]);
+    });
+  }
   test("a request of the rules is completed by the option, the later one wins", async () => {
     const send = " http-check send meth POST uri /s hdr X y";
     const option = " option httpchk GET /o HTTP/1.1 www";
