@@ -15,6 +15,7 @@ import { startTimer } from "../../base/clock.ts";
 import { OUTLIER_TIMES_MAX } from "../../base/limits.ts";
 import { DueList } from "../../check/due.ts";
 import type { StartTimer } from "../../check/due.ts";
+import { addressText } from "../../tables/address-text.ts";
 import {
   SERVER_FLAG_BACKUP,
   SERVER_FLAG_EJECTED,
@@ -22,7 +23,12 @@ import {
   SERVER_STATE_MAINT,
   SERVER_STATE_UP,
 } from "../../tables/generated/enums.ts";
-import { SERVER_FLAGS, SERVER_STATE, SERVER_WEIGHT } from "../../tables/generated/server.ts";
+import {
+  SERVER_FLAGS,
+  SERVER_PEAK_MS,
+  SERVER_STATE,
+  SERVER_WEIGHT,
+} from "../../tables/generated/server.ts";
 import type { OutlierSpec } from "../../tables/spec.ts";
 import type { Events } from "../events.ts";
 import type { ProxyObject, ServerObject } from "../model.ts";
@@ -76,6 +82,7 @@ export class OutlierDesk {
   readonly #keeper: StateKeeper;
   readonly #watches = new Map<ProxyObject, Watch>();
   readonly #due: DueList<Due>;
+  readonly #addresses = new WeakMap<ServerObject, string>();
 
   /** Watches the backends that there are; `keeper` settles with it from now on. */
   constructor(keeper: StateKeeper, timer: StartTimer = startTimer) {
@@ -85,14 +92,38 @@ export class OutlierDesk {
     keeper.outliers = this;
   }
 
-  /** Keeps up with servers and backends that come and go. */
+  /** Keeps up with servers and backends that come, move and go. */
   follow(events: Events): void {
+    for (const server of this.#keeper.model.serverByRow.values()) this.#noteAddress(server);
     events.listen(({ kind, proxy, server }) => {
       if (proxy === undefined) return;
       if (kind === "backend-added") this.adopt(proxy);
       else if (kind === "backend-removed") this.#watches.delete(proxy);
-      else if (kind === "server-removed" && server !== undefined) this.forget(server);
+      if (server === undefined) return;
+      if (kind === "server-added") this.#noteAddress(server);
+      else if (kind === "server-removed") this.forget(server);
+      else if (kind === "server-changed" && this.#noteAddress(server)) this.renew(server);
     });
+  }
+
+  /** @returns whether it is another one than before */
+  #noteAddress(server: ServerObject): boolean {
+    const { address } = server.spec;
+    const text = address === undefined ? "" : addressText(address);
+    if (this.#addresses.get(server) === text) return false;
+    this.#addresses.set(server, text);
+    return true;
+  }
+
+  /** Another machine answers under the server's name: what was known is of the one before. */
+  renew(server: ServerObject): void {
+    const { keeper } = this.#now();
+    keeper.tables.servers.floats[(server.row + SERVER_PEAK_MS) >> 1] = 0;
+    const one = this.watchOf(server);
+    if (one === undefined) return;
+    one.times = 0;
+    if (one.ejection === null) one.reading.begin(keeper.tables);
+    else this.#giveBack(one, "moved");
   }
 
   /** Watches a backend, if it asks for that. */

@@ -4,8 +4,14 @@ import { left, online, subject } from "../logs/sentences.ts";
 import type { Notice, ServerFacts } from "../logs/sentences.ts";
 import type { Fault } from "./judge.ts";
 
-/** Why a server comes back: its time is over, or others went away and it is needed. */
-export type ReturnReason = "over" | "needed";
+/** Why a server comes back: its time is over, others went away, or it is another machine. */
+export type ReturnReason = "over" | "needed" | "moved";
+
+const RETURN_TEXTS: Record<ReturnReason, string> = {
+  over: "its time is over",
+  needed: "too few others are usable",
+  moved: "its address has changed",
+};
 
 /** `58 of 60 connections failed, more than 50%`. */
 export function faultText(fault: Fault): string {
@@ -27,8 +33,7 @@ export function serverEjected(facts: ServerFacts, fault: Fault, forMs: number): 
 
 /** It takes new streams again. */
 export function serverReturned(facts: ServerFacts, reason: ReturnReason): Notice {
-  const why = reason === "over" ? "its time is over" : "too few others are usable";
-  const text = `${subject(facts)} is back from ejection, ${why}.${online(facts)}`;
+  const text = `${subject(facts)} is back from ejection, ${RETURN_TEXTS[reason]}.${online(facts)}`;
   return { level: LEVEL_NOTICE, text };
 }
 

@@ -24,8 +24,9 @@ export function reportConnectFailure(stream: Stream, cause: number): void {
   const { engine } = stream;
   const words = engine.tables.servers.words;
   const { row, errorLimit } = server;
+  if (cause === CAUSE_RESOURCE) return;
   Atomics.add(words, row + SERVER_CONNECT_FAILURES, 1);
-  if (errorLimit === 0 || cause === CAUSE_RESOURCE) return;
+  if (errorLimit === 0) return;
   const inRow = Atomics.add(words, row + SERVER_ERRORS_IN_ROW, 1) + 1;
   if (inRow < errorLimit) return;
   // Of several workers at the limit one takes them all; whoever comes later finds fewer.

@@ -1,7 +1,7 @@
 /** What the runtime API, statistics and metrics say of outliers. */
 import { expect, test } from "bun:test";
 
-import { samplePeak } from "../../../../src/balance/peak-ewma.ts";
+import { peakOf, samplePeak } from "../../../../src/balance/peak-ewma.ts";
 import { OutlierDesk } from "../../../../src/control/outlier/desk.ts";
 import { outlierMetrics } from "../../../../src/page/metrics/outliers.ts";
 import type { MetricsQuery } from "../../../../src/page/metrics/query.ts";
@@ -114,6 +114,14 @@ test("backends and servers that come at run time are watched, those that go are 
   clock.advance(10_000);
   const server = lab.server("n/s1");
   expect(desk.watchOf(server)?.count).toBe(0);
+  // Another address is another machine.
+  const { shop } = control;
+  samplePeak(shop.lb, server.backend.row, server.row, 500, 0);
+  const peak = (): number => peakOf(shop.lb, server.backend.row, server.row, 0);
+  await done("set weight n/s1 10");
+  expect(peak()).toBeGreaterThan(0);
+  await done("set server n/s1 addr 127.0.0.7");
+  expect(peak()).toBe(0);
   await done("del server n/s1");
   expect(desk.watchOf(server)).toBeUndefined();
   lab.settle();
