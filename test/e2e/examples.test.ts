@@ -21,6 +21,7 @@ const HEADER = "PROXY TCP4 10.1.2.3 10.4.5.6 1111 2222\r\n";
 
 /** By example: its ports, and who answers eight visits to each. */
 const EXPECTED: Record<string, Record<number, string[]>> = {
+  "alerts.cfg": { 7100: ["app1", "app2"], 7101: ["report1"] },
   "postgresql.cfg": { 5432: ["primary"], 5433: ["primary", "reports", "standby"] },
   "redis.cfg": { 6379: ["cache1", "cache2", "cache3"], 6380: ["queue1"] },
   "smtp-proxy-protocol.cfg": { 25: ["mx1", "mx2"], 587: ["mx1", "mx2"], 2525: ["mx1", "mx2"] },
