@@ -48,6 +48,7 @@ const station = new CheckStation({
   }),
   spreadPercent: start.spreadPercent,
   maxSpreadMs: start.maxSpreadMs,
+  probesMax: start.probesMax,
   tell: (news) => tell({ type: "news", news }),
   soon: onNextTurn,
   pong: () => tell({ type: "pong" }),

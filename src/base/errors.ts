@@ -98,6 +98,15 @@ export const ERRORS = {
     isHaproxys: false,
     remedy: "Raise the limit of descriptors; `strict-limits` makes this an error.",
   },
+  SLC_CHECKS_LIMITED: {
+    kind: "resource",
+    mayRetry: false,
+    sentence:
+      "At most {checks} of {all} checks run at a time, which {descriptors} descriptors allow; " +
+      "others that are due wait.",
+    isHaproxys: false,
+    remedy: "Raise the limit of descriptors; `strict-limits` makes this an error.",
+  },
   SLC_PID_FILE: {
     kind: "resource",
     mayRetry: false,

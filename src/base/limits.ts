@@ -108,6 +108,17 @@ export const OUTLIER_TIMES_MAX = 10;
  */
 export const DESCRIPTORS_RESERVED = 100;
 /**
+ * Checks that may be under way at a time although no descriptor was set aside for them: those of
+ * servers that come at run time. Others that are due wait.
+ * @unit checks
+ */
+export const CHECKS_AT_ONCE_MIN = 256;
+/**
+ * They are no more than one for so many descriptors of the process.
+ * @unit descriptors
+ */
+export const CHECKS_AT_ONCE_SHARE = 16;
+/**
  * Visitors of one address of a statistics page at a time: more are turned away. Each takes three
  * descriptors.
  * @unit connections

@@ -71,6 +71,8 @@ export type CheckerOptions<T> = {
   spreadPercent: number;
   /** Longest time over which first checks are spread; 0 = no limit. */
   maxSpreadMs: number;
+  /** Most probes at a time: descriptors. One that is due waits its turn. Left out: no limit. */
+  probesMax?: number;
   /** False while the check pauses: the server is in maintenance. */
   isWanted: (key: T) => boolean;
   /** A probe begins or is over. */
@@ -83,8 +85,12 @@ type Entry<T> = Checked<T> & {
   code: CheckResult["code"] | undefined;
   /** Counts changes of the schedule, and probes: what is due for an older one is not followed. */
   round: number;
-  /** The same of its time limits. */
-  limitRound: number;
+  /** When the time of the check under way is over. */
+  limitAtMs: number;
+  /** When that is looked at next; infinity: nothing is due. */
+  lookAtMs: number;
+  /** Counts what is due for it. */
+  lookRound: number;
   probe: Probe | undefined;
   isProbing: boolean;
   startedAtMs: number;
@@ -94,7 +100,7 @@ type Entry<T> = Checked<T> & {
   isSuspended: boolean;
 };
 
-type Due<T> = { entry: Entry<T>; round: number; kind: "start" | "limit"; atMs: number };
+type Due<T> = { entry: Entry<T>; round: number; kind: "start" | "limit" };
 
 /** Of a result that no check has found. */
 const NO_DURATION = -1;
@@ -107,12 +113,23 @@ const RESTART_MS = 1000;
  */
 const STALL_MS = 100;
 const STALL_PAUSE_MS = 20;
+/**
+ * Time limits are looked at so often: one of an hour, of a check that is soon over, is not kept for
+ * an hour.
+ */
+const LOOK_MS = 10_000;
 
 /** All checks of a thread. */
 export class Checker<T> {
   readonly #options: CheckerOptions<T>;
   readonly #due: DueList<Due<T>>;
   readonly #entries = new Map<T, Entry<T>>();
+  /** Probes under way. */
+  #probes = 0;
+  /** Due, while too many probes were under way; the first of them is at `#waitingFrom`. */
+  #waiting: Due<T>[] = [];
+  #waitingFrom = 0;
+  #isAdmitting = false;
 
   constructor(options: CheckerOptions<T>) {
     this.#options = options;
@@ -202,6 +219,8 @@ export class Checker<T> {
 
   /** Ends all checks. */
   stop(): void {
+    this.#waiting = [];
+    this.#waitingFrom = 0;
     for (const key of [...this.#entries.keys()]) this.remove(key);
     this.#due.stop();
   }
@@ -214,6 +233,11 @@ export class Checker<T> {
   /** Checks that are scheduled. */
   get count(): number {
     return this.#entries.size;
+  }
+
+  /** What is due some time: a few for each check, whatever its time limits are. */
+  get dueCount(): number {
+    return this.#due.length;
   }
 
   /**
@@ -245,7 +269,9 @@ export class Checker<T> {
       ...server,
       code: undefined,
       round: 0,
-      limitRound: 0,
+      limitAtMs: 0,
+      lookAtMs: Number.POSITIVE_INFINITY,
+      lookRound: 0,
       probe: undefined,
       isProbing: false,
       startedAtMs: 0,
@@ -259,11 +285,7 @@ export class Checker<T> {
   #schedule(entry: Entry<T>, delayMs: number): void {
     entry.round++;
     entry.dueAtMs = this.#options.nowMs() + delayMs;
-    this.#wait(entry, "start", entry.round, delayMs);
-  }
-
-  #wait(entry: Entry<T>, kind: Due<T>["kind"], round: number, delayMs: number): void {
-    this.#due.add({ entry, round, kind, atMs: this.#options.nowMs() + delayMs }, delayMs);
+    this.#due.add({ entry, round: entry.round, kind: "start" }, delayMs);
   }
 
   /** After a check: the interval, moved at random by up to `spread-checks` percent. */
@@ -275,15 +297,47 @@ export class Checker<T> {
   }
 
   #receive(due: Due<T>): void {
-    const { entry, round, kind } = due;
+    const { entry, kind } = due;
     if (this.#entries.get(entry.key) !== entry) return;
     if (kind === "start") {
-      if (round === entry.round) this.#begin(entry);
-      return;
+      if (this.#probes < (this.#options.probesMax ?? Number.POSITIVE_INFINITY)) this.#start(due);
+      else this.#waiting.push(due);
+    } else if (due.round === entry.lookRound) {
+      entry.lookAtMs = Number.POSITIVE_INFINITY;
+      if (entry.isProbing) this.#look(entry);
     }
-    if (round !== entry.limitRound || !entry.isProbing) return;
-    if (this.#options.nowMs() - due.atMs > STALL_MS) {
-      this.#wait(entry, "limit", round, STALL_PAUSE_MS);
+  }
+
+  #start({ entry, round }: Due<T>): void {
+    const isSame = this.#entries.get(entry.key) === entry && round === entry.round;
+    if (isSame) this.#begin(entry);
+  }
+
+  /** A probe is over: those that wait have their turn. Results within a start do not nest. */
+  #admit(): void {
+    if (this.#isAdmitting || this.#waiting.length === 0) return;
+    this.#isAdmitting = true;
+    const most = this.#options.probesMax ?? Number.POSITIVE_INFINITY;
+    try {
+      while (this.#waitingFrom < this.#waiting.length && this.#probes < most) {
+        this.#start(this.#waiting[this.#waitingFrom++]!);
+      }
+    } finally {
+      this.#isAdmitting = false;
+      if (this.#waitingFrom * 2 > this.#waiting.length) {
+        this.#waiting = this.#waiting.slice(this.#waitingFrom);
+        this.#waitingFrom = 0;
+      }
+    }
+  }
+
+  /** Is the time of the check under way over? */
+  #look(entry: Entry<T>): void {
+    const now = this.#options.nowMs();
+    const overMs = now - entry.limitAtMs;
+    if (overMs > STALL_MS) entry.limitAtMs = now + STALL_PAUSE_MS;
+    if (overMs < 0 || overMs > STALL_MS) {
+      this.#lookLater(entry);
       return;
     }
     const { probe } = entry;
@@ -300,6 +354,7 @@ export class Checker<T> {
     entry.startedAtMs = this.#options.nowMs();
     entry.round++;
     entry.isProbing = true;
+    this.#probes++;
     const { round } = entry;
     const { key } = entry;
     const isCurrent = (): boolean => round === entry.round && entry.isProbing;
@@ -324,34 +379,47 @@ export class Checker<T> {
   }
 
   #limit(entry: Entry<T>, limitMs: number): void {
-    entry.limitRound++;
-    this.#wait(entry, "limit", entry.limitRound, limitMs);
+    entry.limitAtMs = this.#options.nowMs() + limitMs;
+    this.#lookLater(entry);
+  }
+
+  /** One look is due for each check, whatever became of the probes before. */
+  #lookLater(entry: Entry<T>): void {
+    const now = this.#options.nowMs();
+    const atMs = Math.min(entry.limitAtMs, now + LOOK_MS);
+    if (atMs >= entry.lookAtMs) return;
+    entry.lookAtMs = atMs;
+    entry.lookRound++;
+    this.#due.add({ entry, round: entry.lookRound, kind: "limit" }, atMs - now);
   }
 
   /** No result of the check under way counts, and nothing that was due is followed. */
   #giveUp(entry: Entry<T>): void {
     entry.round++;
-    entry.limitRound++;
     if (!entry.isProbing) return;
     const { probe } = entry;
+    this.#end(entry);
+    probe?.cancel();
+    this.#admit();
+  }
+
+  #end(entry: Entry<T>): void {
     entry.isProbing = false;
     entry.probe = undefined;
-    probe?.cancel();
+    this.#probes--;
     this.#options.running(entry.key, false);
   }
 
   #finish(entry: Entry<T>, result: CheckResult): void {
-    entry.isProbing = false;
-    entry.probe = undefined;
     entry.round++;
-    entry.limitRound++;
-    this.#options.running(entry.key, false);
+    this.#end(entry);
     const durationMs = Math.max(0, Math.floor(this.#options.nowMs() - entry.startedAtMs));
     const { round } = entry;
     if (this.#options.isWanted(entry.key)) this.#apply(entry, result, durationMs);
     // Whoever was told may have removed the server, or have it checked at another time.
     const isSame = this.#entries.get(entry.key) === entry && round === entry.round;
     if (isSame) this.#scheduleNext(entry);
+    this.#admit();
   }
 
   #apply(entry: Entry<T>, result: CheckResult, durationMs: number): void {

@@ -45,6 +45,11 @@ export class DueList<T> {
     this.#arm();
   }
 
+  /** Items that are waiting for their time. */
+  get length(): number {
+    return this.#heap.length;
+  }
+
   /** Forgets everything. */
   stop(): void {
     this.#isStopped = true;

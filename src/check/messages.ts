@@ -18,6 +18,8 @@ export type ChecksStart = {
   clockOriginMs: number;
   spreadPercent: number;
   maxSpreadMs: number;
+  /** Most checks under way at a time: each has a descriptor. */
+  probesMax: number;
   /** Most bytes of an answer that are kept. */
   answerBytesMax: number;
   /** This machine, as `send-state` names it. */

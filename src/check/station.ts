@@ -29,6 +29,8 @@ export type StationOptions = {
   startProbe: StartProbe;
   spreadPercent: number;
   maxSpreadMs: number;
+  /** Most probes at a time; left out: no limit. */
+  probesMax?: number;
   /** Sends news to control. */
   tell: (news: CheckNews[]) => void;
   /** Calls back soon, once a turn: several results make one message. */
@@ -74,6 +76,7 @@ export class CheckStation {
       startProbe: options.startProbe,
       spreadPercent: options.spreadPercent,
       maxSpreadMs: options.maxSpreadMs,
+      ...(options.probesMax === undefined ? {} : { probesMax: options.probesMax }),
       isWanted: (post) => this.isWanted(post),
       running: (post, isRunning) => this.write(post, RUNNING, isRunning ? 1 : 0),
       tell: (event) => this.hear(event),

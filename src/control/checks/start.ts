@@ -16,12 +16,14 @@ export type Checking = {
 
 /**
  * Starts the checks of all servers.
+ * @param probesMax most checks at a time
  * @param url entry module of the thread
  * @param say a line of the process log
  */
 export function startChecks(
   { model, tables, quic }: Workshop,
   keeper: StateKeeper,
+  probesMax: number,
   url: URL,
   say: (severity: "notice" | "warning" | "alert", text: string) => void,
 ): Checking {
@@ -34,6 +36,7 @@ export function startChecks(
       clockOriginMs: clockOriginMs(),
       spreadPercent: global.spreadChecksPercent,
       maxSpreadMs: global.maxSpreadChecksMs,
+      probesMax,
       answerBytesMax:
         global.bufsize === BUFSIZE_DEFAULT ? CHECK_ANSWER_BYTES_DEFAULT : global.bufsize,
       node: global.node,

@@ -142,7 +142,7 @@ async function serve(input: ServeInput): Promise<number> {
   if (options.noReusePort) plan.global.noreuseport = true;
   refuseNativeNeeds(plan, output);
   const workers = Math.min(plan.global.nbthread || usableCpuCount(), WORKERS_MAX);
-  const maxconn = applyLimits(plan, workers, options, output);
+  const { maxconn, probesMax } = applyLimits(plan, workers, options, output);
   const journal = new Journal(output);
   catchFaults(journal);
   const signals = new Signals();
@@ -154,8 +154,12 @@ async function serve(input: ServeInput): Promise<number> {
     bindAndServe(input, { journal, state }, workers, maxconn),
   );
   const { keeper, mails } = makeTellers(serving, journal);
-  const checking = startChecks(serving.shop, keeper, input.entries.checker, (severity, text) =>
-    journal.say(severity, text),
+  const checking = startChecks(
+    serving.shop,
+    keeper,
+    probesMax,
+    input.entries.checker,
+    (severity, text) => journal.say(severity, text),
   );
   const checks = checking.desk;
   const control = makeControl({
@@ -347,7 +351,12 @@ function sayBindFailures(error: BindError, output: Output): void {
 }
 
 /** Decides `maxconn` and what depends on it. */
-function applyLimits(plan: Plan, workers: number, options: RunOptions, output: Output): number {
+function applyLimits(
+  plan: Plan,
+  workers: number,
+  options: RunOptions,
+  output: Output,
+): { maxconn: number; probesMax: number } {
   const native = nativeModule();
   const { soft, hard } = readDescriptorLimits(readTextOrNone("/proc/self/limits"));
   const decision = decideLimits({
@@ -366,7 +375,7 @@ function applyLimits(plan: Plan, workers: number, options: RunOptions, output: O
     const isRanged = proxy.servers.some(({ minconn, maxconn }) => minconn !== maxconn);
     if (isRanged) proxy.fullconn = automaticFullconn(plan, proxy, decision.maxconn);
   }
-  return decision.maxconn;
+  return decision;
 }
 
 const systemCalls: PrivilegeCalls = {

@@ -12,6 +12,7 @@ const FIXED = 116;
 function decide(
   settings: Partial<GlobalSpec>,
   limits: { soft: number; hard: number; memoryLimitMb?: number },
+  proxies: Plan["proxies"] = [],
 ): { decision: LimitDecision; raised: number[] } {
   const raised: number[] = [];
   const global = {
@@ -23,7 +24,7 @@ function decide(
     version: 1,
     global,
     sluice: { logLevel: "info", logFormat: "off" },
-    proxies: [],
+    proxies,
     pages: [],
     resolvers: [],
     mailers: [],
@@ -39,7 +40,13 @@ function decide(
 describe("without maxconn", () => {
   test("it comes from the hard limit", () => {
     const { decision, raised } = decide({ maxconn: 0 }, { soft: 1000, hard: 10_116 });
-    expect(decision).toEqual({ ok: true, maxconn: 5000, descriptors: 10_116, warnings: [] });
+    expect(decision).toEqual({
+      ok: true,
+      maxconn: 5000,
+      probesMax: 256,
+      descriptors: 10_116,
+      warnings: [],
+    });
     expect(raised).toEqual([10_116]);
   });
 
@@ -108,6 +115,67 @@ describe("with maxconn", () => {
           "Please raise 'ulimit-n' to 2116 or more to avoid any trouble.",
       },
     });
+  });
+});
+
+describe("with checks", () => {
+  /** A backend whose servers are checked, the first of them by agents too. */
+  function backend(checks: number, agents: number): Plan["proxies"] {
+    const servers = Array.from({ length: checks }, (_, i) => {
+      return { check: { enabled: true }, agent: { enabled: i < agents } };
+    });
+    return [{ binds: [], servers }] as unknown as Plan["proxies"];
+  }
+
+  test("each check and each agent has a descriptor", () => {
+    const limits = { soft: 100, hard: 100_000 };
+    const { decision, raised } = decide({ maxconn: 1000 }, limits, backend(3000, 500));
+    expect(raised).toEqual([2000 + 3500 + FIXED]);
+    expect(decision).toMatchObject({ ok: true, maxconn: 1000, probesMax: 3500, warnings: [] });
+  });
+
+  test("without maxconn: what they leave is for connections", () => {
+    const limits = { soft: 100, hard: 1000 + FIXED };
+    const { decision } = decide({ maxconn: 0 }, limits, backend(500, 100));
+    expect(decision).toMatchObject({ ok: true, maxconn: 200, probesMax: 600 });
+  });
+
+  test("strict limits: too few for all of them is too few to start", () => {
+    const settings = { maxconn: 100, strictLimits: true };
+    const { decision } = decide(settings, { soft: 500, hard: 1000 }, backend(5000, 0));
+    expect(decision).toMatchObject({ ok: false, error: { code: "SLC_DESCRIPTOR_RAISE" } });
+  });
+
+  test("no strict limits: checks take turns, and connections keep theirs", () => {
+    const settings = { maxconn: 100, strictLimits: false };
+    const limits = { soft: 500, hard: 1000 + FIXED };
+    const { decision } = decide(settings, limits, backend(5000, 0));
+    const wanted = 200 + 5000 + FIXED;
+    expect(decision).toMatchObject({
+      ok: true,
+      maxconn: 100,
+      probesMax: 800,
+      warnings: [
+        `[sluice.main()] Cannot raise FD limit to ${wanted}, limit is 1116.`,
+        "At most 800 of 5000 checks run at a time, which 1116 descriptors allow; " +
+          "others that are due wait. [SLC_CHECKS_LIMITED]",
+      ],
+    });
+  });
+
+  test("no strict limits: a quarter is for checks however many connections are wanted", () => {
+    const settings = { maxconn: 5000, strictLimits: false };
+    const limits = { soft: 500, hard: 1000 + FIXED };
+    const { decision } = decide(settings, limits, backend(5000, 0));
+    expect(decision).toMatchObject({ ok: true, maxconn: 375, probesMax: 250 });
+  });
+
+  test("no strict limits, no maxconn: the same", () => {
+    const limits = { soft: 500, hard: 1000 + FIXED };
+    const { decision } = decide({ maxconn: 0, strictLimits: false }, limits, backend(5000, 0));
+    expect(decision).toMatchObject({ ok: true, maxconn: 375, probesMax: 250 });
+    const strict = decide({ maxconn: 0, strictLimits: true }, limits, backend(5000, 0));
+    expect(strict.decision.ok).toBe(false);
   });
 });
 
