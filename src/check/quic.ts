@@ -1,7 +1,7 @@
 /**
  * A check of a QUIC server: a handshake with the server's own TLS settings, verification included,
- * then a close with application code 0. All checks of a thread share one small engine; its event loop
- * cannot watch that, so a timer looks at it while a check is under way.
+ * then a close with application code 0. All checks of a thread share one small engine; its event
+ * loop cannot watch that, so a timer looks at it while a check is under way.
  */
 import { startTimer } from "../base/clock.ts";
 import type { Ticker } from "../base/clock.ts";

@@ -42,7 +42,6 @@ export class HttpAnswer {
   version = "";
   /** 0: it has not come. */
   status = 0;
-  /** One character a byte. */
   reason = "";
   readonly headers: AnswerHeader[] = [];
   /** The status line and all headers are there. */
@@ -134,7 +133,8 @@ export class HttpAnswer {
     if (!this.#require(match !== null)) return false;
     this.version = match?.[1] ?? "";
     this.status = Number(match?.[2]);
-    this.reason = (match?.[3] ?? "").replace(/\0[^]*$/u, "");
+    const reason = (match?.[3] ?? "").replace(/\0[^]*$/u, "");
+    this.reason = Buffer.from(reason, "latin1").toString("utf8");
     this.#phase = "headers";
     return true;
   }

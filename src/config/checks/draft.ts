@@ -55,7 +55,7 @@ export type ChecksDraft = {
   choice: CheckChoice;
   tcpRules: readonly CheckStepSpec[];
   httpRules: readonly HttpRule[];
-  /** Comments: the last one, and how many there were, since messages count them as steps. */
+  /** Comments: the one for the next rule, and how many there were: messages count them as steps. */
   tcpNotes: CheckNotes;
   httpNotes: CheckNotes;
   /** The rules are of this section; those of its defaults are gone. */

@@ -91,7 +91,7 @@ function readSwitch(
   }
 }
 
-/** What stands for the rules that follow, until the next comment. */
+/** What stands for the rule that follows. */
 function addComment(checks: ChecksDraft, ruleSet: RuleSet, text: string): void {
   if (ruleSet === "tcp-check") {
     beginTcp(checks);
@@ -120,7 +120,7 @@ function beginHttp(checks: ChecksDraft): void {
 
 type Placed = { comment?: string; number?: number };
 
-/** The comment that holds for a rule, and its number where comments before it count too. */
+/** The comment right before a rule, and its number where comments before it count too. */
 function placeOf(
   notes: ChecksDraft["tcpNotes"],
   rules: readonly unknown[],
@@ -144,6 +144,7 @@ function addTcp(
   if (step === undefined || (step.kind === "connect" && !isFirst(words, checks.tcpRules))) return;
   const place = placeOf(checks.tcpNotes, checks.tcpRules, step.comment);
   checks.tcpRules = [...checks.tcpRules, { ...step, ...place }];
+  checks.tcpNotes = { ...checks.tcpNotes, comment: undefined };
 }
 
 function readTcp(words: RuleWords, verb: Verb, inner: string | undefined) {
@@ -164,6 +165,7 @@ function addHttp(
   if (rule === undefined || !fits(words, checks, rule)) return;
   const place = placeOf(checks.httpNotes, checks.httpRules, rule.comment);
   checks.httpRules = [...checks.httpRules, { ...rule, ...place }];
+  checks.httpNotes = { ...checks.httpNotes, comment: undefined };
 }
 
 function readHttp(words: RuleWords, verb: Verb, inner: string | undefined): HttpRule | undefined {

@@ -98,14 +98,16 @@ describe("tcp-check", () => {
       "expect",
     ]);
   });
-  test("a comment holds until the next one, and counts as a step", async () => {
+  test("a comment is of the rule right behind it, and counts as a step", async () => {
     const lines = "comment one\n connect\n comment two\n send a comment own\n expect string b";
     const rules = lines.split("\n").map((rule) => ` tcp-check ${rule.trim()}`);
     expect(await stepsOf(TCP + rules.join("\n"))).toMatchObject([
       { kind: "connect", comment: "one", number: 2 },
       { kind: "send", comment: "own", number: 4 },
-      { kind: "expect", comment: "two", number: 5 },
+      { kind: "expect", number: 5 },
     ]);
+    const [, , last] = await stepsOf(TCP + rules.join("\n"));
+    expect(last).not.toHaveProperty("comment");
   });
 });
 
