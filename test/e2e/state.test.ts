@@ -10,7 +10,7 @@ import { below, seededRandom } from "../fuzz/mutate.ts";
 import { ApiConnection, askApi } from "../support/api.ts";
 import { startBalancer } from "../support/haproxy.ts";
 import type { Balancer } from "../support/haproxy.ts";
-import { startNamed } from "../support/peers.ts";
+import { startNamed, startPeer } from "../support/peers.ts";
 import { freePort } from "../support/ports.ts";
 import { temporaryFolder, until, within } from "../support/procs.ts";
 import { askName } from "../support/traffic.ts";
@@ -120,6 +120,76 @@ for (const signal of ["SIGTERM", "SIGUSR1", "SIGKILL"] as const) {
     expect(files.filter((name) => name !== `state.new-${second.pid}`)).toEqual(["state"]);
   });
 }
+
+e2e("agents and checks are as they were after kill -9, whatever is well meanwhile", async () => {
+  using folder = temporaryFolder();
+  await using served = startNamed("s");
+  await using moved = startNamed("moved");
+  // Says no once, then nothing that counts: what it said must not be forgotten.
+  let says = "down\n";
+  await using agent = startPeer({ open: (socket) => void (socket.write(says), socket.end()) });
+  const times = "inter 100ms agent-inter 100ms rise 1 fall 1";
+  const server = `127.0.0.1:${served.port} ${times} agent-check agent-port ${agent.port}`;
+  const stage = makeStage(
+    folder,
+    `frontend fe from base
+  bind 127.0.0.1:{port}
+  default_backend be
+backend be from base
+  server said ${server} check
+  server off ${server} check
+  server away ${server} check
+  server unchecked ${server} check
+`,
+  );
+  const column = async (name: string, at: string): Promise<string> => {
+    const lines = (await askApi(stage.api, "show stat")).split("\n");
+    const names = lines[0]!.slice(2).split(",");
+    const row = lines.find((line) => line.startsWith(`be,${name},`))?.split(",");
+    return (row?.[names.indexOf(at)] ?? "?").replace(/^\* /u, "");
+  };
+  const changes = [
+    "disable agent be/off",
+    `set server be/away agent-addr 127.0.0.2 port ${moved.port}`,
+    "set server be/away agent-send hello",
+    `set server be/away check-port ${moved.port}`,
+    "disable health be/unchecked",
+  ];
+  {
+    await using first = await stage.start();
+    for (const line of changes) await askApi(stage.api, line);
+    await until("the agent to be heard", async () => {
+      return (await column("said", "status")) === "DOWN (agent)";
+    });
+    says = "ready\n";
+    await until("it to say nothing more of health", async () => {
+      return (await column("said", "agent_status")) === "CHECKED";
+    });
+    await until("the state to be saved", () => isSaved(stage.api));
+    first.kill("SIGKILL");
+    await within("its end", first.exited);
+  }
+  await using _second = await stage.start();
+  await until("the agent to be asked again", async () => {
+    return (await column("said", "agent_status")) === "CHECKED";
+  });
+  await until("the check to have passed", async () => {
+    return (await column("said", "check_status")) === "L4OK";
+  });
+  expect(await column("said", "status")).toBe("DOWN (agent)");
+  expect(await column("said", "agent_health")).toBe("0");
+  expect(await column("off", "agent_status")).toBe("");
+  expect(await column("unchecked", "check_status")).toBe("");
+  const away = (await askApi(stage.api, "show servers state")).match(/^.* away .*$/mu)?.[0];
+  expect(away?.split(" ").slice(21)).toEqual([
+    String(moved.port),
+    "-",
+    "127.0.0.2",
+    String(moved.port),
+  ]);
+  says = "up\n";
+  await until("the server to be up", async () => (await column("said", "status")) === "UP");
+});
 
 e2e("a damaged file is refused with a reason and kept aside; the start goes on", async () => {
   using folder = temporaryFolder();
