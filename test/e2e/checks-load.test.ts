@@ -16,28 +16,29 @@ import { statOf } from "../support/server-stat.ts";
 import { e2e } from "./sluice.ts";
 
 const SECONDS = Number(process.env["SLUICE_TEST_CHECKS_SECONDS"] ?? 14);
+/** How long a scene takes, about. */
+const SCENE_SECONDS = 3.5;
 const SERVERS = 4;
 const CLIENTS = 16;
 const HOLDERS = 8;
 /** A client gives up after that: longer than any server takes to be found out. */
 const PATIENCE_MS = 4000;
 const BYTES = 2000;
+const POLL_MS = 10;
 
-/** What happens to whom, in seconds of a cycle. */
-const CYCLE_SECONDS = 13;
-const EVENTS: readonly (readonly [at: number, what: Fault, server: number])[] = [
-  [1, "kill", 0],
-  [3, "start", 0],
-  [4, "freeze", 1],
-  [6.5, "thaw", 1],
-  [8, "restart", 2],
-  [9.5, "freeze", 3],
-  [9.6, "kill", 0],
-  [12, "thaw", 3],
-  [12.1, "start", 0],
+/** What happens to whom, one after the other; each lasts until it is seen, and a while longer. */
+const SCENES: readonly (readonly (readonly [what: Fault, server: number])[])[] = [
+  [["kill", 0]],
+  [["freeze", 1]],
+  [["restart", 2]],
+  [
+    ["freeze", 3],
+    ["kill", 0],
+  ],
 ];
+const SCENE_MS = 1000;
 
-type Fault = "kill" | "start" | "freeze" | "thaw" | "restart";
+type Fault = "kill" | "freeze" | "restart";
 
 /** A server in a process of its own. */
 class CheckedServer implements AsyncDisposable {
@@ -63,20 +64,18 @@ class CheckedServer implements AsyncDisposable {
     await this.#child?.exited;
   }
 
-  freeze(): void {
-    this.#child?.kill("SIGSTOP");
-  }
-
-  thaw(): void {
-    this.#child?.kill("SIGCONT");
-  }
-
-  async do(what: Fault): Promise<void> {
+  async suffer(what: Fault): Promise<void> {
     if (what === "kill") await this.end("SIGKILL");
-    if (what === "restart") await this.end("SIGTERM");
-    if (what === "start" || what === "restart") await this.start();
-    if (what === "freeze") this.freeze();
-    if (what === "thaw") this.thaw();
+    if (what === "freeze") this.#child?.kill("SIGSTOP");
+    if (what === "restart") {
+      await this.end("SIGTERM");
+      await this.start();
+    }
+  }
+
+  async recover(what: Fault): Promise<void> {
+    if (what === "kill") await this.start();
+    if (what === "freeze") this.#child?.kill("SIGCONT");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -136,6 +135,8 @@ type Report = {
   p99Ms: number;
   /** From each fault to the moment at which the server was marked, ms. */
   found: { fault: string; ms: number }[];
+  /** Longest wait for an answer of the runtime API. */
+  answerMs: number;
 };
 
 async function measure(name: BalancerName): Promise<Report> {
@@ -146,7 +147,8 @@ async function measure(name: BalancerName): Promise<Report> {
   const env = { SLUICE_LOG_FORMAT: "off" };
   const config = configOf(servers, port, api);
   stack.use(await startBalancer(name, { config, ports: [port], env }));
-  const report: Report = { exchanges: 0, errors: {}, cuts: 0, p50Ms: 0, p99Ms: 0, found: [] };
+  const none = { exchanges: 0, errors: {}, cuts: 0, p50Ms: 0, p99Ms: 0, answerMs: 0 };
+  const report: Report = { ...none, found: [] };
   const times: number[] = [];
   let isOver = false;
   const clients = Array.from({ length: CLIENTS }, async () => {
@@ -171,36 +173,41 @@ async function measure(name: BalancerName): Promise<Report> {
   return report;
 }
 
-/** The faults, in their order, and how long each takes to be seen. */
+/** The scenes, again and again, and how long each fault takes to be seen. */
 async function play(servers: readonly CheckedServer[], api: number, report: Report): Promise<void> {
-  const startMs = performance.now();
-  const waits: Promise<void>[] = [];
-  for (let cycle = 0; ; cycle++) {
-    for (const [at, what, index] of EVENTS) {
-      const atMs = (cycle * CYCLE_SECONDS + at) * 1000;
-      if (atMs > SECONDS * 1000) {
-        await Promise.all(waits);
-        return;
-      }
-      await Bun.sleep(Math.max(0, startMs + atMs - performance.now()));
+  // As many for the one as for the other, however fast they are.
+  const count = Math.max(SCENES.length, Math.round(SECONDS / SCENE_SECONDS));
+  for (let scene = 0; scene < count; scene++) {
+    const faults = SCENES[scene % SCENES.length]!;
+    await Bun.sleep(SCENE_MS);
+    const seen = faults.map(async ([what, index]) => {
       const server = servers[index]!;
-      await server.do(what);
-      if (what === "kill" || what === "freeze") waits.push(find(server, what, api, report));
-    }
+      const startMs = performance.now();
+      await server.suffer(what);
+      if (what === "restart") return;
+      await comes(api, server, "DOWN", report);
+      report.found.push({ fault: what, ms: performance.now() - startMs });
+    });
+    await Promise.all(seen);
+    await Bun.sleep(SCENE_MS);
+    await Promise.all(faults.map(([what, index]) => servers[index]!.recover(what)));
+    for (const server of servers) await comes(api, server, "UP", report);
   }
 }
 
-async function find(
-  { name }: CheckedServer,
-  fault: string,
+async function comes(
   api: number,
+  { name }: CheckedServer,
+  status: string,
   report: Report,
 ): Promise<void> {
-  const startMs = performance.now();
-  await until(`${name} to be marked down`, async () => {
-    return (await statOf(api, "be", name, ["status"]))["status"]!.startsWith("DOWN");
+  await until(`${name} to be ${status}`, async () => {
+    await Bun.sleep(POLL_MS);
+    const askedMs = performance.now();
+    const row = await statOf(api, "be", name, ["status"]);
+    report.answerMs = Math.max(report.answerMs, performance.now() - askedMs);
+    return row["status"]!.startsWith(status);
   });
-  report.found.push({ fault, ms: performance.now() - startMs });
 }
 
 function configOf(servers: readonly CheckedServer[], port: number, api: number): string {
@@ -234,19 +241,15 @@ const sum = (counts: Record<string, number>): number =>
   Object.values(counts).reduce((total, count) => total + count, 0);
 
 function rowOf(name: string, report: Report): string {
-  const { exchanges, errors, cuts, p50Ms, p99Ms, found } = report;
+  const { exchanges, errors, cuts, p50Ms, p99Ms, found, answerMs } = report;
+  const ms = (value: number): string => `${value.toFixed(1)} ms`;
   const kinds = Object.entries(errors).map(([kind, count]) => `${kind} ${count}`);
-  const worst = (fault: string): string => {
-    const all = found.filter((one) => one.fault === fault).map(({ ms }) => ms);
-    return `${Math.round(Math.max(...all))} ms`;
+  const seen = (fault: string): string => {
+    const all = found.filter((one) => one.fault === fault).map(({ ms }) => Math.round(ms));
+    return `${all.sort((a, b) => a - b).join(" ")} ms`;
   };
   const cells = [exchanges, sum(errors), kinds.join(", ") || "-", cuts];
-  const times = [
-    `${p50Ms.toFixed(1)} ms`,
-    `${p99Ms.toFixed(1)} ms`,
-    worst("kill"),
-    worst("freeze"),
-  ];
+  const times = [ms(p50Ms), ms(p99Ms), seen("kill"), seen("freeze"), ms(answerMs)];
   return [name.padEnd(7), ...cells, ...times].join(" | ");
 }
 
@@ -256,7 +259,7 @@ e2e(
     const own = await measure("sluice");
     const reference = findBalancer("haproxy") === undefined ? undefined : await measure("haproxy");
     const head =
-      "         exchanges | errors | of them | cut | p50 | p99 | kill seen | freeze seen";
+      "         exchanges | errors | of them | cut | p50 | p99 | kill seen | freeze seen | API";
     const rows = [rowOf("sluice", own)];
     if (reference !== undefined) rows.push(rowOf("haproxy", reference));
     console.log([head, ...rows].join("\n"));
