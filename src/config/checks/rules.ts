@@ -6,7 +6,7 @@
 import { alertLine } from "../context.ts";
 import type { Line } from "../context.ts";
 import { readConnect } from "./connect-rule.ts";
-import type { ChecksDraft, CheckStep, HttpRule } from "./draft.ts";
+import type { CheckNotes, ChecksDraft, CheckStep, HttpRule } from "./draft.ts";
 import { readExpect } from "./expect-rule.ts";
 import { RuleWords } from "./rule-words.ts";
 import { readHttpSend, readSend } from "./send-rule.ts";
@@ -91,7 +91,7 @@ function readSwitch(
   }
 }
 
-/** What stands for the rule that follows. */
+/** What stands for the rule that follows, or for all expectations that follow in a row. */
 function addComment(checks: ChecksDraft, ruleSet: RuleSet, text: string): void {
   if (ruleSet === "tcp-check") {
     beginTcp(checks);
@@ -120,17 +120,22 @@ function beginHttp(checks: ChecksDraft): void {
 
 type Placed = { comment?: string; number?: number };
 
-/** The comment right before a rule, and its number where comments before it count too. */
+/** The comment that holds for a rule, and its number where comments before it count too. */
 function placeOf(
   notes: ChecksDraft["tcpNotes"],
   rules: readonly unknown[],
-  own: string | undefined,
+  rule: { kind: string; comment?: string },
 ): Placed {
-  const comment = own ?? notes.comment;
+  const comment = rule.comment ?? (talkOf([rule]).length > 0 ? notes.comment : undefined);
   return {
     ...(comment === undefined ? {} : { comment }),
     ...(notes.lines === 0 ? {} : { number: rules.length + notes.lines + 1 }),
   };
+}
+
+/** A comment is over with the rule behind it, unless that is an expectation. */
+function notesBehind(notes: CheckNotes, { kind }: { kind: string }): CheckNotes {
+  return kind === "expect" ? notes : { ...notes, comment: undefined };
 }
 
 function addTcp(
@@ -142,9 +147,9 @@ function addTcp(
   const step = readTcp(words, verb, inner);
   beginTcp(checks);
   if (step === undefined || (step.kind === "connect" && !isFirst(words, checks.tcpRules))) return;
-  const place = placeOf(checks.tcpNotes, checks.tcpRules, step.comment);
+  const place = placeOf(checks.tcpNotes, checks.tcpRules, step);
   checks.tcpRules = [...checks.tcpRules, { ...step, ...place }];
-  checks.tcpNotes = { ...checks.tcpNotes, comment: undefined };
+  checks.tcpNotes = notesBehind(checks.tcpNotes, step);
 }
 
 function readTcp(words: RuleWords, verb: Verb, inner: string | undefined) {
@@ -163,9 +168,9 @@ function addHttp(
   const rule = readHttp(words, verb, inner);
   beginHttp(checks);
   if (rule === undefined || !fits(words, checks, rule)) return;
-  const place = placeOf(checks.httpNotes, checks.httpRules, rule.comment);
+  const place = placeOf(checks.httpNotes, checks.httpRules, rule);
   checks.httpRules = [...checks.httpRules, { ...rule, ...place }];
-  checks.httpNotes = { ...checks.httpNotes, comment: undefined };
+  checks.httpNotes = notesBehind(checks.httpNotes, rule);
 }
 
 function readHttp(words: RuleWords, verb: Verb, inner: string | undefined): HttpRule | undefined {

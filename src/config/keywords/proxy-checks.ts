@@ -65,7 +65,7 @@ const EXPECT =
   "[status-code <expr>] [!] <match> <pattern>";
 
 const COMMON: readonly Row[] = [
-  ["comment", "<text>", "Names the steps that follow."],
+  ["comment", "<text>", "Names the step that follows, or expectations in a row."],
   ["connect", CONNECT, "Opens a connection in a check."],
   ["expect", EXPECT, "What a check expects."],
   ["set-var()", "<expression>", "Sets a variable in a check."],

@@ -98,16 +98,22 @@ describe("tcp-check", () => {
       "expect",
     ]);
   });
-  test("a comment is of the rule right behind it, and counts as a step", async () => {
-    const lines = "comment one\n connect\n comment two\n send a comment own\n expect string b";
-    const rules = lines.split("\n").map((rule) => ` tcp-check ${rule.trim()}`);
-    expect(await stepsOf(TCP + rules.join("\n"))).toMatchObject([
-      { kind: "connect", comment: "one", number: 2 },
-      { kind: "send", comment: "own", number: 4 },
-      { kind: "expect", number: 5 },
+  test("a comment is of the next rule, or of expectations in a row; it is a step", async () => {
+    const lines =
+      "comment one|connect|expect string a|comment two|send a comment own|expect string b|" +
+      "comment three|expect string c|expect string d|set-var(check.x) int(1)|expect string e";
+    const rules = lines.split("|").map((rule) => ` tcp-check ${rule}`);
+    const steps = await stepsOf(TCP + rules.join("\n"));
+    expect(steps.map(({ comment, number }) => [comment, number])).toEqual([
+      ["one", 2],
+      [undefined, 3],
+      ["own", 5],
+      [undefined, 6],
+      ["three", 8],
+      ["three", 9],
+      [undefined, 10],
+      [undefined, 11],
     ]);
-    const [, , last] = await stepsOf(TCP + rules.join("\n"));
-    expect(last).not.toHaveProperty("comment");
   });
 });
 
