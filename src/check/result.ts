@@ -165,9 +165,3 @@ export function refusalOf(
   }
   return { code: "SOCKERR", info: `General socket error (${describe(errno)})` };
 }
-
-/** What the log says of a result besides its reason. @param isTcpCheck `option tcp-check` */
-export function infoOf(result: CheckResult, isTcpCheck: boolean): string | undefined {
-  if (!isTcpCheck || hasPassed(result) || result.code === "HANA") return result.info;
-  return `${result.info ?? ""} at initial connection step of tcp-check`;
-}

@@ -2,8 +2,9 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 
-import { startProbe } from "../../../src/check/connect.ts";
-import type { ProbeTarget } from "../../../src/check/connect.ts";
+import type { Probe } from "../../../src/check/probe.ts";
+import { startQuicProbe } from "../../../src/check/quic.ts";
+import type { QuicProbeTarget } from "../../../src/check/quic.ts";
 import type { CheckResult } from "../../../src/check/result.ts";
 import { nativeModule } from "../../../src/conduit/native.ts";
 import { quicModule } from "../../../src/conduit/quic/native-quic.ts";
@@ -23,17 +24,18 @@ import { ConnectionEnd, CountingAccount } from "../../support/transport-suite.ts
 
 const native = test.skipIf(quicModule() === null);
 
-function target(port: number, quic: Partial<QuicServerSpec> = {}): ProbeTarget {
+function target(port: number, quic: Partial<QuicServerSpec> = {}): QuicProbeTarget {
   return {
     address: { family: "ipv4", host: "127.0.0.1", port },
-    proxyHeader: 0,
-    mark: 0,
-    tos: 0,
     quic: nativeServer({ ...quic, transport: quic.transport ?? {} }).server!,
   };
 }
 
-function probe(to: ProbeTarget): Promise<CheckResult> {
+function startProbe(to: QuicProbeTarget, done: (result: CheckResult) => void): Probe {
+  return startQuicProbe(to, { done, connecting: () => undefined, connected: () => undefined });
+}
+
+function probe(to: QuicProbeTarget): Promise<CheckResult> {
   return new Promise((resolve) => void startProbe(to, resolve));
 }
 
@@ -159,7 +161,7 @@ describe("nobody who answers", () => {
       throw new Error("nobody answered");
     });
     await Bun.sleep(20);
-    expect(silent.timeoutCode?.()).toBe("L4TOUT");
+    expect(silent.late().code).toBe("L4TOUT");
     silent.cancel();
     nativeModule()!.close(fd);
     // A server that asks for the address to be proved, and falls silent.
@@ -178,7 +180,7 @@ describe("nobody who answers", () => {
       await Bun.sleep(1);
     }
     await Bun.sleep(20);
-    expect(begun.timeoutCode?.()).toBe("L6TOUT");
+    expect(begun.late().code).toBe("L6TOUT");
     begun.cancel();
     half.destroy();
     nativeModule()!.close(socket.fd);
