@@ -3,6 +3,7 @@
  * steps, the dialogue of a protocol, or a program. Thread of checks.
  */
 import type { Sample } from "../expr/evaluate.ts";
+import { openConnection } from "./connection.ts";
 import { ExternalChecks } from "./external.ts";
 import type { CheckEnvironment, CheckJob, Dialogue, Probe, StartProbe } from "./probe.ts";
 import { startRun } from "./program/run.ts";
@@ -15,7 +16,7 @@ import { runDialogue } from "./run-dialogue.ts";
  */
 export function makeStartProbe(environment: CheckEnvironment): StartProbe {
   const external = new ExternalChecks(environment);
-  const run = { environment, variables: new Map<string, Sample>() };
+  const run = { environment, variables: new Map<string, Sample>(), open: openConnection };
   return (job, ears): Probe => {
     const { program } = job;
     const { quic } = job.target;

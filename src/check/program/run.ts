@@ -15,7 +15,6 @@
 import { Sample } from "../../expr/evaluate.ts";
 import type { SampleFunction } from "../../expr/evaluate.ts";
 import type { Address, CheckTlsSpec } from "../../tables/spec.ts";
-import { openConnection } from "../connection.ts";
 import type { Connection, ConnectionEars, ConnectionTarget } from "../connection.ts";
 import type { CheckEnvironment, CheckJob, Probe, ProbeEars } from "../probe.ts";
 import { failureOf } from "../result.ts";
@@ -37,11 +36,19 @@ const PORT_MASK = 0xffff;
 /** What a check says that passed. */
 const PASSED_WORDS = "(tcp-check)";
 
+/** What a run does with its connection. */
+type RunConnection = Pick<
+  Connection,
+  "send" | "drop" | "close" | "late" | "received" | "isFull" | "hasEnded"
+>;
+
 /** What runs need of their thread. */
 export type RunOptions = {
   environment: CheckEnvironment;
   /** Shared by all checks of the thread. */
   variables: ProcessVariables;
+  /** Opens a connection; see `openConnection`. */
+  open: (target: ConnectionTarget, answerBytesMax: number, ears: ConnectionEars) => RunConnection;
 };
 
 /** Starts one check. @param program of `job` */
@@ -66,7 +73,8 @@ class StepRun implements Probe, ConnectionEars {
   readonly #ears: ProbeEars;
   readonly #context: CheckContext;
   #at = 0;
-  #connection: Connection | undefined;
+  readonly #open: RunOptions["open"];
+  #connection: RunConnection | undefined;
   /** The connection at the present is there. */
   #isOpen = false;
   /** It is to be closed in order (`linger`). */
@@ -84,6 +92,7 @@ class StepRun implements Probe, ConnectionEars {
     this.#steps = stepsOf(program);
     this.#environment = options.environment;
     this.#ears = ears;
+    this.#open = options.open;
     this.#context = new CheckContext(options.environment, job.target.names, options.variables);
   }
 
@@ -184,7 +193,7 @@ class StepRun implements Probe, ConnectionEars {
     this.#isOrderly = (step.spec?.linger ?? false) || (target.isSilent && target.proxyHeader > 0);
     this.#isTls = target.tls !== undefined;
     this.#ears.connecting();
-    const connection = openConnection(target, this.#environment.answerBytesMax, this);
+    const connection = this.#open(target, this.#environment.answerBytesMax, this);
     this.#connection = connection;
     if (this.#isOver) connection.close();
   }
