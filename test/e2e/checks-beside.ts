@@ -51,9 +51,21 @@ export class BothBalancers implements AsyncDisposable {
   static async start(kind: string, sections: string, global = ""): Promise<BothBalancers> {
     const both = new BothBalancers(kind);
     try {
-      for (const name of NAMES) {
-        const config = `global
-  stats socket ${both.#socket(name)} level admin
+      // All that start are to be known before one that does not is told.
+      const begun = await Promise.allSettled(
+        NAMES.map((name) => both.#begin(name, sections, global)),
+      );
+      for (const one of begun) if (one.status === "rejected") throw one.reason;
+    } catch (error) {
+      await both[Symbol.asyncDispose]();
+      throw error;
+    }
+    return both;
+  }
+
+  async #begin(name: Name, sections: string, global: string): Promise<void> {
+    const config = `global
+  stats socket ${this.#socket(name)} level admin
   max-spread-checks 50ms
 ${global}
 defaults
@@ -64,14 +76,8 @@ defaults
   timeout server 10s
   default-server inter 150ms rise 2 fall 2
 ${sections}`;
-        const options = { config, ports: [], env: { SLUICE_LOG_FORMAT: "off" } };
-        both.#running.set(name, await startBalancer(name, options));
-      }
-    } catch (error) {
-      await both[Symbol.asyncDispose]();
-      throw error;
-    }
-    return both;
+    const env = { SLUICE_LOG_FORMAT: "off" };
+    this.#running.set(name, await startBalancer(name, { config, ports: [], env }));
   }
 
   #socket(name: Name): string {

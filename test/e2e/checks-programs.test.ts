@@ -5,14 +5,21 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
-import { playCases } from "../support/check-cases.ts";
+import { playCases, readStats } from "../support/check-cases.ts";
 import { CHECK_SCRIPTS } from "../support/check-scripts.ts";
-import { findBalancer } from "../support/haproxy.ts";
-import { startPeer } from "../support/peers.ts";
+import { findBalancer, startBalancer } from "../support/haproxy.ts";
+import { startPeer, startSource } from "../support/peers.ts";
 import { freePort } from "../support/ports.ts";
-import { processTree, temporaryFolder, until } from "../support/procs.ts";
+import {
+  processTree,
+  residentBytes,
+  residentBytesMax,
+  temporaryFolder,
+  until,
+} from "../support/procs.ts";
 import { startRedis } from "../support/real-servers.ts";
 import { beside, BothBalancers } from "./checks-beside.ts";
+import { e2e } from "./sluice.ts";
 
 const FORKS = "  external-check\n  insecure-fork-wanted";
 
@@ -197,4 +204,66 @@ describe("servers that answer badly, over sockets", () => {
     };
     expect(found).toEqual({ ...Object.fromEntries(statuses), ...ours });
   });
+});
+
+/** What a check is that is answered without end, by the lines that ask for it. */
+const FLOODED: [option: string, status: string][] = [
+  ["option redis-check", "L7STS"],
+  ["option pgsql-check user u", "L7STS"],
+  ["option mysql-check user u", "L7RSP"],
+  ["option smtpchk", "L7RSP"],
+  ["option ldap-check", "L7RSP"],
+  ["option ssl-hello-chk", "L6RSP"],
+  ["option spop-check", "L7RSP"],
+];
+const SERVERS_FLOODED = 6;
+/** Answers are kept up to 16 kB each; the rest is what the runtime takes at its ease. */
+const GROWTH_BYTES_MAX = 96 * 1024 * 1024;
+
+e2e("servers that never stop talking are judged, in bounded memory", async () => {
+  await using source = startSource();
+  using folder = temporaryFolder();
+  const socket = folder.file("api");
+  const lines = Array.from(
+    { length: SERVERS_FLOODED },
+    (_, i) => `  server s${i} 127.0.0.1:${source.port} check agent-check agent-port ${source.port}`,
+  );
+  const backends = FLOODED.map(
+    ([option], i) => `backend b${i}\n  ${option}\n${lines.join("\n")}\n`,
+  );
+  const config = `global
+  stats socket ${socket} level admin
+  max-spread-checks 200ms
+defaults
+  mode tcp
+  timeout connect 500ms
+  timeout check 500ms
+  timeout client 5s
+  timeout server 5s
+  default-server inter 200ms agent-inter 200ms
+${backends.join("")}`;
+  await using sluice = await startBalancer("sluice", { config, ports: [] });
+  await until("sluice to answer", () => readStats(socket).catch(() => undefined));
+  const before = residentBytes(sluice.pid);
+  // Each in its time: they all take from one loopback and two processors.
+  const seen = new Set<string>();
+  const wanted = FLOODED.length * SERVERS_FLOODED * 2;
+  await until(
+    "a verdict on every server",
+    async () => {
+      const stats = await readStats(socket);
+      for (const [i, [, status]] of FLOODED.entries()) {
+        for (const [at] of lines.entries()) {
+          const fields = stats.get(`b${i}/s${at}`);
+          if (fields?.["check_status"] === status) seen.add(`b${i}/s${at}`);
+          if (fields?.["agent_status"] === "L7TOUT") seen.add(`b${i}/s${at} agent`);
+        }
+      }
+      return seen.size === wanted;
+    },
+    60_000,
+  );
+  // The peak, and again after more rounds of them.
+  await until("many more checks", () => source.accepted > 500, 60_000);
+  expect(residentBytesMax(sluice.pid) - before).toBeLessThan(GROWTH_BYTES_MAX);
 });
