@@ -173,7 +173,7 @@ export class CheckDesk {
     this.listen(this.entryOf(entry.server, entry.kind === "check" ? "agent" : "check"));
   }
 
-  /** The next result is heard, even if it is as the last one was: it may mean something else now. */
+  /** The next result is heard, even if it is as the last one was: it may mean something else. */
   private listen(entry: Entry | undefined): void {
     if (entry !== undefined) this.send({ type: "listen", ...newEpoch(entry) });
   }
