@@ -5,7 +5,6 @@
  */
 import { beforeAll, expect, test } from "bun:test";
 
-import type { ConnectionEars } from "../../src/check/connection.ts";
 import type { StepProgram } from "../../src/check/program/compile.ts";
 import { HttpAnswer } from "../../src/check/program/http-answer.ts";
 import { startRun } from "../../src/check/program/run.ts";
@@ -15,6 +14,7 @@ import type { CheckResult } from "../../src/check/result.ts";
 import { jobOf, MemoryWire, TEST_ENVIRONMENT } from "../support/check-memory.ts";
 import { CHECK_SCRIPTS } from "../support/check-scripts.ts";
 import cases from "../support/step-cases.json";
+import { MemoryConnection } from "../support/step-memory.ts";
 import type { StepCase } from "../support/step-servers.ts";
 import { programOf } from "../unit/config/checks/programs.ts";
 import { below, mutateBytes, pick, seededRandom } from "./mutate.ts";
@@ -41,51 +41,6 @@ const ANSWERS = [
   .filter((text) => text !== "" && text.length < ANSWER_LENGTH_MAX)
   .map(latin);
 
-/** A connection in memory, that opens at once. */
-class MemoryConnection {
-  readonly ears: ConnectionEars;
-  received: Uint8Array = new Uint8Array(0);
-  hasEnded = false;
-  isClosed = false;
-
-  constructor(ears: ConnectionEars) {
-    this.ears = ears;
-  }
-
-  get isFull(): boolean {
-    return this.received.length >= TEST_ENVIRONMENT.answerBytesMax;
-  }
-
-  send(): void {
-    expect(this.isClosed).toBe(false);
-  }
-
-  drop(count: number): void {
-    this.received = this.received.subarray(count);
-  }
-
-  close(): void {
-    this.isClosed = true;
-  }
-
-  late(): CheckResult {
-    return { code: "L4TOUT" };
-  }
-
-  deliver(bytes: Uint8Array): void {
-    if (this.isClosed || this.isFull || this.hasEnded) return;
-    const all = Buffer.concat([this.received, bytes]);
-    this.received = all.subarray(0, TEST_ENVIRONMENT.answerBytesMax);
-    this.ears.received(this.received, this.isFull);
-  }
-
-  end(wasReset: boolean): void {
-    if (this.isClosed || this.hasEnded) return;
-    this.hasEnded = true;
-    this.ears.ended(this.received, wasReset);
-  }
-}
-
 /** Bytes in parts: of one, of a few, or whole. */
 function partsOf(random: Random, bytes: Uint8Array): Uint8Array[] {
   const size = pick(random, [1, 2, 3, 7, 50, bytes.length + 1]);
@@ -107,8 +62,8 @@ function playSteps(program: StepProgram, parts: readonly Uint8Array[], end: End)
     {
       environment: TEST_ENVIRONMENT,
       variables: new Map(),
-      open: (_target, _max, ears) => {
-        const connection = new MemoryConnection(ears);
+      open: (target, _max, ears) => {
+        const connection = new MemoryConnection(target, ears);
         connections.push(connection);
         return connection;
       },
