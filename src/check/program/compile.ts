@@ -7,7 +7,12 @@ import { compileByteRegex } from "../../expr/byte-regex.ts";
 import type { ByteRegex } from "../../expr/byte-regex.ts";
 import { compileSample } from "../../expr/evaluate.ts";
 import type { SampleFunction } from "../../expr/evaluate.ts";
-import type { CheckMatch, CheckProgramSpec, CheckStepSpec } from "../../tables/spec.ts";
+import type {
+  CheckMatch,
+  CheckProgramSpec,
+  CheckStepSpec,
+  CheckTlsSpec,
+} from "../../tables/spec.ts";
 import { compileByteFormat, hexBytes, wordBytes } from "./check-format.ts";
 import type { ByteFormat } from "./check-format.ts";
 import { compileHeaderTest } from "./header-test.ts";
@@ -24,6 +29,8 @@ export type ConnectStep = {
   spec: StepOf<"connect"> | undefined;
   /** Port to ask an expression for. */
   port: SampleFunction | undefined;
+  /** TLS settings that were made for it, by what they were made from. */
+  settings: WeakMap<CheckTlsSpec, CheckTlsSpec>;
 };
 
 /** What an `expect` looks for, ready to look. */
@@ -81,6 +88,7 @@ export function stepsOf(program: StepProgram): readonly CompiledStep[] {
       comment: undefined,
       spec: undefined,
       port: undefined,
+      settings: new WeakMap(),
     });
   }
   COMPILED.set(program, steps);
@@ -92,7 +100,7 @@ function compileStep(spec: CheckStepSpec, index: number): CompiledStep {
   switch (spec.kind) {
     case "connect": {
       const port = spec.port?.kind === "sample" ? compileSample(spec.port.sample) : undefined;
-      return { ...common, kind: "connect", spec, port };
+      return { ...common, kind: "connect", spec, port, settings: new WeakMap() };
     }
     case "send":
       return { ...common, kind: "send", ...compileData(spec) };

@@ -33,6 +33,8 @@ import { emptyWords, inWords, placeOf } from "./sentences.ts";
 const NOTHING = new Uint8Array(0);
 const ECONNRESET = 104;
 const PORT_MASK = 0xffff;
+/** TLS of a step where the server has no words about it. */
+const PLAIN_TLS: CheckTlsSpec = { verify: "none", alpn: [] };
 /** What a check says that passed. */
 const PASSED_WORDS = "(tcp-check)";
 
@@ -198,12 +200,13 @@ class StepRun implements Probe, ConnectionEars {
     if (this.#isOver) connection.close();
   }
 
-  #targetOf({ spec, port }: Step<"connect">): ConnectionTarget {
+  #targetOf(step: Step<"connect">): ConnectionTarget {
+    const { spec, port } = step;
     const { target } = this.#job;
     const isSilent = this.#at === this.#steps.length - 1;
     if (spec === undefined) return { ...target, isSilent };
     const { tls: _tls, ...rest } = target;
-    const tls = this.#tlsOf(spec);
+    const tls = this.#tlsOf(spec, step.settings);
     const ownHeader = spec.usesDefaults ? target.proxyHeader : 0;
     return {
       ...rest,
@@ -214,18 +217,26 @@ class StepRun implements Probe, ConnectionEars {
     };
   }
 
-  #tlsOf(spec: NonNullable<Step<"connect">["spec"]>): CheckTlsSpec | undefined {
+  /** @param made settings by what they were made from: the same for each check of a server */
+  #tlsOf(
+    spec: NonNullable<Step<"connect">["spec"]>,
+    made: WeakMap<CheckTlsSpec, CheckTlsSpec>,
+  ): CheckTlsSpec | undefined {
     const { target } = this.#job;
     if (!spec.isTls) return spec.usesDefaults ? target.tls : undefined;
-    const base = target.stepTls ?? target.tls ?? { verify: "none", alpn: [] };
+    const base = target.stepTls ?? target.tls ?? PLAIN_TLS;
+    const known = made.get(base);
+    if (known !== undefined) return known;
     const { sni: ownSni, ...rest } = base;
     const sni = spec.sni ?? (spec.usesDefaults ? ownSni : undefined);
     const ownAlpn = spec.usesDefaults ? base.alpn : [];
-    return {
+    const settings: CheckTlsSpec = {
       ...rest,
       alpn: spec.alpn.length > 0 ? spec.alpn : ownAlpn,
       ...(sni === undefined ? {} : { sni }),
     };
+    made.set(base, settings);
+    return settings;
   }
 
   /** 0: the step says none. */
