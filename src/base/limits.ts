@@ -427,7 +427,7 @@ export const DNS_RECORDS_KEPT_MAX = 8_192;
  * Names of one section that are asked for at a time; others wait.
  * @unit names
  */
-export const DNS_ACTIVE_MAX = 1_024;
+export const DNS_ACTIVE_MAX = 512;
 /**
  * Questions on one TCP connection at a time (HAProxy manual 5.3.2).
  * @unit questions

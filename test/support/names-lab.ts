@@ -66,8 +66,10 @@ export async function makeNamesLab(
   const names = namesOf(lab.control, machine);
   await names.start();
   const settle = (): void => {
-    for (let run = turns.shift(); run !== undefined; run = turns.shift()) run();
-    lab.settle();
+    do {
+      for (let run = turns.shift(); run !== undefined; run = turns.shift()) run();
+      lab.settle();
+    } while (turns.length > 0);
   };
   const runTo = (atMs: number, look?: () => void): void => {
     settle();

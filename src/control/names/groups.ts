@@ -21,7 +21,7 @@ import {
   takeAddress,
   weighServer,
 } from "./server-names.ts";
-import type { NamesControl } from "./server-names.ts";
+import type { NamesWork } from "./server-names.ts";
 
 /** Whom a change is from: the name server for the first one, what is known already for the rest. */
 export type Source = { take(): string };
@@ -47,7 +47,7 @@ export type Group = {
   readonly backend: ProxyObject;
   readonly servers: Set<ServerObject>;
   /** What the last round means; the steps are to be taken before the next look. */
-  steps(control: NamesControl, nowMs: number, source: Source): Step[];
+  steps(control: NamesWork, nowMs: number, source: Source): Step[];
 };
 
 /** Servers whose addresses are those of a name. */
@@ -61,7 +61,7 @@ export class AddressGroup implements Group {
     this.backend = backend;
   }
 
-  steps(control: NamesControl, nowMs: number, source: Source): Step[] {
+  steps(control: NamesWork, nowMs: number, source: Source): Step[] {
     const { resolution } = this.entry;
     if (!resolution.isHeld(nowMs)) return this.#lost(control, WHY[resolution.status]);
     if (resolution.status !== "valid") return [];
@@ -81,7 +81,7 @@ export class AddressGroup implements Group {
   }
 
   #settle(
-    control: NamesControl,
+    control: NamesWork,
     server: ServerObject,
     host: string | undefined,
     address: NamedAddress | undefined,
@@ -92,7 +92,7 @@ export class AddressGroup implements Group {
     else giveAddress(control, server, address, source.take());
   }
 
-  #lost(control: NamesControl, why: string): Step[] {
+  #lost(control: NamesWork, why: string): Step[] {
     return [...this.servers].flatMap((server) => {
       if (isLost(control, server)) return [];
       return [
@@ -105,7 +105,7 @@ export class AddressGroup implements Group {
   }
 }
 
-function isLost(control: NamesControl, server: ServerObject): boolean {
+function isLost(control: NamesWork, server: ServerObject): boolean {
   return server.spec.address === undefined && isUnresolved(control, server);
 }
 
@@ -125,7 +125,7 @@ export class ServiceGroup implements Group {
     this.#follow = follow;
   }
 
-  steps(control: NamesControl, nowMs: number): Step[] {
+  steps(control: NamesWork, nowMs: number): Step[] {
     const { resolution } = this.entry;
     const servers = [...this.servers];
     if (!resolution.isHeld(nowMs)) {
@@ -146,19 +146,19 @@ export class ServiceGroup implements Group {
     ];
   }
 
-  #empty(control: NamesControl, server: ServerObject): void {
+  #empty(control: NamesWork, server: ServerObject): void {
     if (!this.servers.has(server) || !isFilled(server) || isPinned(server)) return;
     this.withAddress.delete(server);
     emptyServer(control, server);
   }
 
-  #fill(control: NamesControl, server: ServerObject, record: ServiceRecord): void {
+  #fill(control: NamesWork, server: ServerObject, record: ServiceRecord): void {
     if (!this.servers.has(server) || isFilled(server) || isPinned(server)) return;
     if (record.address !== undefined) this.withAddress.add(server);
     fillServer(control, server, record);
   }
 
-  #keep(control: NamesControl, server: ServerObject, record: ServiceRecord): Step[] {
+  #keep(control: NamesWork, server: ServerObject, record: ServiceRecord): Step[] {
     const { address } = record;
     const had = this.withAddress.has(server);
     const step = (): void => {

@@ -24,7 +24,7 @@ import type { Asked } from "./nameserver.ts";
 import type { AskedServer } from "./resolution.ts";
 import { Section } from "./section.ts";
 import type { NameEntry } from "./section.ts";
-import type { NamesControl } from "./server-names.ts";
+import type { NamesControl, NamesWork } from "./server-names.ts";
 import { systemTransport } from "./sockets.ts";
 import type { Transport } from "./transport.ts";
 
@@ -56,7 +56,7 @@ export class Names {
   readonly sections: readonly Section[];
   /** Rounds that brought no good answer (`FailedResolutions`). */
   failed = 0;
-  readonly #control: NamesControl;
+  readonly #control: NamesWork;
   readonly #machine: NamesMachine;
   readonly #byName = new Map<string, Section>();
   readonly #groups = new Map<NameEntry, Map<ProxyObject, Group>>();
@@ -73,7 +73,7 @@ export class Names {
     control: NamesControl & { readonly plan: Pick<Plan, "resolvers"> },
     machine: NamesMachine,
   ) {
-    this.#control = control;
+    this.#control = { ...control, later: (run) => this.#runSoon(run) };
     this.#machine = machine;
     const { transport, random32, nowMs } = machine;
     this.sections = control.plan.resolvers.map((spec) => {

@@ -1,6 +1,6 @@
 /**
  * A `resolvers` section at work: its name servers, the names that somebody wants to know, and when
- * each is asked for again. At most 1,024 names are asked for at a time, others wait in order. Main
+ * each is asked for again. At most 512 names are asked for at a time, others wait in order. Main
  * thread.
  */
 import {

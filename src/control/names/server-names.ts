@@ -17,11 +17,17 @@ import { setResolved, setUnresolved } from "../server-state.ts";
 import { weightOf } from "./assign-services.ts";
 import type { NamedAddress, ServiceRecord } from "./message.ts";
 
-/** The part of control that this needs. */
+/** The part of control that names need. */
 export type NamesControl = ServerControl & Pick<Control, "grace">;
 
+/** The same, and whoever has a few milliseconds each turn. */
+export type NamesWork = NamesControl & { later(run: () => void): void };
+
 /** Its name has no address, as far as the server's state says. */
-export function isUnresolved({ tables }: NamesControl, { row }: ServerObject): boolean {
+export function isUnresolved(
+  { tables }: Pick<NamesControl, "tables">,
+  { row }: ServerObject,
+): boolean {
   const admin = tables.servers.words[row + SERVER_ADMIN_STATE]!;
   return (admin & SERVER_ADMIN_RESOLUTION_MAINT) !== 0;
 }
@@ -39,7 +45,7 @@ export function hostOfServer({ spec }: ServerObject): string | undefined {
  * @returns whether anything has changed
  */
 export function giveAddress(
-  control: NamesControl,
+  control: NamesWork,
   server: ServerObject,
   { family, host }: NamedAddress,
   by: string,
@@ -53,7 +59,8 @@ export function giveAddress(
     const address = { family: family === 4 ? "ipv4" : "ipv6", host, port } as const;
     changeSpec(control, server, { ...spec, address });
     if (old !== host) {
-      const text = `${serverName(server)} changed its IP from ${old ?? "(none)"} to ${host} by ${by}.`;
+      const move = `from ${old ?? "(none)"} to ${host} by ${by}`;
+      const text = `${serverName(server)} changed its IP ${move}.`;
       keeper.tell(backend, { level: LEVEL_NOTICE, text });
     }
   }
@@ -67,10 +74,10 @@ export function giveAddress(
 /** Addresses that come with records of services. */
 export const BY_RECORD = "DNS additional record";
 
-function resolveLater(control: NamesControl, server: ServerObject, isTold: boolean): void {
+function resolveLater(control: NamesWork, server: ServerObject, isTold: boolean): void {
   const { shop, grace, keeper } = control;
   const { address } = server.spec;
-  grace.after(shop.log.sequence, () => {
+  const resolve = (): void => {
     // Another address has its own turn; a server that was removed has none.
     const isCurrent = control.model.serverByRow.get(server.row) === server;
     if (!isCurrent || server.spec.address !== address || !isUnresolved(control, server)) return;
@@ -78,7 +85,8 @@ function resolveLater(control: NamesControl, server: ServerObject, isTold: boole
     if (!isTold) return;
     const text = `Server ${serverName(server)} administratively READY thanks to valid DNS answer.`;
     keeper.tell(server.backend, { level: LEVEL_NOTICE, text });
-  });
+  };
+  grace.after(shop.log.sequence, () => control.later(resolve));
 }
 
 function portOf({ address }: ServerSpec): number {
@@ -89,7 +97,7 @@ function portOf({ address }: ServerSpec): number {
  * Takes a server's address away: it is in maintenance until there is one again.
  * @param why as HAProxy says it: `DNS NX status`
  */
-export function takeAddress(control: NamesControl, server: ServerObject, why: string): void {
+export function takeAddress(control: NamesWork, server: ServerObject, why: string): void {
   if (isUnresolved(control, server) && server.spec.address === undefined) return;
   const { keeper, events } = control;
   setUnresolved(keeper, server, why);
@@ -101,17 +109,13 @@ export function takeAddress(control: NamesControl, server: ServerObject, why: st
 /**
  * Workers go on knowing the address: nobody is sent there any more, and who is on the way arrives.
  */
-function forgetAddress(control: NamesControl, server: ServerObject, spec: ServerSpec): void {
+function forgetAddress(control: NamesWork, server: ServerObject, spec: ServerSpec): void {
   server.spec = spec;
   control.checks.refresh(server);
 }
 
 /** Fills a server with a record of its service. */
-export function fillServer(
-  control: NamesControl,
-  server: ServerObject,
-  record: ServiceRecord,
-): void {
+export function fillServer(control: NamesWork, server: ServerObject, record: ServiceRecord): void {
   const { keeper, events } = control;
   const { target: hostName, port: namePort, address } = record;
   const from = server.spec.hostName ?? "(null)";
@@ -125,7 +129,7 @@ export function fillServer(
 }
 
 /** The record of a server is gone. */
-export function emptyServer(control: NamesControl, server: ServerObject): void {
+export function emptyServer(control: NamesWork, server: ServerObject): void {
   if (!isUnresolved(control, server)) {
     setUnresolved(control.keeper, server, "entry removed from SRV record");
   }
@@ -137,7 +141,7 @@ export function emptyServer(control: NamesControl, server: ServerObject): void {
 
 /** The weight that a record says, unless the server does not want it. @returns whether it is new */
 export function weighServer(
-  { tables, shop, events, keeper }: NamesControl,
+  { tables, shop, events, keeper }: NamesWork,
   server: ServerObject,
   record: ServiceRecord,
 ): boolean {

@@ -139,6 +139,7 @@ describe("addresses", () => {
     lab.step();
     expect(await lab.ask("show servers state b")).toMatch(/ s 10\.0\.0\.1 0 32 /);
     check();
+    lab.step(1);
     expect(await lab.ask("show servers state b")).toMatch(/ s 10\.0\.0\.1 2 0 /);
   });
 
