@@ -46,7 +46,7 @@ async function ramp(lab: Lab, server: string, proxy = "be"): Promise<string> {
   return `${status} weight ${isUp ? weight : "-"} throttle ${throttle} state ${state}`;
 }
 
-const firstCheck = (lab: Lab): Promise<void> =>
+const firstCheck = (lab: Lab): Promise<boolean> =>
   until("the first check", async () => (await ramp(lab, "s1")).startsWith("UP weight"));
 
 const slowstart = (balance: string) => (lab: Lab) => `${api(lab)}listen be
@@ -398,7 +398,7 @@ backend t
           op: await stateOf(lab.port("api"), "be", "s1", ["srv_op_state"]),
         };
       };
-      const comes = (status: string): Promise<void> =>
+      const comes = (status: string): Promise<boolean> =>
         until(`status ${status}`, async () => {
           return (await statOf(lab.port("api"), "be", "s1", ["status"]))["status"] === status;
         });
