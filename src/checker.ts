@@ -8,6 +8,7 @@ import { describeError } from "./base/assert.ts";
 import { alignClock, onNextTurn, startTimer, systemClock } from "./base/clock.ts";
 import { random32 } from "./base/prng.ts";
 import { systemLibc } from "./base/system-libc.ts";
+import { checkLoop } from "./check/check-loop.ts";
 import type { ChecksStart, FromChecks, ToChecks } from "./check/messages.ts";
 import { isDown, servedOf, stateText } from "./check/server-facts.ts";
 import { makeStartProbe } from "./check/start-probe.ts";
@@ -27,6 +28,9 @@ const environment = new Map(Object.entries(start.environment));
 function tell(message: FromChecks): void {
   parentPort!.postMessage(message);
 }
+
+const loop = checkLoop();
+if (loop !== null) tell({ type: "loop", pointer: loop.pointer });
 
 const station = new CheckStation({
   tables,

@@ -51,6 +51,9 @@ export interface ChecksBalancer extends AsyncDisposable {
   cpu(): { whole: number; threads: ReadonlyMap<string, number> };
 }
 
+/** haproxy takes seconds for 20,000 servers in one backend, and longer on a busy machine. */
+const START_LIMIT_MS = 120_000;
+
 /** Why it cannot be measured here; undefined = it can. */
 export function missingChecksPart(name: ChecksContestant): string | undefined {
   if (findBalancer(name) === undefined) return name === "sluice" ? "dist/sluice" : name;
@@ -128,10 +131,11 @@ export async function startChecks(
     folder[Symbol.dispose]();
   };
   try {
-    await until(`${name} listens`, () => {
+    const listens = (): boolean => {
       if (child.hasExited()) throw new Error(child.output());
       return isListening(frontPort);
-    });
+    };
+    await until(`${name} listens`, listens, START_LIMIT_MS);
   } catch (error) {
     await dispose();
     throw error;

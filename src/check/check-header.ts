@@ -13,7 +13,7 @@ const NOTHING = new Uint8Array(0);
 const SOCKADDR_BYTES = 128;
 
 /** @param version 0 = no header @param socket the connection, which is there */
-export function checkHeader(version: 0 | 1 | 2, socket: Bun.Socket<unknown>): Uint8Array {
+export function checkHeader(version: 0 | 1 | 2, socket: object): Uint8Array {
   if (version === 0) return NOTHING;
   const none: ProxyEndpoints = {
     source: new IpAddress(),

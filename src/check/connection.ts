@@ -8,8 +8,9 @@
  *       └───────────┴─────────────┴─ failed: L4CON, L6RSP, SOCKERR
  * ```
  * With the native module the true error of a connection is known and it can be given up before the
- * server accepts it; without it Bun connects, and every failure looks refused. The result of a time
- * limit is its owner's business: `late` says what it means.
+ * server accepts it, and without TLS its sockets are those of check-loop.ts; without the module Bun
+ * connects, and every failure looks refused. The result of a time limit is its owner's business:
+ * `late` says what it means.
  */
 import { systemLibc } from "../base/system-libc.ts";
 import {
@@ -23,6 +24,8 @@ import {
 import { encodeSocketAddress } from "../conduit/sockaddr.ts";
 import { AnswerBuffer } from "./answer-buffer.ts";
 import { checkHeader } from "./check-header.ts";
+import { checkLoop } from "./check-loop.ts";
+import type { CarrierOwner, CheckCarrier } from "./check-loop.ts";
 import { handshakeProblem, tlsOptionsOf } from "./check-tls.ts";
 import type { CheckTarget } from "./probe.ts";
 import { errnoOf, failureOf, refusalOf } from "./result.ts";
@@ -49,11 +52,13 @@ export type ConnectionEars = {
   failed(result: CheckResult): void;
 };
 
+const ECONNRESET = 104;
+
 type Phase = "connecting" | "header" | "handshake" | "open" | "ended" | "closed";
 
-type AnySocket = Bun.Socket<Connection>;
+type BunSocket = Bun.Socket<Connection>;
 
-/** Handlers of the connection itself; under TLS its bytes are TLS's. */
+/** Handlers of the connection itself where Bun has it; under TLS its bytes are TLS's. */
 const HANDLERS: Bun.SocketHandler<Connection> = {
   // With a descriptor of ours it is there only at the first `drain`.
   open: (socket) => socket.data.adopted(socket),
@@ -99,15 +104,17 @@ export function openConnection(
 }
 
 /** A connection under way. */
-export class Connection {
+export class Connection implements CarrierOwner {
   readonly #target: ConnectionTarget;
   readonly #ears: ConnectionEars;
   readonly #answer: AnswerBuffer;
   #phase: Phase = "connecting";
   /** The connection itself. */
-  #plain: AnySocket | undefined;
+  #plain: CheckCarrier | undefined;
+  /** The same where it is Bun's, for TLS. */
+  #bun: BunSocket | undefined;
   /** What bytes go through: the same, or TLS over it. */
-  #socket: AnySocket | undefined;
+  #socket: CheckCarrier | undefined;
   #unsent: Uint8Array[] = [];
   #isPaused = false;
   #isTelling = false;
@@ -177,6 +184,7 @@ export class Connection {
     const socket = this.#socket;
     this.#socket = undefined;
     this.#plain = undefined;
+    this.#bun = undefined;
     if (isOrderly && wasOpen && this.#unsent.length === 0) socket?.end();
     else socket?.terminate();
     this.#unsent = [];
@@ -200,9 +208,16 @@ export class Connection {
     const from = source === undefined ? null : encodeSocketAddress(source.address, 0).bytes;
     const name = source?.interfaceName;
     const interfaceName = name === undefined ? null : new TextEncoder().encode(`${name}\0`);
+    if (tls === undefined) {
+      const dial = { address: bytes, source: from, options, interfaceName };
+      const socket = checkLoop()!.connect(dial, this);
+      if (typeof socket === "number") this.#refuse(-socket);
+      else this.#enter(socket);
+      return;
+    }
     const fd = native.connect(bytes, bytes.length, from, from?.length ?? 0, options, interfaceName);
     if (fd < 0) {
-      this.#fail(refusalOf(-fd, source !== undefined, systemLibc().strerror));
+      this.#refuse(-fd);
       return;
     }
     const adopt = { fd, data: this, socket: HANDLERS, allowHalfOpen: true };
@@ -212,6 +227,11 @@ export class Connection {
         this.broke(error);
       },
     );
+  }
+
+  /** It could not even be begun. */
+  #refuse(errno: number): void {
+    this.#fail(refusalOf(errno, this.#target.source !== undefined, systemLibc().strerror));
   }
 
   #beginByBun(): void {
@@ -241,11 +261,16 @@ export class Connection {
   // What the handlers call.
 
   /** Bun has the socket. */
-  adopted(socket: AnySocket): void {
+  adopted(socket: BunSocket): void {
     if (this.#phase === "closed") {
       socket.terminate();
       return;
     }
+    this.#bun = socket;
+    this.#enter(socket);
+  }
+
+  #enter(socket: CheckCarrier): void {
     this.#plain = socket;
     this.#socket = socket;
   }
@@ -285,7 +310,7 @@ export class Connection {
     }
     this.#phase = "handshake";
     try {
-      const pair = this.#plain!.upgradeTLS<Connection>({
+      const pair = this.#bun!.upgradeTLS<Connection>({
         data: this,
         tls: tlsOptionsOf(tls),
         socket: TLS_HANDLERS,
@@ -297,7 +322,7 @@ export class Connection {
   }
 
   /** The handshake is over. */
-  shaken(socket: AnySocket, error: Error | null): void {
+  shaken(socket: BunSocket, error: Error | null): void {
     if (this.#phase !== "handshake") return;
     this.#socket = socket;
     const problem = handshakeProblem(this.#target.tls!, socket, error);
@@ -353,20 +378,30 @@ export class Connection {
 
   /** The socket is closed, and not by us. */
   gone(error: unknown): void {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    if (this.#phase === "handshake") {
+      this.#fail(handshakeProblem(this.#target.tls!, undefined, error));
+      return;
+    }
+    if (this.#phase === "open") {
+      this.finished(error !== undefined && error !== null);
+      return;
+    }
+    this.lost(errnoOf(error instanceof Error && "code" in error ? String(error.code) : ""));
+  }
+
+  /** The same, with the system's number. @param errno 0 = none */
+  lost(errno: number): void {
     switch (this.#phase) {
       case "connecting":
-        this.#fail(failureOf(errnoOf(code), systemLibc().strerror));
+        this.#fail(failureOf(errno, systemLibc().strerror));
         return;
       case "header":
-        this.#fail(failureOf(errnoOf(code) || 104, systemLibc().strerror));
-        return;
-      case "handshake":
-        this.#fail(handshakeProblem(this.#target.tls!, undefined, error));
+        this.#fail(failureOf(errno || ECONNRESET, systemLibc().strerror));
         return;
       case "open":
-        this.finished(error !== undefined && error !== null);
+        this.finished(true);
         return;
+      case "handshake":
       case "ended":
       case "closed":
     }

@@ -78,6 +78,8 @@ export type CheckNews = {
 };
 
 export type FromChecks =
+  /** Where the native loop of the thread is: whoever outlives the thread closes what it has. */
+  | { type: "loop"; pointer: number }
   | { type: "pong" }
   | { type: "news"; news: CheckNews[] }
   /** Something that should not happen, for the process log. */

@@ -2,11 +2,13 @@
  * The thread of checks: started with the first order, looked after, replaced when it dies or hangs.
  * Nothing of control waits for it. Main thread.
  */
+import type { Pointer } from "bun:ffi";
 import { Worker } from "node:worker_threads";
 
 import { describeError } from "../../base/assert.ts";
 import { startTimer, systemClock } from "../../base/clock.ts";
 import type { CheckNews, ChecksStart, FromChecks, ToChecks } from "../../check/messages.ts";
+import { nativeModule } from "../../conduit/native.ts";
 
 /** What the thread needs of the process. */
 export type CheckThreadOptions = {
@@ -17,6 +19,8 @@ export type CheckThreadOptions = {
   /** It is a new one: it wants to be told everything. */
   restarted: () => void;
   say: (severity: "notice" | "warning" | "alert", text: string) => void;
+  /** Pause between two looks at it, ms; left out: that of production. */
+  lookMs?: number;
 };
 
 /** Pause between two looks at it, and looks without an answer after which it is given up, ms. */
@@ -29,6 +33,8 @@ const RESTART_PAUSE_MS = 1000;
 export class CheckThread {
   private readonly options: CheckThreadOptions;
   private thread: Worker | null = null;
+  /** Loops of threads that live, or are about to end. */
+  private readonly loops = new Map<Worker, Pointer>();
   private isClosed = false;
   private startedAtMs = 0;
   private misses = 0;
@@ -67,18 +73,24 @@ export class CheckThread {
     this.thread = thread;
     this.startedAtMs = systemClock.nowMs();
     this.misses = 0;
-    thread.on("message", (message: FromChecks) => this.hear(message));
+    thread.on("message", (message: FromChecks) => this.hear(thread, message));
     thread.on("error", (error: unknown) => {
       this.options.say("alert", `The thread of checks failed: ${describeError(error)}`);
     });
-    thread.on("exit", (code: number) => this.lost(thread, `exit code ${code}`));
+    thread.on("exit", (code: number) => {
+      this.bury(thread);
+      this.lost(thread, `exit code ${code}`);
+    });
     // Checks alone do not keep a process alive.
     thread.unref();
     this.look();
   }
 
-  private hear(message: FromChecks): void {
+  private hear(thread: Worker, message: FromChecks): void {
     switch (message.type) {
+      case "loop":
+        this.loops.set(thread, message.pointer as Pointer);
+        return;
       case "news":
         this.options.receive(message.news);
         return;
@@ -94,7 +106,8 @@ export class CheckThread {
   /** Asks whether it lives; one that is silent for long hangs, and nobody else would notice. */
   private look(): void {
     this.ticker?.stop();
-    this.ticker = startTimer(LOOK_MS, () => {
+    const lookMs = this.options.lookMs ?? LOOK_MS;
+    this.ticker = startTimer(lookMs, () => {
       const { thread } = this;
       if (thread === null) return;
       if (this.misses++ < MISSES_MAX) {
@@ -103,9 +116,22 @@ export class CheckThread {
         return;
       }
       thread.removeAllListeners();
-      void thread.terminate();
-      this.lost(thread, `silent for ${(MISSES_MAX * LOOK_MS) / 1000} seconds`);
+      // What fails in it now is told no more, and must not end the process either.
+      thread.on("error", () => undefined);
+      void thread.terminate().then(() => this.bury(thread));
+      this.lost(thread, `silent for ${(MISSES_MAX * lookMs) / 1000} seconds`);
     });
+  }
+
+  /** The thread has ended: nobody else closes its sockets. */
+  private bury(thread: Worker): void {
+    const loop = this.loops.get(thread);
+    this.loops.delete(thread);
+    const native = nativeModule();
+    if (loop === undefined || native === null) return;
+    const bell = native.loopBell(loop);
+    native.loopDestroy(loop);
+    native.close(bell);
   }
 
   private lost(thread: Worker, why: string): void {
