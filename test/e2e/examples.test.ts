@@ -37,6 +37,10 @@ for (const name of ["haproxy", "sluice"] as const) {
     for (const file of CHECKED) {
       test.skipIf(findBalancer(name) === undefined)(file, () => loadExample(name, file));
     }
+    // Its servers are found by DNS: see `names.test.ts`.
+    test.skipIf(findBalancer(name) === undefined)("names.cfg", () =>
+      loadExample(name, "names.cfg"),
+    );
     for (const [file, ports] of Object.entries(EXPECTED)) {
       test.skipIf(findBalancer(name) === undefined)(file, () => showExample(name, file, ports));
     }

@@ -6,7 +6,8 @@
  * compared.
  */
 import { expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
 import { askApi } from "../support/api.ts";
 import { findBalancer, startBalancer } from "../support/haproxy.ts";
@@ -378,6 +379,41 @@ backend c
   await settled(balancer, "b", places);
   await settled(balancer, "c", places);
   expect(await balancer.ask("show resolvers d")).toMatch(/truncated: +[1-9]/);
+});
+
+withKnot("examples/names.cfg serves what DNS says", async () => {
+  const peers = ["one", "two", "three"].map((name) => startNamed(name));
+  await using all = new AsyncDisposableStack();
+  for (const peer of peers) all.use(peer);
+  const [one, two, three] = peers.map(({ port }) => port);
+  await using zone = await KnotZone.start([
+    // Two instances on one machine.
+    `_cache._tcp SRV 0 256 ${one} n`,
+    `_cache._tcp SRV 0 256 ${two} n`,
+    "n A 127.0.0.1",
+    "orders-db A 127.0.0.1",
+  ]);
+  using folder = temporaryFolder();
+  const [cache, orders] = [freePort(), freePort()];
+  const text = readFileSync(join(import.meta.dir, "../../examples/names.cfg"), "utf8");
+  const config = text
+    .replaceAll(/10\.0\.[01]\.53:53/g, `127.0.0.1:${zone.port}`)
+    .replaceAll("_cache._tcp.service.example.com", "_cache._tcp.x.test")
+    .replace("orders-db.example.com:5432", `orders-db.x.test:${three}`)
+    .replace(":7200", `:${cache}`)
+    .replace(":7201", `:${orders}`)
+    .replace("/tmp/sluice-names.sock", folder.file("api.sock"));
+  expect(config).not.toContain("example.com");
+  const env = { SLUICE_LOG_FORMAT: "off" };
+  await using balancer = await startBalancer("sluice", { config, ports: [cache, orders], env });
+  for (const [port, name] of [
+    [cache, "one"],
+    [cache, "two"],
+    [orders, "three"],
+  ] as const) {
+    await until(name, async () => (await askName({ port })) === name, LIMIT_MS);
+  }
+  expect(balancer.hasExited()).toBe(false);
 });
 
 withKnot(

@@ -257,7 +257,9 @@ function changeServer(
   if (spec !== server.configured) changeSpec(shop, server, { ...spec, name: server.spec.name });
   restored.changed++;
   restored.servers.set(saved, server);
-  const settings = new Set(overruled);
+  // What a name stood for at the start is no edit of the configuration.
+  const isNamed = server.configured.hostName !== undefined;
+  const settings = new Set(isNamed ? overruled.filter((name) => name !== "address") : overruled);
   restoreRow(shop, server, saved, settings);
   return overruledText(settings);
 }
