@@ -1,7 +1,8 @@
 /**
  * One mail to one mail server, by nodemailer's SMTP connection: EHLO (HELO where the server has
  * nothing newer), MAIL, RCPT, DATA, QUIT. Plain text, as HAProxy sends it: TLS is not asked for.
- * The client is loaded with the first mail. Main thread; nothing here waits.
+ * Loading the client takes a few ten milliseconds: at the start, and only where there are mailers.
+ * Main thread; nothing here waits.
  */
 import { startTimer } from "../../base/clock.ts";
 import type { Mail } from "./message.ts";
@@ -24,6 +25,18 @@ const CLOSE_MS = 1000;
 /** Longest answer of a server that is read, bytes. */
 const ANSWER_BYTES_MAX = 16_384;
 
+const load = () => import("nodemailer/lib/smtp-connection");
+let client: ReturnType<typeof load> | undefined;
+
+/** Loads the client, once. A failure is told by the first mail. */
+export function loadMailClient(): ReturnType<typeof load> {
+  if (client === undefined) {
+    client = load();
+    client.catch(() => undefined);
+  }
+  return client;
+}
+
 /** Sends a mail. The time is for all of it, as in HAProxy (`timeout mail`). */
 export const deliverMail: Deliver = (mail, server, timeoutMs, done) => {
   let isOver = false;
@@ -37,7 +50,7 @@ export const deliverMail: Deliver = (mail, server, timeoutMs, done) => {
     done(isTaken ? undefined : failure);
   };
   const timer = startTimer(timeoutMs, () => finish(`no answer within ${timeoutMs} ms`));
-  import("nodemailer/lib/smtp-connection").then(
+  loadMailClient().then(
     ({ default: SMTPConnection }) => {
       if (isOver) return;
       const connection = new SMTPConnection({

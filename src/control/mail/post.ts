@@ -17,7 +17,7 @@ import { errorText } from "../../base/errors.ts";
 import { MAIL_QUEUE_MAX, MAIL_TELL_MS } from "../../base/limits.ts";
 import type { MailersSpec, ProxySpec } from "../../tables/spec.ts";
 import type { Notice } from "../logs/sentences.ts";
-import { deliverMail } from "./delivery.ts";
+import { deliverMail, loadMailClient } from "./delivery.ts";
 import type { Deliver, MailServer } from "./delivery.ts";
 import type { Mail } from "./message.ts";
 
@@ -54,6 +54,8 @@ export class MailPost {
   constructor(options: PostOptions) {
     this.clock = options.clock ?? systemClock;
     this.hostName = options.hostName ?? hostname();
+    // Not when the first server goes down: then there is other work.
+    if (options.deliver === undefined && options.mailers.length > 0) void loadMailClient();
     this.boxes = new Map(
       options.mailers.map(({ name, timeoutMs, mailers }) => [
         name,
