@@ -96,6 +96,11 @@ export const OUTLIER_LATENCY_MS_MIN = 5;
  */
 export const OUTLIER_SPANS_MAX = 6;
 /**
+ * Servers of a backend with `outlier-ejection` that are looked at in a turn of control's loop.
+ * @unit servers
+ */
+export const OUTLIER_SERVERS_A_TURN = 256;
+/**
  * Most times that `outlier-ejection eject` is multiplied for a server that is ejected again and
  * again.
  * @unit times

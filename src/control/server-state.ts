@@ -73,7 +73,7 @@ export type StateKeeper = {
     isAgentDown(server: ServerObject): boolean;
   } | null;
   /** Whoever ejects outliers: lets them back where others go away. */
-  outliers: { settle(backend: ProxyObject): void } | null;
+  outliers: { settle(server: ServerObject): void } | null;
   /** Told after each change, trackers included. */
   onChange: ((server: ServerObject) => void) | null;
 };
@@ -330,7 +330,7 @@ function writeState(keeper: StateKeeper, server: ServerObject, after: ServerStat
     stateRecord(keeper, server).changedAtMs = keeper.nowMs();
   }
   // First, so that there is no moment at which nobody is left.
-  keeper.outliers?.settle(server.backend);
+  keeper.outliers?.settle(server);
   return refreshServer(keeper.lb, server.backend.row, at);
 }
 

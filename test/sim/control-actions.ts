@@ -76,7 +76,7 @@ export function setState(world: World, server: SimServer, state: number): void {
   words[row + SERVER_ADMIN_STATE] = state === SERVER_STATE_MAINT ? SERVER_ADMIN_FORCED_MAINT : 0;
   world.comingBack.change(server, words[row + SERVER_STATE]!, state);
   Atomics.store(words, row + SERVER_STATE, state);
-  world.outlying.settle(backend);
+  world.outlying.settle(server.object);
   refreshServer(world.lb, backend.row, row);
   if (waiters > 0 && state !== SERVER_STATE_UP) world.marks.hit("server went down with waiters");
 }
@@ -97,7 +97,7 @@ export function changeWeight(world: World): boolean {
   const weight = world.choices.pick([1, 1, 2, 10, 256, 0]);
   world.trace(() => `control sets the weight of ${object.spec.name} to ${weight}`);
   world.tables.servers.words[object.row + SERVER_WEIGHT] = weight;
-  world.outlying.settle(object.backend);
+  world.outlying.settle(object);
   refreshServer(world.lb, object.backend.row, object.row);
   return true;
 }

@@ -269,7 +269,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "nobody comes back when others go away",
     file: "control/outlier/desk.ts",
-    find: 'this.#giveBack(one, "needed")',
+    find: 'this.#giveBack(watch, one, "needed")',
     replace: "void one",
     caughtBy: /no more servers are out than may be|one is always left/,
   },

@@ -2,7 +2,7 @@
  * Outlier ejection in the simulation: control's own desk on simulated time over what the workers
  * count, and an oracle for both.
  */
-import type { ProxyObject, ServerObject } from "../../src/control/model.ts";
+import type { ServerObject } from "../../src/control/model.ts";
 import { OutlierDesk } from "../../src/control/outlier/desk.ts";
 import { makeKeeper } from "../../src/control/server-state.ts";
 import {
@@ -55,8 +55,8 @@ export class Outlying {
   }
 
   /** Control has written a server's state or weight, and refreshes balancing next. */
-  settle(backend: ProxyObject): void {
-    this.desk.settle(backend);
+  settle(server: ServerObject): void {
+    this.desk.settle(server);
   }
 
   /** After a step: what no step may break. */

@@ -94,7 +94,7 @@ export class OutlierLab {
   }
 
   private constructor(plan: ReturnType<typeof planOf>) {
-    const sizes = { proxies: 4, listeners: 4, servers: 64, queueEntries: 16, arenaWords: 65_536 };
+    const sizes = { proxies: 4, listeners: 4, servers: 512, queueEntries: 16, arenaWords: 65_536 };
     const tables = new Tables(reserveTables({ workers: 2, ...sizes }));
     const log = new MutationLog(
       tables,

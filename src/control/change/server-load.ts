@@ -57,7 +57,7 @@ export function prepareWeight(control: ServerControl, entry: DraftServer, word: 
   }
   const write = (server: ServerObject, to: number): void => {
     words[server.row + SERVER_WEIGHT] = to;
-    control.keeper.outliers?.settle(server.backend);
+    control.keeper.outliers?.settle(server);
     refreshServer(control.shop.lb, server.backend.row, server.row);
   };
   let before = weight;

@@ -150,7 +150,7 @@ export function weighServer(
   const weight = weightOf(record);
   if (words[server.row + SERVER_WEIGHT] === weight) return false;
   words[server.row + SERVER_WEIGHT] = weight;
-  keeper.outliers?.settle(server.backend);
+  keeper.outliers?.settle(server);
   refreshServer(shop.lb, server.backend.row, server.row);
   events.changed("server-changed", server, `${serverName(server)} weight ${weight} by SRV record`);
   return true;

@@ -12,7 +12,7 @@
  */
 import { refreshServer } from "../../balance/refresh.ts";
 import { startTimer } from "../../base/clock.ts";
-import { OUTLIER_TIMES_MAX } from "../../base/limits.ts";
+import { OUTLIER_SERVERS_A_TURN, OUTLIER_TIMES_MAX } from "../../base/limits.ts";
 import { DueList } from "../../check/due.ts";
 import type { StartTimer } from "../../check/due.ts";
 import { addressText } from "../../tables/address-text.ts";
@@ -23,10 +23,12 @@ import {
   SERVER_STATE_MAINT,
   SERVER_STATE_UP,
 } from "../../tables/generated/enums.ts";
+import { PROXY_ACTIVE_UP, PROXY_BACKUP_UP } from "../../tables/generated/proxy.ts";
 import {
   SERVER_FLAGS,
   SERVER_PEAK_MS,
   SERVER_STATE,
+  SERVER_USABLE,
   SERVER_WEIGHT,
 } from "../../tables/generated/server.ts";
 import type { OutlierSpec } from "../../tables/spec.ts";
@@ -55,6 +57,8 @@ export type ServerWatch = {
   readonly reading: Reading;
   /** The last span that was judged. */
   measure: Measure<ServerObject> | null;
+  /** The round that it is of. */
+  round: number;
   ejection: Ejection | null;
   /** Ejections that are not forgiven yet, and since when it has been in service. */
   times: number;
@@ -67,9 +71,16 @@ type Watch = {
   readonly backend: ProxyObject;
   readonly spec: OutlierSpec;
   readonly servers: Map<ServerObject, ServerWatch>;
+  /** Those of them that are out. */
+  readonly out: Set<ServerWatch>;
+  /** Times that the servers were compared. */
+  round: number;
 };
 
-type Due = { kind: "judge"; watch: Watch } | { kind: "return"; one: ServerWatch; until: Ejection };
+/** `from`: place of the first server to look at; `startMs`: when the round began, unless at 0. */
+type Due =
+  | { kind: "judge"; watch: Watch; from: number; startMs: number }
+  | { kind: "return"; one: ServerWatch; until: Ejection };
 
 /** Most servers of `servers` that may be out: the ceiling. */
 export function ejectedMax({ ejectedPercentMax }: OutlierSpec, servers: number): number {
@@ -108,6 +119,8 @@ export class OutlierDesk {
 
   /** @returns whether it is another one than before */
   #noteAddress(server: ServerObject): boolean {
+    const { outlier, balance } = server.backend.spec;
+    if (outlier === undefined && balance.algorithm !== "peak-ewma") return false;
     const { address } = server.spec;
     const text = address === undefined ? "" : addressText(address);
     if (this.#addresses.get(server) === text) return false;
@@ -123,22 +136,27 @@ export class OutlierDesk {
     if (one === undefined) return;
     one.times = 0;
     if (one.ejection === null) one.reading.begin(keeper.tables);
-    else this.#giveBack(one, "moved");
+    else this.#giveBack(this.#watches.get(server.backend)!, one, "moved");
   }
 
   /** Watches a backend, if it asks for that. */
   adopt(backend: ProxyObject): void {
     const spec = backend.spec.outlier;
     if (spec === undefined || !backend.spec.hasBack || this.#watches.has(backend)) return;
-    const watch = { backend, spec, servers: new Map() };
+    const watch: Watch = { backend, spec, servers: new Map(), out: new Set(), round: 0 };
     this.#watches.set(backend, watch);
     for (const server of backend.servers) this.#watchOf(watch, server);
-    this.#due.add({ kind: "judge", watch }, spec.intervalMs);
+    this.#due.add({ kind: "judge", watch, from: 0, startMs: 0 }, spec.intervalMs);
   }
 
   /** A server is gone. */
   forget(server: ServerObject): void {
-    this.#watches.get(server.backend)?.servers.delete(server);
+    const watch = this.#watches.get(server.backend);
+    const one = watch?.servers.get(server);
+    if (watch === undefined || one === undefined) return;
+    watch.servers.delete(server);
+    watch.out.delete(one);
+    one.ejection = null;
   }
 
   /** What is known of a server; undefined where nobody asked for that. */
@@ -153,60 +171,82 @@ export class OutlierDesk {
 
   /**
    * Lets servers back until no more are out than may be. To be called when the state or weight of
-   * a server has been written and balancing does not know it yet.
+   * `server` has been written and balancing does not know it yet. O(servers that are out).
    */
-  settle(backend: ProxyObject): void {
-    const watch = this.#watches.get(backend);
-    if (watch === undefined) return;
-    for (const one of watch.servers.values()) {
-      // Maintenance is a new beginning.
-      if (one.ejection !== null && this.#read(one.server, SERVER_STATE) === SERVER_STATE_MAINT) {
-        this.#clear(one);
-      }
+  settle(server: ServerObject): void {
+    const watch = this.#watches.get(server.backend);
+    if (watch === undefined || watch.out.size === 0) return;
+    const own = watch.servers.get(server);
+    // Maintenance is a new beginning.
+    if (own?.ejection && this.#read(server, SERVER_STATE) === SERVER_STATE_MAINT) {
+      this.#clear(watch, own);
     }
-    for (const isBackup of [false, true]) this.#settleTier(watch, isBackup);
+    const isBackup = this.#isBackup(server);
+    const out = [...watch.out]
+      .filter((one) => this.#isOfTier(one.server, isBackup))
+      .toSorted((a, b) => a.ejection!.sinceMs - b.ejection!.sinceMs);
+    let servers = out.length + this.#usableCount(server, isBackup);
+    // What balancing does not know of the server yet.
+    const isUsable = !this.#isOut(server) && this.#isOfTier(server, isBackup);
+    servers += (isUsable ? 1 : 0) - this.#read(server, SERVER_USABLE);
+    const excess = out.length - ejectedMax(watch.spec, servers);
+    for (const one of out.slice(0, Math.max(0, excess))) this.#giveBack(watch, one, "needed");
   }
 
-  #settleTier(watch: Watch, isBackup: boolean): void {
-    const tier = this.#tier(watch, isBackup);
-    const out = tier
-      .filter(({ ejection }) => ejection !== null)
-      .toSorted((a, b) => a.ejection!.sinceMs - b.ejection!.sinceMs);
-    const excess = out.length - ejectedMax(watch.spec, tier.length);
-    for (const one of out.slice(0, Math.max(0, excess))) this.#giveBack(one, "needed");
+  /** Servers of a tier that balancing may choose. */
+  #usableCount({ backend }: ServerObject, isBackup: boolean): number {
+    const field = isBackup ? PROXY_BACKUP_UP : PROXY_ACTIVE_UP;
+    return this.#keeper.tables.proxies.words[backend.row + field]!;
   }
 
   #run(due: Due): void {
     if (due.kind === "return") {
+      const watch = this.#watches.get(due.one.server.backend);
       // It may have come back earlier, and be out again for another reason.
-      if (due.one.ejection === due.until) this.#giveBack(due.one, "over");
+      if (watch !== undefined && due.one.ejection === due.until) {
+        this.#giveBack(watch, due.one, "over");
+      }
       return;
     }
-    const { watch } = due;
+    const { watch, from, startMs } = due;
     if (this.#watches.get(watch.backend) !== watch) return;
-    this.#due.add(due, watch.spec.intervalMs);
+    const { keeper, now } = this.#now();
+    const { servers } = watch.backend;
+    if (from === 0) watch.round++;
+    for (const server of servers.slice(from, from + OUTLIER_SERVERS_A_TURN)) {
+      const one = this.#watchOf(watch, server);
+      one.measure = one.reading.look(keeper.tables, watch.spec.samplesMin);
+      one.round = watch.round;
+    }
+    const next = from + OUTLIER_SERVERS_A_TURN;
+    const begunMs = from === 0 ? now : startMs;
+    if (next < servers.length) {
+      this.#due.add({ ...due, from: next, startMs: begunMs }, 1);
+      return;
+    }
     this.#judge(watch);
+    const leftMs = Math.max(0, begunMs + watch.spec.intervalMs - now);
+    this.#due.add({ kind: "judge", watch, from: 0, startMs: 0 }, leftMs);
   }
 
+  /** All servers have been looked at in this round. O(n log n). */
   #judge(watch: Watch): void {
-    const { tables } = this.#keeper;
-    for (const server of watch.backend.servers) {
-      const one = this.#watchOf(watch, server);
-      one.measure = one.reading.look(tables, watch.spec.samplesMin);
+    const tiers: Measure<ServerObject>[][] = [[], []];
+    const counts = [0, 0];
+    const outs = [0, 0];
+    for (const one of watch.servers.values()) {
+      const tier = this.#isBackup(one.server) ? 1 : 0;
+      if (!this.#isOfTier(one.server, tier === 1)) continue;
+      counts[tier]!++;
+      if (one.ejection !== null) outs[tier]!++;
+      else if (one.round === watch.round) tiers[tier]!.push(one.measure!);
     }
-    for (const isBackup of [false, true]) {
-      const tier = this.#tier(watch, isBackup);
-      const max = ejectedMax(watch.spec, tier.length);
-      let out = tier.filter(({ ejection }) => ejection !== null).length;
-      const inside = tier.filter(({ ejection }) => ejection === null);
-      const outliers = findOutliers(
-        watch.spec,
-        inside.map(({ measure }) => measure!),
-      );
+    for (const tier of [0, 1]) {
+      const most = ejectedMax(watch.spec, counts[tier]!) - outs[tier]!;
+      if (most <= 0) continue;
+      const outliers = findOutliers(watch.spec, tiers[tier]!).slice(0, most);
       for (const { server, fault } of outliers) {
-        if (out >= max) break;
         this.#eject(watch, this.#watchOf(watch, server), fault);
-        out++;
       }
     }
   }
@@ -221,6 +261,7 @@ export class OutlierDesk {
     const forMs = ejectMs * one.times;
     const ejection = { sinceMs: now, untilMs: now + forMs, fault, times: one.times };
     one.ejection = ejection;
+    watch.out.add(one);
     this.#due.add({ kind: "return", one, until: ejection }, forMs);
     const { server } = one;
     keeper.tables.servers.words[server.row + SERVER_FLAGS]! |= SERVER_FLAG_EJECTED;
@@ -229,10 +270,10 @@ export class OutlierDesk {
     keeper.onChange?.(server);
   }
 
-  #giveBack(one: ServerWatch, reason: ReturnReason): void {
+  #giveBack(watch: Watch, one: ServerWatch, reason: ReturnReason): void {
     const { keeper } = this.#now();
     const { server } = one;
-    this.#clear(one);
+    this.#clear(watch, one);
     // Else it is not in service anyway, and has nothing to come back to.
     if (this.#read(server, SERVER_STATE) !== SERVER_STATE_UP) return;
     keeper.slowStart.begin(server);
@@ -242,24 +283,28 @@ export class OutlierDesk {
   }
 
   /** The server is not out any more; what it did before does not count against it. */
-  #clear(one: ServerWatch): void {
+  #clear(watch: Watch, one: ServerWatch): void {
     const { keeper, now } = this.#now();
     one.ejection = null;
+    watch.out.delete(one);
     one.backAtMs = now;
     one.reading.begin(keeper.tables);
     keeper.tables.servers.words[one.server.row + SERVER_FLAGS]! &= ~SERVER_FLAG_EJECTED;
   }
 
-  /** Servers that could be used if nobody were out: active ones, or backup servers. */
-  #tier(watch: Watch, isBackup: boolean): ServerWatch[] {
-    return watch.backend.servers
-      .filter((server) => {
-        const flags = this.#read(server, SERVER_FLAGS);
-        if (((flags & SERVER_FLAG_BACKUP) !== 0) !== isBackup) return false;
-        const isUp = this.#read(server, SERVER_STATE) === SERVER_STATE_UP;
-        return isUp && (flags & SERVER_FLAG_NEW) === 0 && this.#read(server, SERVER_WEIGHT) > 0;
-      })
-      .map((server) => this.#watchOf(watch, server));
+  /** Could it be used if it were not out, as an active server or as a backup server? */
+  #isOfTier(server: ServerObject, isBackup: boolean): boolean {
+    if (this.#read(server, SERVER_STATE) !== SERVER_STATE_UP) return false;
+    const isNew = (this.#read(server, SERVER_FLAGS) & SERVER_FLAG_NEW) !== 0;
+    return !isNew && this.#read(server, SERVER_WEIGHT) > 0 && this.#isBackup(server) === isBackup;
+  }
+
+  #isBackup(server: ServerObject): boolean {
+    return (this.#read(server, SERVER_FLAGS) & SERVER_FLAG_BACKUP) !== 0;
+  }
+
+  #isOut(server: ServerObject): boolean {
+    return (this.#read(server, SERVER_FLAGS) & SERVER_FLAG_EJECTED) !== 0;
   }
 
   #watchOf(watch: Watch, server: ServerObject): ServerWatch {
@@ -270,6 +315,7 @@ export class OutlierDesk {
       server,
       reading: new Reading(keeper.tables, server),
       measure: null,
+      round: 0,
       ejection: null,
       times: 0,
       backAtMs: now,

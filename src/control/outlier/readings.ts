@@ -19,6 +19,9 @@ import type { ServerObject } from "../model.ts";
 import { ended } from "./judge.ts";
 import type { Measure } from "./judge.ts";
 
+/** Times to first byte of the span that is being looked at. */
+const span = new Int32Array(FIRST_BYTE_BUCKETS);
+
 /** One server, from the beginning of a span. */
 export class Reading {
   readonly #server: ServerObject;
@@ -39,7 +42,6 @@ export class Reading {
   look(tables: Tables, samplesMin: number): Measure<ServerObject> {
     const { row } = this.#server;
     const { words } = tables.servers;
-    const span = new Int32Array(FIRST_BYTE_BUCKETS);
     let firstBytes = 0;
     for (let i = 0; i < FIRST_BYTE_BUCKETS; i++) {
       span[i] = words[row + SERVER_FIRST_BYTE + i]! - this.#firstBytes[i]!;

@@ -113,6 +113,18 @@ describe("ejection", () => {
     expect(one.desk.watchOf(one.server("s1"))!.times).toBe(10);
   });
 
+  test("many servers are looked at in several turns, and judged together", async () => {
+    const one = await lab("", 300);
+    for (const round of [1, 2]) {
+      one.feedAll(GOOD, { s299: FAILING, s3: FAILING });
+      one.clock.advance(round === 1 ? 10_000 : 9_999);
+      // The second turn comes a little later.
+      expect(one.out()).toHaveLength(round === 1 ? 0 : 2);
+      one.clock.advance(1);
+      expect(one.out()).toEqual(["s3", "s299"]);
+    }
+  });
+
   test("one with a slow start comes back by it", async () => {
     const one = await lab();
     const server = one.server("s1");

@@ -129,7 +129,7 @@ class FaultRun {
         break;
       case 5:
         lab.write(name, SERVER_WEIGHT, this.pick([0, 1, 1, 10]));
-        lab.desk.settle(lab.backend);
+        lab.desk.settle(server);
         refreshServer(lab.keeper.lb, lab.backend.row, server.row);
         break;
       default:
