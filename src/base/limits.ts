@@ -484,6 +484,11 @@ export const CHECK_ANSWER_BYTES_DEFAULT = 16_384;
  */
 export const REGEX_STATES_MAX = 2_000;
 /**
+ * Longest timer of a name: one that is due later is looked at before.
+ * @unit ms
+ */
+export const DNS_TIMER_MS_MAX = 10_000;
+/**
  * How long it counts whether IPv6 leads anywhere (`dns-accept-family auto`).
  * @unit ms
  */

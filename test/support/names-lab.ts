@@ -35,6 +35,7 @@ export async function makeNamesLab(
   config: string,
   behave: Behave,
   random32: () => number,
+  hasIpv6 = true,
 ): Promise<NamesLab> {
   const clock = new SimClock();
   const turns: (() => void)[] = [];
@@ -56,7 +57,7 @@ export async function makeNamesLab(
     };
   };
   const machine: NamesMachine = {
-    transport: { openUdp, openTcp: openUdp, hasIpv6: () => Promise.resolve(true) },
+    transport: { openUdp, openTcp: openUdp, hasIpv6: () => Promise.resolve(hasIpv6) },
     random32,
     nowMs: () => clock.nowMs(),
     startTimer: (delayMs, run) => clock.start(CONTROL, delayMs, run),

@@ -8,6 +8,7 @@ import {
   DNS_IDLE_MS,
   DNS_IPV6_LOOK_MS,
   DNS_RESOLVE_MS_MIN,
+  DNS_TIMER_MS_MAX,
 } from "../../base/limits.ts";
 import type { StartTimer } from "../../check/due.ts";
 import { DueList } from "../../check/due.ts";
@@ -33,8 +34,9 @@ export type NameEntry = {
   readonly section: Section;
   readonly resolution: Resolution<Asked>;
   readonly first: QuestionType;
-  /** Of the timer that counts. */
+  /** Of the timer that counts, and when it is due. */
   token: number;
+  dueMs: number;
   /** Who wants to know: the name is forgotten with the last of them. */
   users: number;
 };
@@ -75,7 +77,7 @@ export class Section {
         wakeIn: (_resolution, delayMs) => this.#wakeIn(made, delayMs),
         finished: (_resolution, server) => this.#finished(made, server),
       });
-      const made: NameEntry = { section: this, resolution, first, token: 0, users: 0 };
+      const made: NameEntry = { section: this, resolution, first, token: 0, dueMs: 0, users: 0 };
       this.#entries.set(key, made);
       entry = made;
       this.askSoon(entry);
@@ -102,6 +104,11 @@ export class Section {
     if (!entry.resolution.isAsking && !this.#waiting.has(entry)) this.#wakeIn(entry, 0);
   }
 
+  /** Timers that are started, those that do not count any more among them. */
+  get timers(): number {
+    return this.#due.length;
+  }
+
   /** Ends everything. */
   stop(): void {
     this.#due.stop();
@@ -118,11 +125,20 @@ export class Section {
   }
 
   #wakeIn(entry: NameEntry, delayMs: number): void {
-    this.#due.add({ entry, token: ++entry.token }, delayMs);
+    entry.dueMs = this.#parts.nowMs() + delayMs;
+    this.#arm({ entry, token: ++entry.token });
   }
 
-  #wake({ entry, token }: Due): void {
+  /** What is due late is looked at before: timers that do not count any more must not pile up. */
+  #arm(due: Due): void {
+    const delayMs = due.entry.dueMs - this.#parts.nowMs();
+    this.#due.add(due, Math.min(Math.max(0, delayMs), DNS_TIMER_MS_MAX));
+  }
+
+  #wake(due: Due): void {
+    const { entry, token } = due;
     if (entry.token !== token) return;
+    if (this.#parts.nowMs() < entry.dueMs) return this.#arm(due);
     if (entry.resolution.isAsking) {
       entry.resolution.expire();
     } else if (this.nameservers.length === 0) {
