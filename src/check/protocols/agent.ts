@@ -1,7 +1,6 @@
 /**
  * `agent-check`: says `agent-send`, if there is one, and reads a line. HAProxy manual 5.2. What is
- * no line is waited out, even if the agent has closed, as HAProxy does. The words are
- * agent-words.ts's.
+ * no line by the time that the agent closes says nothing. The words are agent-words.ts's.
  */
 import type { CheckEnvironment, Dialogue } from "../probe.ts";
 import { parseAgentLine, readAgentLine } from "./agent-words.ts";
@@ -19,7 +18,10 @@ export function makeAgentDialogue(environment: CheckEnvironment, send: string): 
   });
 }
 
-function judgeLine(bytes: Uint8Array): Judgement {
+const INCOMPLETE = { code: "L7TOUT", info: "Ignoring incomplete line from agent" } as const;
+
+function judgeLine(bytes: Uint8Array, isLast: boolean): Judgement {
   const line = readAgentLine(bytes);
-  return line === undefined ? "wait" : parseAgentLine(line);
+  if (line !== undefined) return parseAgentLine(line);
+  return isLast ? INCOMPLETE : "wait";
 }
