@@ -38,6 +38,8 @@ export type NameserverParts = {
   /** 32 bits that nobody can guess. */
   random32: () => number;
   nowMs: () => number;
+  /** Runs something soon, so that turns stay short. */
+  soon(run: () => void): void;
 };
 
 /** A name server of a section. */
@@ -156,8 +158,15 @@ export class Nameserver {
       this.counters.outdated++;
       return;
     }
-    const answer = readAnswer(bytes, asked.question, this.#bytesMax);
     this.#forget(port, asked);
+    // Hundreds may have come at once.
+    const kept = Buffer.from(bytes);
+    this.#parts.soon(() => this.#read(asked, kept));
+  }
+
+  #read(asked: Asked, bytes: Buffer): void {
+    if (asked.isCancelled) return;
+    const answer = readAnswer(bytes, asked.question, this.#bytesMax);
     if (answer.kind !== "truncated") return asked.answered(answer);
     this.counters.truncated++;
     asked.port = undefined;
@@ -166,12 +175,16 @@ export class Nameserver {
 
   /** @param bytes undefined: the connection was lost */
   #answeredOverTcp(asked: Asked, bytes: Buffer | undefined): void {
-    if (asked.isCancelled) return;
-    asked.answered(
-      bytes === undefined
-        ? { kind: "other" }
-        : readAnswer(bytes, asked.question, Math.max(this.#bytesMax, TCP_BYTES_MAX)),
-    );
+    const kept = bytes === undefined ? undefined : Buffer.from(bytes);
+    this.#parts.soon(() => {
+      if (asked.isCancelled) return;
+      const { question } = asked;
+      const answer =
+        kept === undefined
+          ? ({ kind: "other" } as const)
+          : readAnswer(kept, question, TCP_BYTES_MAX);
+      asked.answered(answer);
+    });
   }
 }
 

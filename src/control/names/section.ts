@@ -23,8 +23,6 @@ import type { AskedServer, Types } from "./resolution.ts";
 /** What sections use of the machine, and whom they tell. */
 export type SectionParts = NameserverParts & {
   startTimer: StartTimer;
-  /** Runs something soon, so that turns stay short. */
-  soon(run: () => void): void;
   /** A round of questions has ended. */
   finished(entry: NameEntry, server: AskedServer<Asked> | undefined): void;
 };

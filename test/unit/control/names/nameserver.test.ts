@@ -32,6 +32,7 @@ async function pair(
     transport: systemTransport,
     random32: random32 ?? (() => crypto.getRandomValues(new Uint32Array(1))[0]!),
     nowMs: () => performance.now(),
+    soon: (run) => run(),
   });
   open.push(server, client);
   return { server, client };
@@ -233,6 +234,7 @@ describe("over TCP", () => {
       transport: systemTransport,
       random32: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
       nowMs: () => performance.now(),
+      soon: (run) => run(),
     });
     open.push(client);
     const [first, second] = [ask(client), ask(client)];
