@@ -23,7 +23,12 @@ export interface ChecksWorkload {
   kind: CheckKind;
   backends: number;
   spreadPercent: number;
+  /** What is measured beside the checks themselves. */
+  parts: readonly ChecksPart[];
 }
+
+/** Other traffic with its comparison, and the death of half of the servers. */
+export type ChecksPart = "traffic" | "death";
 
 /** Servers in a full run, and checks a second that they are worth. */
 const SERVERS = 20_000;
@@ -40,6 +45,7 @@ export const CHECKS_WORKLOADS: readonly ChecksWorkload[] = [
     kind: "connect",
     backends: 1,
     spreadPercent: 0,
+    parts: ["traffic", "death"],
   },
   {
     name: "checks-many",
@@ -47,6 +53,7 @@ export const CHECKS_WORKLOADS: readonly ChecksWorkload[] = [
     kind: "connect",
     backends: MANY,
     spreadPercent: 0,
+    parts: ["death"],
   },
   {
     name: "checks-spread",
@@ -54,6 +61,7 @@ export const CHECKS_WORKLOADS: readonly ChecksWorkload[] = [
     kind: "connect",
     backends: 1,
     spreadPercent: 20,
+    parts: [],
   },
   {
     name: "checks-http",
@@ -61,6 +69,7 @@ export const CHECKS_WORKLOADS: readonly ChecksWorkload[] = [
     kind: "http",
     backends: 1,
     spreadPercent: 0,
+    parts: ["traffic", "death"],
   },
   {
     name: "checks-tcp",
@@ -68,15 +77,22 @@ export const CHECKS_WORKLOADS: readonly ChecksWorkload[] = [
     kind: "tcp",
     backends: 1,
     spreadPercent: 0,
+    parts: ["traffic", "death"],
   },
 ];
 
-const lower = (name: string, unit: string, aim: Partial<Metric> = {}): Metric => {
-  return { name, unit, better: "lower", ...aim };
+const lower = (name: string, unit: string, rest: Partial<ChecksMetric> = {}): ChecksMetric => {
+  return { name, unit, better: "lower", ...rest };
 };
 
+/** A number, and the part that it belongs to; none: the checks themselves. */
+export type ChecksMetric = Metric & { part?: ChecksPart };
+
+const TRAFFIC = { part: "traffic" } as const;
+const DEATH = { part: "death" } as const;
+
 /** What each of them reports. */
-export const CHECKS_METRICS: readonly Metric[] = [
+export const CHECKS_METRICS: readonly ChecksMetric[] = [
   { name: "checks", unit: "1/s", better: "higher" },
   lower("CPU per check", "µs"),
   lower("CPU per check, its thread", "µs"),
@@ -84,15 +100,15 @@ export const CHECKS_METRICS: readonly Metric[] = [
   lower("interval off by, p99", "ms"),
   lower("interval off by, most", "ms"),
   lower("memory", "MiB"),
-  lower("p99 of requests, with checks", "µs"),
-  lower("p99 of requests, without", "µs"),
-  lower("with / without", "×", { valueMax: 1.1 }),
+  lower("p99 of requests, with checks", "µs", TRAFFIC),
+  lower("p99 of requests, without", "µs", TRAFFIC),
+  lower("with / without", "×", { ...TRAFFIC, valueMax: 1.1 }),
   lower("show info", "ms"),
   lower("show servers state", "ms"),
-  lower("half die: down after, p50", "intervals"),
-  lower("half die: down after, most", "intervals"),
-  lower("half die: not noticed", "servers"),
-  lower("half die: show info, longest", "ms"),
+  lower("half die: down after, p50", "intervals", DEATH),
+  lower("half die: down after, most", "intervals", DEATH),
+  lower("half die: not noticed", "servers", DEATH),
+  lower("half die: show info, longest", "ms", DEATH),
 ];
 
 /** Before anything is measured: first checks are over, hot code is compiled. */
@@ -107,8 +123,10 @@ const TRAFFIC_FACTOR = 4;
 const INFO_ASKS = 20;
 const LONG_ASKS = 3;
 const MEGABYTE = 1_048_576;
+const NO_TRAFFIC = { p99Us: Number.NaN };
+const NO_DEATH = [Number.NaN, Number.NaN, Number.NaN, Number.NaN];
 
-/** Measures once: the values of `CHECKS_METRICS`, in order. */
+/** Measures once: the values of `CHECKS_METRICS`, in order; NaN of parts that are left out. */
 export async function measureChecks(
   name: ChecksContestant,
   workload: ChecksWorkload,
@@ -131,7 +149,8 @@ export async function measureChecks(
       trafficServerPort: own.port,
       logPort: deaths.port,
     };
-    const without = await trafficAlone(name, setup, effort);
+    const hasTraffic = workload.parts.includes("traffic");
+    const without = hasTraffic ? await trafficAlone(name, setup, effort) : NO_TRAFFIC;
     await using balancer = await startChecks(name, setup);
     await Bun.sleep(intervalMs * WARM_INTERVALS);
     const cpu = await cpuOf(balancer, effort.seconds * TRAFFIC_FACTOR * 1000);
@@ -139,14 +158,17 @@ export async function measureChecks(
     const perSecond = (arrivals.count / arrivals.spanMs) * 1000;
     const off = deviationsOf(arrivals, intervalMs);
     const memory = balancer.residentBytes() / MEGABYTE;
-    const traffic = await steadyTraffic(balancer.frontPort, effort);
+    const traffic = hasTraffic ? await steadyTraffic(balancer.frontPort, effort) : NO_TRAFFIC;
     await using runtime = await connectRuntime(balancer.runtimeSocket);
     const info = await longestAnswer(runtime, "show info", INFO_ASKS);
     const state = await longestAnswer(runtime, "show servers state", LONG_ASKS);
-    deaths.clear();
-    const killedAtMs = performance.now();
-    await dying[Symbol.asyncDispose]();
-    const death = await followDeaths(deaths, runtime, servers >> 1, intervalMs, killedAtMs);
+    let death = NO_DEATH;
+    if (workload.parts.includes("death")) {
+      deaths.clear();
+      const killedAtMs = performance.now();
+      await dying[Symbol.asyncDispose]();
+      death = await followDeaths(deaths, runtime, servers >> 1, intervalMs, killedAtMs);
+    }
     return [
       perSecond,
       (cpu.whole / perSecond) * 1e6,

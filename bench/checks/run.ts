@@ -4,6 +4,7 @@ import type { Effort, Metric } from "../workload.ts";
 import { CHECKS_CONTESTANTS, missingChecksPart } from "./contestants.ts";
 import type { ChecksContestant } from "./contestants.ts";
 import { CHECKS_METRICS, CHECKS_WORKLOADS, measureChecks } from "./measure.ts";
+import type { ChecksPart } from "./measure.ts";
 
 /** All rounds of one metric of one workload. */
 export interface ChecksResult {
@@ -41,7 +42,9 @@ export async function runChecks(
     const rows = CHECKS_METRICS.map((metric): ChecksResult => {
       return { workload: name, what, metric, samples: {} };
     });
-    results.push(...rows);
+    const isMeasured = (part?: ChecksPart): boolean =>
+      part === undefined || workload.parts.includes(part);
+    results.push(...rows.filter((_, i) => isMeasured(CHECKS_METRICS[i]?.part)));
     for (let round = 0; round < plan.rounds; round++) {
       for (let turn = 0; turn < contestants.length; turn++) {
         const contestant = contestants[(turn + round) % contestants.length];
