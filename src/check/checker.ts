@@ -87,6 +87,8 @@ type Entry<T> = Checked<T> & {
   round: number;
   /** When the time of the check under way is over. */
   limitAtMs: number;
+  /** It was late, and has had a moment more. */
+  hadGrace: boolean;
   /** When that is looked at next; infinity: nothing is due. */
   lookAtMs: number;
   /** Counts what is due for it. */
@@ -270,6 +272,7 @@ export class Checker<T> {
       code: undefined,
       round: 0,
       limitAtMs: 0,
+      hadGrace: false,
       lookAtMs: Number.POSITIVE_INFINITY,
       lookRound: 0,
       probe: undefined,
@@ -335,8 +338,13 @@ export class Checker<T> {
   #look(entry: Entry<T>): void {
     const now = this.#options.nowMs();
     const overMs = now - entry.limitAtMs;
-    if (overMs > STALL_MS) entry.limitAtMs = now + STALL_PAUSE_MS;
-    if (overMs < 0 || overMs > STALL_MS) {
+    // Once: of a thread that is late with everything, silence must end too.
+    const isExcused = overMs > STALL_MS && !entry.hadGrace;
+    if (isExcused) {
+      entry.hadGrace = true;
+      entry.limitAtMs = now + STALL_PAUSE_MS;
+    }
+    if (overMs < 0 || isExcused) {
       this.#lookLater(entry);
       return;
     }
@@ -380,6 +388,7 @@ export class Checker<T> {
 
   #limit(entry: Entry<T>, limitMs: number): void {
     entry.limitAtMs = this.#options.nowMs() + limitMs;
+    entry.hadGrace = false;
     this.#lookLater(entry);
   }
 

@@ -13,6 +13,9 @@ const TURN_MAX = 256;
 const CROWD_MIN = 1024;
 const CROWD_PAUSE_MS = 4;
 
+/** Longest delay that a timer of the runtime keeps; it looks again then. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
 type Entry<T> = { dueMs: number; order: number; item: T };
 
 /** Items by due time. Main thread. */
@@ -65,7 +68,8 @@ export class DueList<T> {
     this.#timer?.stop();
     this.#timerDueMs = first.dueMs;
     // Whole milliseconds, rounded up: a timer of the runtime may fire a fraction early.
-    this.#timer = this.#startTimer(Math.max(leastMs, Math.ceil(leftMs)), this.#onTimer);
+    const delayMs = Math.min(Math.ceil(leftMs), TIMER_MAX_MS);
+    this.#timer = this.#startTimer(Math.max(leastMs, delayMs), this.#onTimer);
   }
 
   #fire(): void {

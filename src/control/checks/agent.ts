@@ -14,11 +14,13 @@ import type { Change, DraftServer } from "../draft.ts";
 import { serverName } from "../model.ts";
 import type { ServerObject } from "../model.ts";
 
+type OrderKind = "admin" | "weight" | "maxconn";
+
 /** Follows the words of agents. */
 export class AgentOrdersTaker {
   private readonly control: ServerControl;
-  /** The last word that could not be followed, by server. */
-  private readonly refused = new WeakMap<ServerObject, string>();
+  /** The last order of each kind that could not be followed, by server. */
+  private readonly refused = new WeakMap<ServerObject, Map<OrderKind, string>>();
 
   constructor(control: ServerControl) {
     this.control = control;
@@ -27,18 +29,23 @@ export class AgentOrdersTaker {
   /** Does what an agent asks for. Never throws. */
   take(server: ServerObject, { admin, weight, maxconn }: AgentOrders): void {
     if (admin !== undefined) {
-      this.change(server, (entry) => prepareAdmin(this.control, entry, admin));
+      this.change(server, "admin", (entry) => prepareAdmin(this.control, entry, admin));
     }
     if (weight !== undefined) {
       const word = "percent" in weight ? `${weight.percent}%` : `${weight.absolute}`;
-      this.change(server, (entry) => prepareWeight(this.control, entry, word));
+      this.change(server, "weight", (entry) => prepareWeight(this.control, entry, word));
     }
     if (maxconn !== undefined) {
-      this.change(server, (entry) => prepareMaxconn(this.control, entry, `${maxconn}`));
+      const word = `${maxconn}`;
+      this.change(server, "maxconn", (entry) => prepareMaxconn(this.control, entry, word));
     }
   }
 
-  private change(server: ServerObject, prepare: (entry: DraftServer) => Change): void {
+  private change(
+    server: ServerObject,
+    kind: OrderKind,
+    prepare: (entry: DraftServer) => Change,
+  ): void {
     const { model, keeper } = this.control;
     const draft = new Draft(model);
     const backend = draft.findBackend(server.backend.spec.name);
@@ -47,11 +54,12 @@ export class AgentOrdersTaker {
     try {
       // None of these waits for anything.
       void prepare(entry).apply();
-      this.refused.delete(server);
+      this.refused.get(server)?.delete(kind);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      if (this.refused.get(server) === error.message) return;
-      this.refused.set(server, error.message);
+      const refused = this.refused.get(server) ?? new Map<OrderKind, string>();
+      if (refused.get(kind) === error.message) return;
+      this.refused.set(server, refused.set(kind, error.message));
       const text = `Server ${serverName(server)}: its agent cannot be followed: ${error.message}`;
       keeper.tell(server.backend, { level: LEVEL_WARNING, text });
     }

@@ -14,7 +14,7 @@ import type { CheckKind } from "./job.ts";
 /** Tells events of what the desk hears from now on. */
 export function tellCheckEvents(checks: Pick<CheckDesk, "onNews">, events: Events): void {
   const lastOrders = new WeakMap<ServerObject, string>();
-  checks.onNews = (server, kind, news) => {
+  checks.onNews((server, kind, news) => {
     const about = { server, proxy: server.backend };
     if (news.hasMoved) {
       const text = `${serverName(server)} ${describeNews(kind, news)}`;
@@ -26,7 +26,7 @@ export function tellCheckEvents(checks: Pick<CheckDesk, "onNews">, events: Event
     lastOrders.set(server, orders);
     const text = `${serverName(server)} ${orders === "" ? "nothing any more" : orders}`;
     events.tell({ kind: "agent-orders", ...about, text });
-  };
+  });
 }
 
 /** `check failed L4CON "Connection refused" 2/3 UP`. */

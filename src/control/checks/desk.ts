@@ -47,8 +47,6 @@ type Entry = {
   health: number;
   isSuspended: boolean;
   result: CheckResult | undefined;
-  /** Of the row's counter, when `clear counters` came. */
-  failuresBase: number;
 };
 
 /** What the desk uses and whom it tells. */
@@ -60,12 +58,21 @@ export type DeskOptions = {
   quicAddresses: () => NativeAddresses | null;
 };
 
+/** Hears of results. */
+export type NewsListener = (server: ServerObject, kind: CheckKind, news: CheckNews) => void;
+
+/** What outlives a time without an address. */
+type Remembered = Pick<Entry, "result" | "health">;
+
 /** All checks of the process. */
 export class CheckDesk {
   /** Does what an agent says; set once there is a control. */
   onOrders: ((server: ServerObject, orders: AgentOrders) => void) | null = null;
-  /** Told of each result that control hears of. */
-  onNews: ((server: ServerObject, kind: CheckKind, news: CheckNews) => void) | null = null;
+  private readonly listeners: NewsListener[] = [];
+  /** Count of failures in the row when `clear counters` came, or the server. */
+  private readonly failuresBase = new WeakMap<ServerObject, number>();
+  /** Of checks that ended for want of an address. */
+  private readonly remembered = new WeakMap<ServerObject, Map<CheckKind, Remembered>>();
   private readonly keeper: StateKeeper;
   private readonly send: (order: ToChecks) => void;
   private readonly quicAddresses: DeskOptions["quicAddresses"];
@@ -83,6 +90,11 @@ export class CheckDesk {
     this.send = send;
     this.quicAddresses = quicAddresses;
     this.words = keeper.tables.servers.words;
+  }
+
+  /** Tells each result that control hears of, from now on. */
+  onNews(listener: NewsListener): void {
+    this.listeners.push(listener);
   }
 
   /** Begins the checks of all servers of the start. */
@@ -252,14 +264,14 @@ export class CheckDesk {
   /** Counts failed checks from zero again (`clear counters`). */
   clearFailures(server: ServerObject): void {
     const entry = this.checks.get(server);
-    if (entry !== undefined) entry.failuresBase = this.failures(server);
+    if (entry !== undefined) this.failuresBase.set(server, this.failures(server));
   }
 
   /** What is known of its health check; undefined when it is not checked. */
   recordOf(server: ServerObject): Readonly<CheckRecord> | undefined {
     const entry = this.checks.get(server);
     if (entry === undefined) return undefined;
-    const failures = (this.failures(server) - entry.failuresBase) >>> 0;
+    const failures = (this.failures(server) - (this.failuresBase.get(server) ?? 0)) >>> 0;
     const durationMs = this.words[server.row + row.SERVER_CHECK_DURATION_MS]!;
     return { failures, result: entry.result, durationMs };
   }
@@ -294,7 +306,7 @@ export class CheckDesk {
     // Orders first: what is told is how the server is with them.
     if (result.orders !== undefined) this.onOrders?.(server, result.orders);
     this.tell(entry, news, facts);
-    this.onNews?.(server, kind, news);
+    for (const listener of this.listeners) listener(server, kind, news);
     // Whoever was told may have removed the server, or set its health.
     if (this.byId.get(entry.id) !== entry || entry.epoch !== news.epoch) return;
     this.decide(entry, news.isUp, result, facts);
@@ -365,7 +377,7 @@ export class CheckDesk {
       health: kind === "check" ? initialHealth(server.spec) : 1,
       isSuspended: (this.words[server.row + row.SERVER_FLAGS]! & flag) !== 0,
       result: undefined,
-      failuresBase: kind === "check" ? this.failures(server) : 0,
+      ...this.left(server, kind),
     };
     if (kind === "check") this.words[server.row + row.SERVER_HEALTH] = entry.health;
     (kind === "check" ? this.checks : this.agents).set(server, entry);
@@ -393,8 +405,19 @@ export class CheckDesk {
     if (addresses !== null) this.send({ type: "quic", addresses });
   }
 
+  /** What a check was before it ended: its last result, and an agent's standing. */
+  private left(server: ServerObject, kind: CheckKind): Partial<Remembered> {
+    if (!this.failuresBase.has(server)) this.failuresBase.set(server, this.failures(server));
+    const known = this.remembered.get(server)?.get(kind);
+    if (known === undefined) return {};
+    return kind === "agent" ? known : { result: known.result };
+  }
+
   private forget(entry: Entry): void {
-    (entry.kind === "check" ? this.checks : this.agents).delete(entry.server);
+    const { server, kind, result, health } = entry;
+    const known = this.remembered.get(server) ?? new Map<CheckKind, Remembered>();
+    this.remembered.set(server, known.set(kind, { result, health }));
+    (kind === "check" ? this.checks : this.agents).delete(server);
     this.byId.delete(entry.id);
     this.send({ type: "remove", id: entry.id });
   }

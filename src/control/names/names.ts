@@ -296,9 +296,9 @@ function sourceOf({ section }: NameEntry, server: AskedServer<Asked> | undefined
 /** Begins to keep servers up to date. */
 export function startNames(control: Control): Names {
   const names = namesOf(control);
-  control.checks.onNews = (server, _kind, { result }) => {
+  control.checks.onNews((server, _kind, { result }) => {
     if (result.code === "L4TOUT") names.wake(server);
-  };
+  });
   names.start().catch((error: unknown) => {
     control.say("alert", `Names of servers are not followed: ${describeError(error)}.`);
   });

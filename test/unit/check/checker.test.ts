@@ -25,11 +25,12 @@ class Lab {
   readonly checker: Checker<string>;
   #timers: { atMs: number; run: () => void }[] = [];
 
-  constructor(options: { spreadPercent?: number; maxSpreadMs?: number } = {}) {
+  /** @param options `lateMs`: so much later than asked does each timer come */
+  constructor(options: { spreadPercent?: number; maxSpreadMs?: number; lateMs?: number } = {}) {
     this.checker = new Checker<string>({
       nowMs: () => this.now,
       startTimer: (delayMs, run) => {
-        const timer = { atMs: this.now + delayMs, run };
+        const timer = { atMs: this.now + delayMs + (options.lateMs ?? 0), run };
         this.#timers.push(timer);
         return { stop: () => (this.#timers = this.#timers.filter((one) => one !== timer)) };
       },
@@ -238,6 +239,14 @@ describe("results", () => {
     lab.checker.addAll([server("a", {}, {}, { connect: 300, check: 500 })]);
     lab.run(300);
     expect(lab.events).toMatchObject([{ result: { code: "L4TOUT" }, durationMs: 300 }]);
+  });
+
+  test("of a thread that is late with everything, silence comes to an end too", () => {
+    const lab = new Lab({ lateMs: 130 });
+    lab.checker.addAll([server("a")]);
+    lab.run(20_000);
+    expect(lab.events.length).toBeGreaterThan(3);
+    expect(lab.events[0]).toMatchObject({ result: { code: "L4TOUT" }, isUp: false });
   });
 
   test("an answer after the time-out changes nothing", () => {

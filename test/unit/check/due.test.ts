@@ -86,4 +86,20 @@ describe("a due list", () => {
     while (clock.goOn());
     expect(got).toEqual([1, 2, 3]);
   });
+
+  test("a time further off than a timer can be is come to in steps", () => {
+    const clock = lab();
+    const got: number[] = [];
+    const delays: number[] = [];
+    const startTimer = (delayMs: number, run: () => void) => {
+      delays.push(delayMs);
+      return clock.startTimer(delayMs, run);
+    };
+    const list = new DueList<number>(clock.now, startTimer, (item) => void got.push(item));
+    list.add(1, 2 ** 33);
+    while (clock.goOn());
+    expect(got).toEqual([1]);
+    expect(clock.now()).toBe(2 ** 33);
+    expect(Math.max(...delays)).toBeLessThan(2 ** 31);
+  });
 });
