@@ -12,6 +12,8 @@ const SYMBOLS = {
   listen: { args: ["i32", "i32"], returns: "i32" },
   shutdown: { args: ["i32", "i32"], returns: "i32" },
   strerror: { args: ["i32"], returns: "cstring" },
+  getpriority: { args: ["i32", "u32"], returns: "i32" },
+  setpriority: { args: ["i32", "u32", "i32"], returns: "i32" },
 } as const;
 
 /** Return values are those of the C functions: -1 is a failure. */
@@ -24,6 +26,8 @@ export type Libc = {
   shutdown(fd: number, how: number): number;
   /** The system's sentence for an error number. */
   strerror(errno: number): string;
+  /** Others go before the calling thread. @param by steps of `nice` */
+  yieldTo(by: number): number;
 };
 
 let loaded: Libc | undefined;
@@ -43,5 +47,7 @@ function load(): Libc {
     listen: (fd, backlog) => symbols.listen(fd, backlog),
     shutdown: (fd, how) => symbols.shutdown(fd, how),
     strerror: (errno) => String(symbols.strerror(errno)),
+    // Linux: the calling thread is meant, not its process.
+    yieldTo: (by) => symbols.setpriority(0, 0, symbols.getpriority(0, 0) + by),
   };
 }
