@@ -326,6 +326,11 @@ export const TIME_MAIL_MS = 10_000;
  */
 export const MAIL_QUEUE_MAX = 256;
 /**
+ * Bytes that a mail server may say while one mail is delivered: a session is a dozen short lines.
+ * @unit bytes
+ */
+export const MAIL_SESSION_BYTES_MAX = 32_768;
+/**
  * Shortest time between two lines of the log about mails that one server did not take.
  * @unit ms
  */

@@ -122,6 +122,18 @@ describe("a mail is not taken", () => {
     expect(await deliver(server.port)).toBeDefined();
   });
 
+  test("lines without end and without content are not kept: it is over soon", async () => {
+    const chunk = Buffer.alloc(65_536, "\n");
+    let isGone = false;
+    await using server = startPeer({
+      open: (socket) => void socket.write(chunk),
+      drain: (socket) => void socket.write(chunk),
+      close: () => void (isGone = true),
+    });
+    expect(await deliver(server.port)).toBe("the server said more than 32768 bytes");
+    await until("the connection to go", () => isGone);
+  });
+
   test("cancelled, it is told once, and the connection goes", async () => {
     await using server = startMailServer({ EHLO: "" });
     const told: unknown[] = [];
