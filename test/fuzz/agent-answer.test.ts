@@ -5,7 +5,7 @@
  */
 import { expect, test } from "bun:test";
 
-import { parseAgentLine, readAgentLine } from "../../src/check/protocols/agent-words.ts";
+import { AgentLine, parseAgentLine } from "../../src/check/protocols/agent-words.ts";
 import { dialogueFor } from "../../src/check/protocols/index.ts";
 import type { CheckResult } from "../../src/check/result.ts";
 import { jobOf, playInMemory, TEST_ENVIRONMENT } from "../support/check-memory.ts";
@@ -76,7 +76,7 @@ test("an agent can do no more than the words of the protocol", () => {
   let ordered = 0;
   for (let round = 0; round < ROUNDS; round++) {
     const bytes = random() < 0.5 ? mutateBytes(random, seeds) : makeLine(random);
-    const line = readAgentLine(bytes);
+    const line = new AgentLine().read(bytes);
     if (line === undefined) continue;
     const result = parseAgentLine(line);
     if (result.orders !== undefined) ordered++;

@@ -15,7 +15,8 @@ const DIGITS_MAX = 15;
 const HEX_DIGITS_MAX = 12;
 
 const VERSION_START = /^[HTPRS/.0-9]*$/u;
-const STATUS_LINE = /^(?:HTTP|RTSP)\/(\d\.\d)[ \t]+(\d{1,9})(?:[ \t]+([^\r]*))?$/u;
+const VERSION = /^(?:HTTP|RTSP)\/\d\.\d$/u;
+const STATUS = /^\d{1,9}$/u;
 const HEADER_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r]*)$/u;
 const CHUNK_LINE = /^([0-9A-Fa-f]+)[ \t]*(?:;[^\r]*)?$/u;
 
@@ -129,12 +130,15 @@ export class HttpAnswer {
     }
     // Empty lines before it are skipped.
     if (line === "") return true;
-    const match = STATUS_LINE.exec(line);
-    if (!this.#require(match !== null)) return false;
-    this.version = match?.[1] ?? "";
-    this.status = Number(match?.[2]);
-    const reason = (match?.[3] ?? "").replace(/\0[^]*$/u, "");
-    this.reason = Buffer.from(reason, "latin1").toString("utf8");
+    const [version, rest] = firstWord(line);
+    const [status, reason] = firstWord(rest);
+    const isRight = VERSION.test(version) && STATUS.test(status) && !reason.includes("\r");
+    if (!this.#require(isRight)) return false;
+    this.version = version.slice(version.indexOf("/") + 1);
+    this.status = Number(status);
+    const end = reason.indexOf("\0");
+    const words = end < 0 ? reason : reason.slice(0, end);
+    this.reason = Buffer.from(words, "latin1").toString("utf8");
     this.#phase = "headers";
     return true;
   }
@@ -148,13 +152,14 @@ export class HttpAnswer {
       if (!this.#require(last !== undefined && !line.includes("\r")) || last === undefined) {
         return false;
       }
-      last.value = `${last.value} ${line.trim()}`.trim();
+      const more = trimBlanks(line);
+      if (more !== "") last.value = last.value === "" ? more : `${last.value} ${more}`;
       return true;
     }
     const match = HEADER_LINE.exec(line);
     this.#lines++;
     if (!this.#require(match !== null && this.#lines <= HEADERS_MAX)) return false;
-    const value = (match?.[2] ?? "").replace(/^[ \t]+|[ \t]+$/gu, "");
+    const value = trimBlanks(match?.[2] ?? "");
     this.headers.push({ name: (match?.[1] ?? "").toLowerCase(), value });
     return true;
   }
@@ -240,4 +245,29 @@ export class HttpAnswer {
 
 function latin(bytes: Uint8Array, from: number, to: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString("latin1");
+}
+
+// By index: a regular expression that looks for blanks before an end begins anew at each of them.
+
+/** A word, and what follows the blanks behind it. */
+function firstWord(text: string): [word: string, rest: string] {
+  let end = 0;
+  while (end < text.length && !isBlank(text, end)) end++;
+  let next = end;
+  while (isBlank(text, next)) next++;
+  return [text.slice(0, end), text.slice(next)];
+}
+
+/** Without spaces and tabs around it. */
+function trimBlanks(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (isBlank(text, from)) from++;
+  while (to > from && isBlank(text, to - 1)) to--;
+  return text.slice(from, to);
+}
+
+function isBlank(text: string, at: number): boolean {
+  const char = text[at];
+  return char === " " || char === "\t";
 }

@@ -35,15 +35,22 @@ const MAXCONN_PREFIX = "maxconn:";
 
 /**
  * The line that an agent has sent: up to its first CR or LF. A zero byte ends all that is looked
- * at: no line follows it. @returns undefined while there is none
+ * at: no line follows it. Each byte is looked at once, however they come.
  */
-export function readAgentLine(bytes: Uint8Array): string | undefined {
-  for (let i = 0; i < bytes.length; i++) {
-    const byte = bytes[i];
-    if (byte === NUL) return undefined;
-    if (byte === CR || byte === LF) return new TextDecoder().decode(bytes.subarray(0, i));
+export class AgentLine {
+  #seen = 0;
+
+  /** @param bytes all that has come @returns undefined while there is no line */
+  read(bytes: Uint8Array): string | undefined {
+    for (; this.#seen < bytes.length; this.#seen++) {
+      const byte = bytes[this.#seen];
+      if (byte === NUL) return undefined;
+      if (byte === CR || byte === LF) {
+        return new TextDecoder().decode(bytes.subarray(0, this.#seen));
+      }
+    }
+    return undefined;
   }
-  return undefined;
 }
 
 /** What has been understood of a line. */

@@ -15,15 +15,20 @@ const PONG = Buffer.from("+PONG\r\n");
 /** The dialogue of one check. */
 export function makeRedisDialogue(environment: CheckEnvironment): Dialogue {
   return new Talk(environment, {
-    steps: [{ send: PING }, { number: 2, expect: judgePong, emptyCode: "L7STS" }],
+    steps: [{ send: PING }, { number: 2, expect: pongJudge(), emptyCode: "L7STS" }],
     result: { code: "L7OK", info: "Redis server is ok" },
     isOrderly: false,
   });
 }
 
-function judgePong(bytes: Uint8Array, isLast: boolean): Judgement {
-  if (Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(PONG)) {
-    return { read: bytes.length };
-  }
-  return isLast ? lineResult("L7STS", bytes) : "wait";
+/** Looks at each byte of one answer once, however it comes. */
+function pongJudge(): (bytes: Uint8Array, isLast: boolean) => Judgement {
+  let from = 0;
+  return (bytes, isLast) => {
+    const answer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    if (answer.includes(PONG, from)) return { read: bytes.length };
+    // It may have begun.
+    from = Math.max(0, bytes.length - PONG.length + 1);
+    return isLast ? lineResult("L7STS", bytes) : "wait";
+  };
 }

@@ -28,38 +28,47 @@ export function makeSmtpDialogue(
 ): Dialogue {
   return new Talk(environment, {
     steps: [
-      { number: 2, expect: judgeBanner, emptyCode: "L7RSP" },
+      { number: 2, expect: judgeBanner(new Reply()), emptyCode: "L7RSP" },
       { send: bytesOf(`${hello} ${domain}\r\n`) },
-      { number: 5, expect: judgeHello, emptyCode: "L7STS" },
+      { number: 5, expect: judgeHello(new Reply()), emptyCode: "L7STS" },
       { send: bytesOf("QUIT\r\n") },
-      { number: 7, expect: judgeQuit, emptyCode: "L7STS" },
+      { number: 7, expect: judgeQuit(new Reply()), emptyCode: "L7STS" },
     ],
     result: { code: "L7OK" },
     isOrderly: true,
   });
 }
 
-function judgeBanner(bytes: Uint8Array, isLast: boolean): Judgement {
-  if (bytes.length < PREFIX_BYTES && !isLast) return "wait";
-  if (codeOf(bytes) < 0) return lineResult("L7RSP", bytes);
-  return judgeReply(bytes, isLast, (code) => statusResult("L7STS", code, bytes));
+type Judge = (bytes: Uint8Array, isLast: boolean) => Judgement;
+
+function judgeBanner(reply: Reply): Judge {
+  return (bytes, isLast) => {
+    if (bytes.length < PREFIX_BYTES && !isLast) return "wait";
+    if (codeOf(bytes) < 0) return lineResult("L7RSP", bytes);
+    return judgeReply(reply, bytes, isLast, (code) => statusResult("L7STS", code, bytes));
+  };
 }
 
-function judgeHello(bytes: Uint8Array, isLast: boolean): Judgement {
-  return judgeReply(bytes, isLast, (code) =>
-    isLast ? statusResult("L7STS", code, bytes) : "wait",
-  );
+function judgeHello(reply: Reply): Judge {
+  return (bytes, isLast) =>
+    judgeReply(reply, bytes, isLast, (code) =>
+      isLast ? statusResult("L7STS", code, bytes) : "wait",
+    );
 }
 
-function judgeQuit(bytes: Uint8Array, isLast: boolean): Judgement {
-  if (bytes.length < PREFIX_BYTES && !isLast) return "wait";
-  const judgement = judgeReply(bytes, isLast, (code) => statusResult("L7STS", code, bytes));
-  if (typeof judgement === "string" || !("read" in judgement)) return judgement;
-  return statusResult("L7OK", codeOf(bytes), bytes);
+function judgeQuit(reply: Reply): Judge {
+  return (bytes, isLast) => {
+    if (bytes.length < PREFIX_BYTES && !isLast) return "wait";
+    const refuse = (code: number): CheckResult => statusResult("L7STS", code, bytes);
+    const judgement = judgeReply(reply, bytes, isLast, refuse);
+    if (typeof judgement === "string" || !("read" in judgement)) return judgement;
+    return statusResult("L7OK", codeOf(bytes), bytes);
+  };
 }
 
 /** @param refuse what a reply is that has another code than 2xx, or none (-1) */
 function judgeReply(
+  reply: Reply,
   bytes: Uint8Array,
   isLast: boolean,
   refuse: (code: number) => CheckResult | "wait",
@@ -67,7 +76,7 @@ function judgeReply(
   const code = codeOf(bytes);
   if (code < 0) return refuse(code);
   const isGood = bytes[0] === TWO;
-  const isWhole = isLast || hasLastLine(bytes);
+  const isWhole = isLast || reply.hasLastLine(bytes);
   if (isGood) return isWhole ? { read: bytes.length } : "wait";
   const refusal = refuse(code);
   return isWhole || refusal === "wait" ? refusal : { late: refusal };
@@ -86,13 +95,21 @@ function codeOf(bytes: Uint8Array): number {
   return isEnd ? code : -1;
 }
 
-/** Is the last line of a reply there: the first without a hyphen behind its code? */
-function hasLastLine(bytes: Uint8Array): boolean {
-  for (let start = 0; ;) {
-    const end = bytes.indexOf(LF, start);
-    if (end < 0) return false;
-    if (bytes[start + CODE_BYTES] !== HYPHEN) return true;
-    start = end + 1;
+/** One reply as it comes: each byte is looked at once. */
+class Reply {
+  #line = 0;
+  #seen = 0;
+
+  /** Is its last line there: the first without a hyphen behind its code? */
+  hasLastLine(bytes: Uint8Array): boolean {
+    for (;;) {
+      const end = bytes.indexOf(LF, this.#seen);
+      this.#seen = end < 0 ? bytes.length : end;
+      if (end < 0) return false;
+      if (bytes[this.#line + CODE_BYTES] !== HYPHEN) return true;
+      this.#line = end + 1;
+      this.#seen = end + 1;
+    }
   }
 }
 
