@@ -12,7 +12,10 @@
  * connects, and every failure looks refused. The result of a time limit is its owner's business:
  * `late` says what it means.
  */
+import { startTimer } from "../base/clock.ts";
+import type { Ticker } from "../base/clock.ts";
 import { systemLibc } from "../base/system-libc.ts";
+import { ECONNRESET } from "../conduit/errno.ts";
 import {
   nativeModule,
   OPT_COUNT,
@@ -52,7 +55,8 @@ export type ConnectionEars = {
   failed(result: CheckResult): void;
 };
 
-const ECONNRESET = 104;
+/** Longest time for a server to close its side of what was closed in order. */
+const FAREWELL_MS = 1000;
 
 type Phase = "connecting" | "header" | "handshake" | "open" | "ended" | "closed";
 
@@ -113,11 +117,15 @@ export class Connection implements CarrierOwner {
   #plain: CheckCarrier | undefined;
   /** The same where it is Bun's, for TLS. */
   #bun: BunSocket | undefined;
+  /** Again, once TLS is over it: what closes it when TLS is closed. */
+  #underTls: BunSocket | undefined;
   /** What bytes go through: the same, or TLS over it. */
   #socket: CheckCarrier | undefined;
   #unsent: Uint8Array[] = [];
   #isPaused = false;
   #isTelling = false;
+  /** Ends what was closed in order, where the server does not. */
+  #farewell: Ticker | undefined;
 
   constructor(target: ConnectionTarget, answerBytesMax: number, ears: ConnectionEars) {
     this.#target = target;
@@ -185,8 +193,15 @@ export class Connection implements CarrierOwner {
     this.#socket = undefined;
     this.#plain = undefined;
     this.#bun = undefined;
-    if (isOrderly && wasOpen && this.#unsent.length === 0) socket?.end();
-    else socket?.terminate();
+    const under = this.#underTls;
+    this.#underTls = undefined;
+    if (isOrderly && wasOpen && this.#unsent.length === 0 && socket !== undefined) {
+      socket.end();
+      // Under TLS, Bun keeps the descriptor until the server has closed its side.
+      if (under !== undefined) {
+        this.#farewell = startTimer(FAREWELL_MS, () => under.terminate());
+      }
+    } else socket?.terminate();
     this.#unsent = [];
   }
 
@@ -315,6 +330,7 @@ export class Connection implements CarrierOwner {
         tls: tlsOptionsOf(tls),
         socket: TLS_HANDLERS,
       });
+      this.#underTls = pair[0];
       this.#socket = pair[1];
     } catch (error) {
       this.broke(error);
@@ -376,8 +392,10 @@ export class Connection implements CarrierOwner {
     }
   }
 
-  /** The socket is closed, and not by us. */
+  /** The socket is closed: not by us, or at the end of a farewell. */
   gone(error: unknown): void {
+    this.#farewell?.stop();
+    this.#farewell = undefined;
     if (this.#phase === "handshake") {
       this.#fail(handshakeProblem(this.#target.tls!, undefined, error));
       return;

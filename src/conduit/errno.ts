@@ -8,6 +8,8 @@ import {
   CLOSE_UNREACHABLE,
 } from "./conduit.ts";
 
+/** The peer has reset the connection. */
+export const ECONNRESET = 104;
 /** Try again when the socket says so. */
 export const EAGAIN = 11;
 /** No descriptor is left to the process, or to the machine. */
@@ -23,7 +25,7 @@ export function connectCloseCode(errno: number): number {
 /** CLOSE_* of an errno. */
 export function closeCodeOfErrno(errno: number): number {
   switch (errno) {
-    case 104: // ECONNRESET
+    case ECONNRESET:
     case 32: // EPIPE
       return CLOSE_RESET;
     case 111: // ECONNREFUSED

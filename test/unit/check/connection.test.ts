@@ -264,6 +264,33 @@ describe("TLS", () => {
     for (const probe of waiting) probe.cancel();
     await until("all to be closed", () => countDescriptors() <= before + 2);
   });
+
+  test("a server that never closes: what was closed in order is gone all the same", async () => {
+    // Bun's, half open: it hears our end and says nothing.
+    const heard: unknown[] = [];
+    const deaf = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      allowHalfOpen: true,
+      tls: { cert: read(server.chain), key: read(server.key) },
+      socket: { open: (socket) => void heard.push(socket), data() {}, end() {} },
+    });
+    stops.push(() => deaf.stop(true));
+    const connect = { kind: "connect", isTls: true, linger: true, usesDefaults: false } as const;
+    const program = {
+      kind: "tcp" as const,
+      steps: [{ ...connect, sendProxy: false, alpn: [], origin: ORIGIN }],
+    };
+    const before = countDescriptors();
+    const all = Array.from({ length: 20 }, () =>
+      check(jobAt(deaf.port, program, { tls: TLS }), LIMIT_MS),
+    );
+    for (const { result } of await Promise.all(all)) expect(result.code).toBe("L6OK");
+    await until("all to be accepted", () => heard.length === 20);
+    // Those of the server are ours too, and stay.
+    const areClosed = (): boolean => countDescriptors() <= before + 20 + 2;
+    await until("ours to be closed", areClosed, LIMIT_MS / 2);
+  });
 });
 
 describe("how much is kept", () => {
