@@ -455,6 +455,27 @@ export const DNS_CONNECTIONS_MAX = 8;
  */
 export const DNS_IDLE_MS = 5_000;
 /**
+ * A TCP connection to a name server that has answered nothing for so long since it was asked is
+ * given up with the next question that goes unanswered.
+ * @unit ms
+ */
+export const DNS_SILENT_MS = 1_000;
+/**
+ * Questions of one TCP connection that were given up and may still be answered; then another one.
+ * @unit questions
+ */
+export const DNS_LATE_MAX = 256;
+/**
+ * Messages on one TCP connection that answer no question: then it is closed.
+ * @unit messages
+ */
+export const DNS_UNASKED_MAX = 16;
+/**
+ * Messages to one UDP port that answer no question, or one that was given up: then it is closed.
+ * @unit messages
+ */
+export const DNS_PORT_UNASKED_MAX = 128;
+/**
  * Questions from one UDP port: then another, that nobody can have guessed.
  * @unit questions
  */

@@ -9,7 +9,11 @@
  *            └ truncated ─▶ TCP: up to 8 connections, 4 questions on each ─▶ answered
  * ```
  */
-import { DNS_CONNECTIONS_MAX, DNS_PORT_QUESTIONS_MAX } from "../../base/limits.ts";
+import {
+  DNS_CONNECTIONS_MAX,
+  DNS_PORT_QUESTIONS_MAX,
+  DNS_PORT_UNASKED_MAX,
+} from "../../base/limits.ts";
 import type { ResolversSpec } from "../../tables/spec.ts";
 import { newCounters } from "./counters.ts";
 import type { NameCounters } from "./counters.ts";
@@ -30,7 +34,13 @@ export type Asked = {
 };
 
 /** A UDP port and what is expected on it. */
-type Port = { wire: Wire; waiting: Map<number, Asked>; left: number };
+type Port = {
+  wire: Wire;
+  waiting: Map<number, Asked>;
+  left: number;
+  /** Messages that nobody waited for. */
+  unaskedCount: number;
+};
 
 /** What name servers use. */
 export type NameserverParts = {
@@ -127,7 +137,8 @@ export class Nameserver {
       onData: (bytes) => this.#received(port, bytes),
       onClose: () => this.#lost(port),
     });
-    const port: Port = { wire, waiting: new Map(), left: DNS_PORT_QUESTIONS_MAX };
+    const left = DNS_PORT_QUESTIONS_MAX;
+    const port: Port = { wire, waiting: new Map(), left, unaskedCount: 0 };
     this.#port = port;
     this.#ports.add(port);
     if (old !== undefined) this.#closeIdle(old);
@@ -140,6 +151,13 @@ export class Nameserver {
     this.counters.sent -= port.waiting.size;
     this.#ports.delete(port);
     if (this.#port === port) this.#port = undefined;
+  }
+
+  /** Somebody guesses, or floods: who waits there asks again from another port when time is up. */
+  #closeFlooded(port: Port): void {
+    this.#ports.delete(port);
+    if (this.#port === port) this.#port = undefined;
+    port.wire.close();
   }
 
   #closeIdle(port: Port): void {
@@ -156,6 +174,7 @@ export class Nameserver {
     const asked = port.waiting.get(idOf(bytes));
     if (asked === undefined) {
       this.counters.outdated++;
+      if (++port.unaskedCount > DNS_PORT_UNASKED_MAX) this.#closeFlooded(port);
       return;
     }
     this.#forget(port, asked);

@@ -63,6 +63,10 @@ function openTcp({ host, port }: Endpoint, ears: WireEars): Wire {
     isClosed = true;
     ears.onClose();
   };
+  const close = (): void => {
+    isClosed = true;
+    socket?.terminate();
+  };
   Bun.connect({
     hostname: host,
     port,
@@ -83,11 +87,12 @@ function openTcp({ host, port }: Endpoint, ears: WireEars): Wire {
   }).catch(end);
   return {
     // Questions are small and few: what the socket does not take at once ends it.
-    send: (bytes) => socket !== undefined && socket.write(bytes) === bytes.length,
-    close: () => {
-      isClosed = true;
-      socket?.terminate();
+    send: (bytes) => {
+      if (!isClosed && socket?.write(bytes) === bytes.length) return true;
+      close();
+      return false;
     },
+    close,
   };
 }
 

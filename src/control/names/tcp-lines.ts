@@ -1,9 +1,15 @@
 /**
  * Questions to one name server over TCP (RFC 7766): a few connections, a few questions on each at a
  * time (HAProxy manual 5.3.2), the others wait their turn. Connections are opened when they are
- * needed and closed when they have been silent. Main thread.
+ * needed and closed when they have been silent, or when what comes was not asked for. Main thread.
  */
-import { DNS_IDLE_MS, DNS_PIPELINE_MAX } from "../../base/limits.ts";
+import {
+  DNS_IDLE_MS,
+  DNS_LATE_MAX,
+  DNS_PIPELINE_MAX,
+  DNS_SILENT_MS,
+  DNS_UNASKED_MAX,
+} from "../../base/limits.ts";
 import { idOf, withId } from "./message.ts";
 import type { Asked } from "./nameserver.ts";
 import type { Wire, WireEars } from "./transport.ts";
@@ -17,9 +23,16 @@ type Line = {
   isOpen: boolean;
   /** By id; before it is open, those that it was opened for. */
   waiting: Map<number, Asked>;
+  /** Ids of questions that were given up: their answers may still come. */
+  late: Set<number>;
+  /** Messages that answered none of them. */
+  unaskedCount: number;
   /** The beginning of a message. */
   rest: Buffer;
-  usedMs: number;
+  /** When it was opened, or answered last. */
+  heardMs: number;
+  /** The first question since then; undefined = none. */
+  askedMs: number | undefined;
 };
 
 /** What the lines of a server use, and whom they tell. */
@@ -54,9 +67,8 @@ export class TcpLines {
   /** The answer is not wanted any more. */
   cancel(asked: Asked): void {
     if (this.#queue.delete(asked)) return;
-    for (const line of this.#lines) {
-      if (line.waiting.get(asked.id) === asked) line.waiting.delete(asked.id);
-    }
+    const line = this.#lineOf(asked);
+    if (line !== undefined) this.#giveUp(line, asked);
     this.#serve();
   }
 
@@ -64,13 +76,29 @@ export class TcpLines {
   sweep(): void {
     const now = this.#parts.nowMs();
     for (const line of [...this.#lines]) {
-      if (line.waiting.size === 0 && now - line.usedMs >= DNS_IDLE_MS) this.#drop(line);
+      if (line.waiting.size === 0 && now - line.heardMs >= DNS_IDLE_MS) this.#drop(line);
     }
   }
 
   close(): void {
     for (const line of [...this.#lines]) this.#drop(line);
     this.#queue.clear();
+  }
+
+  #lineOf(asked: Asked): Line | undefined {
+    for (const line of this.#lines) if (line.waiting.get(asked.id) === asked) return line;
+    return undefined;
+  }
+
+  /** A question goes unanswered; a connection that may be dead takes no other with it. */
+  #giveUp(line: Line, asked: Asked): void {
+    line.waiting.delete(asked.id);
+    if (line.isOpen) line.late.add(asked.id);
+    const { askedMs = Infinity } = line;
+    const isSilent = this.#parts.nowMs() - askedMs >= DNS_SILENT_MS;
+    if (!isSilent && line.late.size <= DNS_LATE_MAX) return;
+    this.#drop(line);
+    for (const other of line.waiting.values()) this.#queue.add(other);
   }
 
   /** Puts questions of the queue on connections that have room. */
@@ -85,13 +113,23 @@ export class TcpLines {
     const wire = this.#parts.open({
       onOpen: () => {
         line.isOpen = true;
-        for (const [id, asked] of [...line.waiting]) this.#send(line, asked, id);
+        for (const asked of [...line.waiting.values()]) if (!this.#send(line, asked)) return;
       },
       onData: (bytes) => this.#received(line, bytes),
       onClose: () => this.#lost(line),
     });
-    const usedMs = this.#parts.nowMs();
-    const line: Line = { wire, isOpen: false, waiting: new Map(), rest: EMPTY, usedMs };
+    const now = this.#parts.nowMs();
+    const line: Line = {
+      wire,
+      isOpen: false,
+      waiting: new Map(),
+      late: new Set(),
+      unaskedCount: 0,
+      rest: EMPTY,
+      heardMs: now,
+      // It is opened for a question.
+      askedMs: now,
+    };
     this.#lines.add(line);
     return line;
   }
@@ -101,42 +139,57 @@ export class TcpLines {
       if (line.waiting.size >= DNS_PIPELINE_MAX) return;
       this.#queue.delete(asked);
       let id = this.#parts.random32() & 0xffff;
-      while (line.waiting.has(id)) id = (id + 1) & 0xffff;
+      while (line.waiting.has(id) || line.late.has(id)) id = (id + 1) & 0xffff;
       asked.id = id;
       line.waiting.set(id, asked);
-      if (line.isOpen) this.#send(line, asked, id);
+      if (line.isOpen && !this.#send(line, asked)) return;
     }
   }
 
-  #send(line: Line, { question }: Asked, id: number): void {
-    line.usedMs = this.#parts.nowMs();
+  /** @returns false: the connection is lost */
+  #send(line: Line, { question, id }: Asked): boolean {
+    line.askedMs ??= this.#parts.nowMs();
     const message = withId(question, id);
     const length = Buffer.alloc(LENGTH_BYTES);
     length.writeUInt16BE(message.length);
-    this.#parts.sent(line.wire.send(Buffer.concat([length, message])));
+    const isSent = line.wire.send(Buffer.concat([length, message]));
+    this.#parts.sent(isSent);
+    if (!isSent) this.#lost(line);
+    return isSent;
   }
 
   #received(line: Line, bytes: Buffer): void {
-    line.usedMs = this.#parts.nowMs();
     // At most one message waits for its rest: 65,537 bytes.
     let rest = line.rest.length === 0 ? bytes : Buffer.concat([line.rest, bytes]);
     while (rest.length >= LENGTH_BYTES) {
       const end = LENGTH_BYTES + rest.readUInt16BE(0);
       if (rest.length < end) break;
       const message = rest.subarray(LENGTH_BYTES, end);
-      const id = idOf(message);
-      const asked = line.waiting.get(id);
-      if (asked === undefined) {
-        this.#parts.outdated();
-      } else {
-        line.waiting.delete(id);
-        this.#parts.answered(asked, message);
-      }
+      this.#message(line, idOf(message), message);
       if (!this.#lines.has(line)) return;
       rest = rest.subarray(end);
     }
     line.rest = rest.length === 0 ? EMPTY : Buffer.from(rest);
     this.#serve();
+  }
+
+  /** A whole message. What nobody asked for is counted, and ends the connection soon. */
+  #message(line: Line, id: number, message: Buffer): void {
+    const asked = line.waiting.get(id);
+    const isLate = line.late.delete(id);
+    if (asked !== undefined || isLate) {
+      line.heardMs = this.#parts.nowMs();
+      line.askedMs = undefined;
+    }
+    if (asked !== undefined) {
+      line.waiting.delete(id);
+      this.#parts.answered(asked, message);
+      return;
+    }
+    this.#parts.outdated();
+    if (isLate || ++line.unaskedCount <= DNS_UNASKED_MAX) return;
+    line.wire.close();
+    this.#lost(line);
   }
 
   /** Questions on it are lost; those that wait get another connection with the next question. */

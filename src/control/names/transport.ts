@@ -19,7 +19,10 @@ export type WireEars = {
 
 /** A UDP port or a TCP connection. */
 export type Wire = {
-  /** UDP: one message. False: it could not be sent. TCP: only after `onOpen`. */
+  /**
+   * UDP: one message; false: it could not be sent. TCP: only after `onOpen`; false: the connection
+   * is closed, and nothing is told any more.
+   */
   send(bytes: Buffer): boolean;
   /** Nothing is told any more. */
   close(): void;

@@ -1,6 +1,7 @@
 /** A name server that lies, is slow, or is somebody else: over real sockets. */
 import { afterEach, describe, expect, test } from "bun:test";
 
+import { DNS_PORT_UNASKED_MAX } from "../../../../src/base/limits.ts";
 import { makeQuestion } from "../../../../src/control/names/message.ts";
 import type { Answer } from "../../../../src/control/names/message.ts";
 import { Nameserver } from "../../../../src/control/names/nameserver.ts";
@@ -145,6 +146,22 @@ describe("over UDP", () => {
     await until("an answer", () => second.answered.length > 0);
     expect([first.answered, second.answered]).toEqual([[], [GOOD]]);
     expect(client.counters.outdated).toBe(1);
+  });
+
+  test("a port to which too much comes that nobody asked for is closed", async () => {
+    const { server, client } = await pair(() => ({
+      bytes: Array.from({ length: DNS_PORT_UNASKED_MAX + 50 }, () => Buffer.from("x")),
+    }));
+    const first = ask(client);
+    await until("the flood", () => client.counters.outdated > DNS_PORT_UNASKED_MAX);
+    await Bun.sleep(20);
+    expect(client.counters.outdated).toBe(DNS_PORT_UNASKED_MAX + 1);
+    server.script = undefined;
+    first.cancel();
+    const second = ask(client);
+    await until("an answer", () => second.answered.length === 1);
+    expect(new Set(server.asked.map(({ from }) => from)).size).toBe(2);
+    expect([first.answered, second.answered]).toEqual([[], [GOOD]]);
   });
 
   test("ids differ, and ports change", async () => {
