@@ -2,8 +2,8 @@
  * Which server of a name gets which of its addresses (HAProxy manual 5.2, `resolve-prefer`,
  * `resolve-net`, `resolve-opts`). A server keeps what it has while that is still an answer; an
  * address goes to one server of the name and backend, unless it may have more. The preferred family
- * counts most, a preferred network next, then that nobody has the address. O(servers + addresses).
- * Pure.
+ * counts most, a preferred network next, then that nobody has the address. O(servers + addresses) for
+ * each set of preferences. Pure.
  */
 import { IpAddress, maskIp, parseIp } from "../../base/address.ts";
 import type { ServerNameSpec } from "../../tables/spec.ts";
@@ -26,6 +26,8 @@ class Offer {
   readonly #nets: { ip: IpAddress; bits: number }[];
   /** Addresses that may be free, best rank last; what was taken meanwhile is skipped. */
   readonly #lists: NamedAddress[][] = Array.from({ length: RANKS }, () => []);
+  /** By address: each is looked at once. */
+  readonly #ranks = new Map<string, number>();
   readonly #at: number[] = Array.from({ length: RANKS }, () => 0);
   readonly best: NamedAddress | undefined;
 
@@ -42,8 +44,12 @@ class Offer {
   }
 
   rank({ family, host }: NamedAddress): number {
+    const known = this.#ranks.get(host);
+    if (known !== undefined) return known;
     const isPreferred = family === (this.#naming.prefer === "ipv4" ? 4 : 6);
-    return (isPreferred ? 2 : 0) + (this.#isNear(host) ? 1 : 0);
+    const rank = (isPreferred ? 2 : 0) + (this.#isNear(host) ? 1 : 0);
+    this.#ranks.set(host, rank);
+    return rank;
   }
 
   #isNear(host: string): boolean {
@@ -85,10 +91,11 @@ export function chooseAddresses(
   seats: readonly Seat[],
   records: KeptRecords<NamedAddress>,
 ): (NamedAddress | undefined)[] {
-  const offers = new Map<ServerNameSpec, Offer>();
+  const offers = new Map<string, Offer>();
   const offerOf = ({ naming }: Seat): Offer => {
-    const known = offers.get(naming) ?? new Offer(naming, records);
-    offers.set(naming, known);
+    const wishes = wishesOf(naming);
+    const known = offers.get(wishes) ?? new Offer(naming, records);
+    offers.set(wishes, known);
     return known;
   };
   const taken = new Set<string>();
@@ -116,6 +123,11 @@ export function chooseAddresses(
     taken.add(free.host);
     return free;
   });
+}
+
+/** What ranks addresses for a seat: server lines that say the same share an offer. */
+function wishesOf({ prefer, nets }: ServerNameSpec): string {
+  return [prefer, ...nets.map(({ base, bits }) => `${base}/${bits}`)].join(" ");
 }
 
 /** What a seat may have together with another one: what it has, else the best there is. */

@@ -89,6 +89,24 @@ describe("addresses", () => {
     expect(new Set(chosen).size).toBe(5000);
     for (let i = 0; i < 5000; i += 2) expect(chosen[i]).toBe(hosts[i]!);
   });
+  test("server lines of their own that say the same are one wish", () => {
+    const count = 2000;
+    const hosts = Array.from({ length: count }, (_, i) => `10.2.${i >> 8}.${i & 255}`);
+    const records = known(hosts);
+    let looks = 0;
+    const fresh = records.fresh.bind(records);
+    records.fresh = () => {
+      looks++;
+      return fresh();
+    };
+    const own = (): ServerNameSpec => ({ ...NEAR, nets: NEAR.nets.map((net) => ({ ...net })) });
+    const seats = hosts.map((_, i) => ({ host: i < 1000 ? hosts[i] : undefined, naming: own() }));
+    const chosen = chooseAddresses(seats, records).map((one) => one?.host);
+    expect([looks, new Set(chosen).size]).toEqual([1, count]);
+    looks = 0;
+    chooseAddresses([...seats, { host: undefined, naming: FOUR }], records);
+    expect(looks).toBe(2);
+  });
 });
 
 describe("records of a service", () => {
