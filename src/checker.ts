@@ -60,6 +60,7 @@ const station = new CheckStation({
   spreadPercent: start.spreadPercent,
   maxSpreadMs: start.maxSpreadMs,
   probesMax: start.probesMax,
+  crowded: (crowd) => tell({ type: "crowd", crowd }),
   tell: (news) => tell({ type: "news", news }),
   soon: onNextTurn,
   pong: () => tell({ type: "pong" }),

@@ -78,6 +78,19 @@ export type CheckerOptions<T> = {
   /** A probe begins or is over. */
   running: (key: T, isRunning: boolean) => void;
   tell: (event: CheckEvent<T>) => void;
+  /** Checks had to wait for others: at most once a minute. */
+  crowded?: (crowd: CheckCrowd) => void;
+};
+
+/** Checks that were due while `probesMax` others were under way, of the last minute. */
+export type CheckCrowd = {
+  probesMax: number;
+  /** Waits for a turn that began in it, or went on. */
+  delayed: number;
+  /** Those of them that were longer than the check's interval. */
+  late: number;
+  /** Those that wait now. */
+  waiting: number;
 };
 
 /** One check that comes again and again. */
@@ -104,6 +117,9 @@ type Entry<T> = Checked<T> & {
 
 type Due<T> = { entry: Entry<T>; round: number; kind: "start" | "limit" };
 
+/** Pause before the first word about checks that wait, and between two. */
+const CROWD_FIRST_MS = 1000;
+const CROWD_PAUSE_MS = 60_000;
 /** Of a result that no check has found. */
 const NO_DURATION = -1;
 const CHANCE_RANGE = 2 ** 32;
@@ -132,6 +148,10 @@ export class Checker<T> {
   #waiting: Due<T>[] = [];
   #waitingFrom = 0;
   #isAdmitting = false;
+  /** See CheckCrowd. */
+  #delayed = 0;
+  #late = 0;
+  #crowdTimer: ReturnType<StartTimer> | undefined;
 
   constructor(options: CheckerOptions<T>) {
     this.#options = options;
@@ -223,6 +243,8 @@ export class Checker<T> {
   stop(): void {
     this.#waiting = [];
     this.#waitingFrom = 0;
+    this.#crowdTimer?.stop();
+    this.#crowdTimer = undefined;
     for (const key of [...this.#entries.keys()]) this.remove(key);
     this.#due.stop();
   }
@@ -304,16 +326,47 @@ export class Checker<T> {
     if (this.#entries.get(entry.key) !== entry) return;
     if (kind === "start") {
       if (this.#probes < (this.#options.probesMax ?? Number.POSITIVE_INFINITY)) this.#start(due);
-      else this.#waiting.push(due);
+      else this.#wait(due);
     } else if (due.round === entry.lookRound) {
       entry.lookAtMs = Number.POSITIVE_INFINITY;
       if (entry.isProbing) this.#look(entry);
     }
   }
 
-  #start({ entry, round }: Due<T>): void {
-    const isSame = this.#entries.get(entry.key) === entry && round === entry.round;
-    if (isSame) this.#begin(entry);
+  #start(due: Due<T>): void {
+    if (this.#isCurrent(due)) this.#begin(due.entry);
+  }
+
+  /** Neither removed nor put at another time since. */
+  #isCurrent({ entry, round }: Due<T>): boolean {
+    return this.#entries.get(entry.key) === entry && round === entry.round;
+  }
+
+  /** First come, first served: nobody waits for one that was due later. */
+  #wait(due: Due<T>): void {
+    if (!this.#isCurrent(due)) return;
+    this.#waiting.push(due);
+    this.#delayed++;
+    this.#crowdTimer ??= this.#options.startTimer(CROWD_FIRST_MS, () => this.#tellCrowd());
+  }
+
+  #tellCrowd(): void {
+    this.#crowdTimer = undefined;
+    const queue = this.#waiting.slice(this.#waitingFrom).filter((due) => this.#isCurrent(due));
+    const delayed = this.#delayed;
+    if (delayed === 0) return;
+    const late = this.#late + queue.filter(({ entry }) => this.#isLate(entry)).length;
+    // Those that wait on are of the next minute too.
+    this.#delayed = queue.length;
+    this.#late = 0;
+    this.#crowdTimer = this.#options.startTimer(CROWD_PAUSE_MS, () => this.#tellCrowd());
+    const probesMax = this.#options.probesMax ?? Number.POSITIVE_INFINITY;
+    this.#options.crowded?.({ probesMax, delayed, late, waiting: queue.length });
+  }
+
+  /** It has waited for longer than its interval. */
+  #isLate({ dueAtMs, health, schedule }: Entry<T>): boolean {
+    return this.#options.nowMs() - dueAtMs > intervalMs(health, schedule);
   }
 
   /** A probe is over: those that wait have their turn. Results within a start do not nest. */
@@ -323,7 +376,9 @@ export class Checker<T> {
     const most = this.#options.probesMax ?? Number.POSITIVE_INFINITY;
     try {
       while (this.#waitingFrom < this.#waiting.length && this.#probes < most) {
-        this.#start(this.#waiting[this.#waitingFrom++]!);
+        const due = this.#waiting[this.#waitingFrom++]!;
+        if (this.#isCurrent(due) && this.#isLate(due.entry)) this.#late++;
+        this.#start(due);
       }
     } finally {
       this.#isAdmitting = false;

@@ -7,7 +7,7 @@
  */
 import type { NativeAddresses } from "../conduit/native.ts";
 import type { SharedBlocks } from "../tables/tables.ts";
-import type { CheckSchedule } from "./checker.ts";
+import type { CheckCrowd, CheckSchedule } from "./checker.ts";
 import type { CheckJob } from "./probe.ts";
 import type { CheckResult } from "./result.ts";
 
@@ -82,5 +82,7 @@ export type FromChecks =
   | { type: "loop"; pointer: number }
   | { type: "pong" }
   | { type: "news"; news: CheckNews[] }
+  /** Checks had to wait for others. */
+  | { type: "crowd"; crowd: CheckCrowd }
   /** Something that should not happen, for the process log. */
   | { type: "fault"; text: string };

@@ -13,7 +13,7 @@ import {
 import * as row from "../tables/generated/server.ts";
 import type { Tables } from "../tables/tables.ts";
 import { Checker } from "./checker.ts";
-import type { CheckEvent } from "./checker.ts";
+import type { CheckCrowd, CheckEvent } from "./checker.ts";
 import type { StartTimer } from "./due.ts";
 import type { CheckNews, CheckOrder, ToChecks } from "./messages.ts";
 import type { StartProbe } from "./probe.ts";
@@ -31,6 +31,8 @@ export type StationOptions = {
   maxSpreadMs: number;
   /** Most probes at a time; left out: no limit. */
   probesMax?: number;
+  /** Checks had to wait for others; left out: nobody is told. */
+  crowded?: (crowd: CheckCrowd) => void;
   /** Sends news to control. */
   tell: (news: CheckNews[]) => void;
   /** Calls back soon, once a turn: several results make one message. */
@@ -80,6 +82,7 @@ export class CheckStation {
       isWanted: (post) => this.isWanted(post),
       running: (post, isRunning) => this.write(post, RUNNING, isRunning ? 1 : 0),
       tell: (event) => this.hear(event),
+      crowded: (crowd) => options.crowded?.(crowd),
     });
   }
 

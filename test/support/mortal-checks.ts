@@ -1,7 +1,8 @@
 /**
  * A thread of checks that dies or hangs when the test says so: an order to remove check 1 throws,
- * check 2 ends the thread, check 3 keeps it busy for ever. Anything else is followed by news of the
- * orders since its start. It has a native loop with a socket in it, like the real one.
+ * check 2 ends the thread, check 3 keeps it busy for ever, check 4 has it tell of a crowd. Anything
+ * else is followed by news of the orders since its start. It has a native loop with a socket in it,
+ * like the real one.
  */
 import { parentPort, workerData } from "node:worker_threads";
 
@@ -13,6 +14,7 @@ import { encodeSocketAddress } from "../../src/conduit/sockaddr.ts";
 const THROWS = 1;
 const EXITS = 2;
 const HANGS = 3;
+const CROWDED = 4;
 /** Nobody answers there (RFC 5737). */
 const SILENT = { family: "ipv4", host: "192.0.2.1", port: 9 } as const;
 
@@ -36,5 +38,8 @@ parentPort!.on("message", (order: ToChecks) => {
   if (id === THROWS) throw new Error("of the test");
   if (id === EXITS) process.exit(7);
   while (id === HANGS) continue;
+  if (id === CROWDED) {
+    tell({ type: "crowd", crowd: { probesMax: 5, delayed: 9, late: 3, waiting: 2 } });
+  }
   tell({ type: "fault", text: `followed ${order.type} ${id}` });
 });

@@ -7,6 +7,7 @@ import { Worker } from "node:worker_threads";
 
 import { describeError } from "../../base/assert.ts";
 import { startTimer, systemClock } from "../../base/clock.ts";
+import type { CheckCrowd } from "../../check/checker.ts";
 import type { CheckNews, ChecksStart, FromChecks, ToChecks } from "../../check/messages.ts";
 import { nativeModule } from "../../conduit/native.ts";
 
@@ -94,6 +95,9 @@ export class CheckThread {
       case "news":
         this.options.receive(message.news);
         return;
+      case "crowd":
+        this.options.say("warning", crowdWords(message.crowd));
+        return;
       case "fault":
         this.options.say("alert", `Checks: ${message.text}`);
         return;
@@ -146,4 +150,12 @@ export class CheckThread {
       if (!this.isClosed) this.options.restarted();
     });
   }
+}
+
+function crowdWords({ probesMax, delayed, late, waiting }: CheckCrowd): string {
+  const lateWords = late === 0 ? "" : `, ${late} of them longer than their interval`;
+  return (
+    `Checks: ${delayed} had to wait because ${probesMax} were under way, the most that the ` +
+    `limit of descriptors allows${lateWords}; ${waiting} wait now.`
+  );
 }

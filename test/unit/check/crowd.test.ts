@@ -17,6 +17,8 @@ class Lab {
   most = 0;
   /** Answers within the start of a probe, where there is one. */
   answer: CheckResult | undefined;
+  /** What was told of those that wait: `delayed/late/waiting@ms`. */
+  readonly crowds: string[] = [];
   readonly checker: Checker<number>;
   #timers: { atMs: number; run: () => void }[] = [];
 
@@ -46,6 +48,8 @@ class Lab {
       probesMax,
       isWanted: () => true,
       tell: () => undefined,
+      crowded: ({ delayed, late, waiting }) =>
+        void this.crowds.push(`${delayed}/${late}/${waiting}@${this.now}`),
     });
   }
 
@@ -135,6 +139,54 @@ describe("more checks are due than may run", () => {
     lab.run(200);
     lab.finish(0);
     expect(lab.asked.length).toBe(50_000);
+  });
+});
+
+describe("those that wait are told of", () => {
+  test("a second after the first, with those that wait longer than their interval", () => {
+    const lab = new Lab(1);
+    for (const server of servers(5)) lab.checker.add(server, false);
+    lab.run(500);
+    lab.finish(0);
+    expect(lab.crowds).toEqual([]);
+    lab.run(1001);
+    expect(lab.crowds).toEqual(["4/0/3@1000"]);
+    // Number 1 goes on until its time is over at 1500: by then number 2 has waited too long.
+    lab.run(1501);
+    expect(lab.asked).toEqual([0, 1, 2]);
+    lab.run(60_999);
+    expect(lab.crowds.length).toBe(1);
+    lab.run(61_001);
+    expect(lab.crowds.length).toBe(2);
+    const [delayed, late] = lab.crowds[1]!.split("/").map(Number);
+    expect(delayed).toBeGreaterThan(10);
+    expect(late).toBeGreaterThan(10);
+  });
+
+  test("not again when nobody waits any more, and again when somebody does", () => {
+    const lab = new Lab(1);
+    const finishAll = (): void => {
+      for (const key of [...lab.underWay.keys()]) lab.finish(key);
+    };
+    for (const server of servers(2)) lab.checker.add(server, false);
+    lab.run(2);
+    finishAll();
+    finishAll();
+    lab.checker.suspend(0);
+    lab.checker.suspend(1);
+    lab.run(200_000);
+    expect(lab.crowds).toEqual(["1/0/0@1000"]);
+    lab.checker.resume(0);
+    lab.checker.resume(1);
+    lab.run(202_000);
+    expect(lab.crowds.length).toBe(2);
+  });
+
+  test("where all have their turn nobody is told", () => {
+    const lab = new Lab(3);
+    for (const server of servers(3)) lab.checker.add(server, false);
+    lab.run(200_000);
+    expect(lab.crowds).toEqual([]);
   });
 });
 

@@ -85,3 +85,17 @@ test("a thread that answers is not replaced", async () => {
     thread.close();
   }
 });
+
+test("checks that had to wait are a warning", async () => {
+  const { thread, said, follows } = lab();
+  try {
+    thread.send({ type: "remove", id: 4 });
+    await follows(4);
+    expect(said[0]).toBe(
+      "Checks: 9 had to wait because 5 were under way, the most that the limit of descriptors " +
+        "allows, 3 of them longer than their interval; 2 wait now.",
+    );
+  } finally {
+    thread.close();
+  }
+});
