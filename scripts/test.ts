@@ -7,8 +7,9 @@
  *   scripts/test sim --seed N        one seed of the simulator, byte for byte
  *   scripts/test unit -t 'pattern'   … only the tests whose names match
  *
- * Groups run one after the other, and the files of a group too: many of them load the processor or
- * measure. What passes stays silent; the whole output of what fails is shown. Programs that tests
+ * All groups run in two lanes, one file after the other in each: those that drive the binary wait
+ * more than they compute, and those of the other lane compute. What passes stays silent; the whole
+ * output of what fails is shown. Programs that tests
  * run against (haproxy, nginx…) are installed where that is allowed: as root on Debian. A test
  * whose peer is missing is skipped by name.
  */
@@ -19,6 +20,8 @@ import { findServerProgram } from "../test/support/real-servers.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const GROUPS = ["unit", "sim", "e2e", "conformance", "fuzz"];
+/** What runs beside each other where all groups run. */
+const LANES: readonly (readonly string[])[] = [["e2e"], ["unit", "sim", "conformance", "fuzz"]];
 /** What a benchmark writes is its own; its sources are ours. */
 const BENCH_SOURCES = readdirSync(join(ROOT, "bench"))
   .filter((name) => !name.startsWith("results") && name !== "raw")
@@ -230,11 +233,15 @@ async function main(): Promise<void> {
     check(totals, "type check of the page's script", [bun, "check", "--no-script", ...browser]);
     check(totals, "format", [bun, "fmt", "--no-script", "--check", ...FORMATTED]);
   }
-  for (const path of runsAll ? GROUPS : args.paths) {
-    // The groups that drive the binary say nothing about a tree that does not build.
-    if (!isBuilt && !/^(unit|sim|fuzz)/.test(path)) continue;
-    await runTests(totals, path, args);
-  }
+  const runLane = async (paths: readonly string[], lane: number): Promise<void> => {
+    const env = runsAll ? { ...args.env, SLUICE_TEST_LANE: `${lane}` } : args.env;
+    for (const path of paths) {
+      // The groups that drive the binary say nothing about a tree that does not build.
+      if (!isBuilt && !/^(unit|sim|fuzz)/.test(path)) continue;
+      await runTests(totals, path, { ...args, env });
+    }
+  };
+  await Promise.all((runsAll ? LANES : [args.paths]).map(runLane));
   console.log(describe(totals));
   process.exit(totals.failed > 0 ? 1 : 0);
 }

@@ -7,8 +7,13 @@
 import { readFileSync } from "node:fs";
 
 /** Below the kernel's ephemeral range, so that no outgoing connection takes the port meanwhile. */
-const PORT_FIRST = 10_000;
-const PORT_LAST = 32_000;
+const PORTS_FIRST = 10_000;
+const PORTS_LAST = 32_000;
+/** `SLUICE_TEST_LANE`: runs beside each other draw from halves of their own. */
+const LANE = process.env["SLUICE_TEST_LANE"];
+const PORTS_MIDDLE = (PORTS_FIRST + PORTS_LAST) / 2;
+const PORT_FIRST = LANE === "1" ? PORTS_MIDDLE : PORTS_FIRST;
+const PORT_LAST = LANE === "0" ? PORTS_MIDDLE : PORTS_LAST;
 const ATTEMPTS_MAX = 500;
 const TCP_LISTEN = "0A";
 
