@@ -7,7 +7,7 @@ import type { ListenerObject, ProxyObject, ServerObject } from "../model.ts";
 /** The part of control that changes of servers need. */
 export type ServerControl = Pick<
   Control,
-  "tables" | "model" | "shop" | "keeper" | "checks" | "events" | "references"
+  "tables" | "model" | "shop" | "grace" | "keeper" | "checks" | "events" | "references"
 > & {
   readonly pump: Pick<Control["pump"], "drain">;
   readonly runtime: Pick<Control["runtime"], "quicSettings">;

@@ -13,6 +13,7 @@ import type { Address, ServerNameSpec, ServerSpec } from "../../tables/spec.ts";
 import { LEVEL_NOTICE } from "../../wire/syslog.ts";
 import { madeServer } from "../draft.ts";
 import type { Change, ChangeResult, Draft, DraftServer } from "../draft.ts";
+import { holdBack } from "../life/servers.ts";
 import { refuseBehindSessions } from "../life/session-map.ts";
 import { serverName } from "../model.ts";
 import type { ServerObject } from "../model.ts";
@@ -83,6 +84,8 @@ function moveChange(
       before = { spec: server.spec, state: saveState(control.keeper, server) };
       changeSpec(control, server, placedAt(server.spec, place));
       const { admin } = readState(control.tables, server);
+      // It had no address: a worker that does not know this one yet would have nowhere to go.
+      if ((admin & SERVER_ADMIN_RESOLUTION_MAINT) !== 0) holdBack(control, server);
       setAdmin(control.keeper, server, admin & ~SERVER_ADMIN_RESOLUTION_MAINT);
       const said = `${serverName(server)}: ${text.replace(SAME_ADDRESS, "")}.`;
       control.keeper.tell(server.backend, { level: LEVEL_NOTICE, text: said });

@@ -164,8 +164,14 @@ export function makeServer(
 /** The mutation by which workers know a server: the last, where it was taken out and put back. */
 const linkedBy = new WeakMap<ServerObject, number>();
 
-/** The mutation that links the server was the last: until all workers know it nobody chooses it. */
-function holdBack({ shop, tables, grace }: LifeControl, server: ServerObject): void {
+/**
+ * The last mutation links the server, or says where it is: until all workers know it nobody chooses
+ * it.
+ */
+export function holdBack(
+  { shop, tables, grace }: Pick<LifeControl, "shop" | "tables" | "grace">,
+  server: ServerObject,
+): void {
   const { generation, row, backend } = server;
   const { words } = tables.servers;
   const { sequence } = shop.log;

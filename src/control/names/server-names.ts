@@ -10,7 +10,6 @@ import type { ServerSpec } from "../../tables/spec.ts";
 import { LEVEL_NOTICE } from "../../wire/syslog.ts";
 import type { ServerControl } from "../change/change.ts";
 import { changeSpec } from "../change/server-address.ts";
-import type { Control } from "../control.ts";
 import { serverName } from "../model.ts";
 import type { ServerObject } from "../model.ts";
 import { setResolved, setUnresolved } from "../server-state.ts";
@@ -18,7 +17,7 @@ import { weightOf } from "./assign-services.ts";
 import type { NamedAddress, ServiceRecord } from "./message.ts";
 
 /** The part of control that names need. */
-export type NamesControl = ServerControl & Pick<Control, "grace">;
+export type NamesControl = ServerControl;
 
 /** The same, and whoever has a few milliseconds each turn. */
 export type NamesWork = NamesControl & { later(run: () => void): void };

@@ -3,6 +3,8 @@ import { describe, expect, test } from "bun:test";
 
 import { seededRandom32 } from "../../../../src/base/prng.ts";
 import { observersOf } from "../../../../src/control/stats/observers.ts";
+import { SERVER_FLAG_NEW } from "../../../../src/tables/generated/enums.ts";
+import { SERVER_FLAGS } from "../../../../src/tables/generated/server.ts";
 import { RCODE } from "../../../support/dns-server.ts";
 import type { DnsRecord, DnsReply } from "../../../support/dns-server.ts";
 import { makeNamesLab } from "../../../support/names-lab.ts";
@@ -320,6 +322,25 @@ describe("the runtime API", () => {
     expect(await lab.ask("set server b/s fqdn b.test")).toBe(
       "no need to change the FDQN by 'stats socket command'",
     );
+  });
+
+  test("one that had no address is chosen when all workers know what was set", async () => {
+    const lab = await makeLab(BACKEND, { "a.test": RCODE.nx });
+    lab.step(20_000);
+    const { control, server } = lab.lab;
+    const { row } = server("b/s");
+    const isHeldBack = (): boolean => {
+      return (control.tables.servers.words[row + SERVER_FLAGS]! & SERVER_FLAG_NEW) !== 0;
+    };
+    expect(await lab.ask("show servers state b")).toContain(" s - 0 32 ");
+    await lab.ask("set server b/s addr 9.9.9.9");
+    expect(await lab.ask("show servers state b")).toContain(" s 9.9.9.9 2 0 ");
+    expect(isHeldBack()).toBe(true);
+    lab.lab.settle();
+    expect(isHeldBack()).toBe(false);
+    // Workers that know some address have somewhere to go.
+    await lab.ask("set server b/s addr 9.9.9.8");
+    expect(isHeldBack()).toBe(false);
   });
 
   test("a port that was set stays with the name", async () => {
