@@ -25,7 +25,7 @@ import type { BindDraft, LogDraft, ProxyDraft, ServerDraft, SourceDraft } from "
 import { IdPool } from "./ids.ts";
 import { emailAlertOf } from "./mailers.ts";
 import { toAddress } from "./names.ts";
-import { initMethods, isService, namesOf } from "./names/words.ts";
+import { initMethods, isService, namePartOf } from "./names/words.ts";
 import { outlierOf, warnOfIdleOutlier } from "./outlier-line.ts";
 import type { StatsDraft } from "./page-draft.ts";
 import { quicBindOf } from "./quic/bind-tls.ts";
@@ -255,7 +255,7 @@ export class Assembler {
       ...(server.id === undefined ? {} : { isIdForced: true }),
       ...(server.guid === undefined ? {} : { guid: server.guid }),
       ...(address === undefined ? {} : { address }),
-      ...namesOf(server),
+      ...namePartOf(server),
       ...(isService(server) ? OWN_PORT : portsOfServer(server.address)),
       ...(ownSource === undefined ? {} : { source: ownSource }),
       check: {

@@ -3,7 +3,7 @@
  * function, and messages take the time that it says. Nothing happens between the steps.
  */
 import type { Names, NamesMachine } from "../../src/control/names/names.ts";
-import { namesOf } from "../../src/control/names/names.ts";
+import { makeNames } from "../../src/control/names/names.ts";
 import type { WireEars } from "../../src/control/names/transport.ts";
 import { makeControlLab } from "./control-lab.ts";
 import type { ControlLab } from "./control-lab.ts";
@@ -64,7 +64,7 @@ export async function makeNamesLab(
     nextTurn: (run) => void turns.push(run),
   };
   const lab = await makeControlLab(config);
-  const names = namesOf(lab.control, machine);
+  const names = makeNames(lab.control, machine);
   await names.start();
   const settle = (): void => {
     do {

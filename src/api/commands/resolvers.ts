@@ -6,7 +6,7 @@ import type { Json } from "../../base/json.ts";
 import { Refusal } from "../../base/refusals.ts";
 import type { Control } from "../../control/control.ts";
 import { COUNTER_NAMES } from "../../control/names/counters.ts";
-import { namesOf } from "../../control/names/names.ts";
+import { controlNames } from "../../control/names/names.ts";
 import type { Nameserver } from "../../control/names/nameserver.ts";
 import type { Section } from "../../control/names/section.ts";
 import { anonymName } from "../anonymize.ts";
@@ -32,7 +32,7 @@ export const RESOLVERS_COMMANDS: readonly Command[] = [
 function showResolvers(call: Call): Reply {
   const { control, asker, args } = call;
   const [word = ""] = args;
-  const sections = namesOf(control).sections.filter(
+  const sections = controlNames(control).sections.filter(
     ({ spec }) => word === "" || spec.name === word,
   );
   if (sections.length === 0 && word !== "") {
@@ -65,7 +65,7 @@ function listOf(sections: readonly Section[]): Json {
 /** `show stat domain resolvers`: a line for each name server. */
 export function resolversStat(control: Control): Reply {
   const columns = COUNTER_NAMES.map(([, label, column = label]) => `${column},`).join("");
-  const { sections } = namesOf(control);
+  const { sections } = controlNames(control);
   const lines = sections.flatMap(({ spec, nameservers }) =>
     nameservers.map(({ name, counters }) => {
       const values = COUNTER_NAMES.map(([key]) => `${counters[key]},`).join("");

@@ -4,7 +4,7 @@
  */
 import { Refusal } from "../../base/refusals.ts";
 import { serverName } from "../../control/model.ts";
-import { namesOf } from "../../control/names/names.ts";
+import { controlNames } from "../../control/names/names.ts";
 import { ALL_STATS, dumpStats } from "../../control/stats/dump.ts";
 import type { StatFilter, StatFormat } from "../../control/stats/dump.ts";
 import { AT } from "../../control/stats/fields.ts";
@@ -56,7 +56,7 @@ export const STAT_COMMANDS: readonly Command[] = [
     isHidden: true,
     run: (call) => {
       statisticsOf(call.control).clearAll();
-      namesOf(call.control).clearCounters();
+      controlNames(call.control).clearCounters();
       return cleared(call, "all");
     },
   },

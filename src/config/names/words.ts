@@ -101,7 +101,7 @@ export function initMethods({ settings }: ServerDraft): readonly InitAddress[] {
 }
 
 /** What a spec says about the name that a server was configured with. */
-export function namesOf(
+export function namePartOf(
   draft: ServerDraft,
 ): Pick<ServerSpec, "hostName" | "namePort" | "resolution" | "serviceName"> {
   const { address, settings } = draft;

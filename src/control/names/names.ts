@@ -295,7 +295,7 @@ function sourceOf({ section }: NameEntry, server: AskedServer<Asked> | undefined
 
 /** Begins to keep servers up to date. */
 export function startNames(control: Control): Names {
-  const names = namesOf(control);
+  const names = controlNames(control);
   control.checks.onNews((server, _kind, { result }) => {
     if (result.code === "L4TOUT") names.wake(server);
   });
@@ -307,12 +307,21 @@ export function startNames(control: Control): Names {
 
 const made = new WeakMap<object, Names>();
 
-/** The names of a process: one for each control. @param machine left out: this one */
-export function namesOf(
+/**
+ * The names of a control that has none yet.
+ * @param machine left out: this one
+ */
+export function makeNames(
   control: Pick<Control, "plan"> & NamesControl,
   machine: NamesMachine = systemMachine,
 ): Names {
-  const names = made.get(control) ?? new Names(control, machine);
+  assert(!made.has(control), "makeNames: a control has one");
+  const names = new Names(control, machine);
   made.set(control, names);
   return names;
+}
+
+/** The names of a control, made when they are asked for first. */
+export function controlNames(control: Pick<Control, "plan"> & NamesControl): Names {
+  return made.get(control) ?? makeNames(control);
 }

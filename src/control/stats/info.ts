@@ -26,7 +26,7 @@ import {
 import { readRate, readRateMax } from "../../tables/rates.ts";
 import type { Control } from "../control.ts";
 import type { ProxyObject } from "../model.ts";
-import { namesOf } from "../names/names.ts";
+import { controlNames } from "../names/names.ts";
 import { readDescriptorLimits } from "../process/descriptors.ts";
 import { isQuicUsed, quicConnections } from "../quic-use.ts";
 import type { FieldType, StatValue } from "./fields.ts";
@@ -217,7 +217,7 @@ const ACTIVITY: readonly InfoField[] = [
   }),
   field(59, "BusyPolling", "u32", "MGP", "1 if threads never sleep", none),
   field(60, "FailedResolutions", "u32", "MGP", "Names that could not be resolved", (facts) => {
-    return unsigned(namesOf(facts.control).failed);
+    return unsigned(controlNames(facts.control).failed);
   }),
   field(61, "TotalBytesOut", "u64", "MGP", "Bytes sent to clients and servers", ({ control }) => {
     return totalBytesOut(control.tables);
