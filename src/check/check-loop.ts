@@ -74,6 +74,8 @@ export class CheckLoop {
   /** For whoever closes what is left when the thread has ended. */
   readonly pointer: Pointer;
   readonly buffer = new Uint8Array(READ_BYTES);
+  /** Exceptions that nobody took: bugs. Told after a look: what is lost of it comes no more. */
+  faults: unknown[] = [];
   readonly #events = new Int32Array(EVENTS_MAX * EVENT_WORDS);
   /** By descriptor. */
   readonly #sockets: (CheckSocket | undefined)[] = [];
@@ -160,6 +162,7 @@ export class CheckLoop {
     } else if (this.#ticker === null && !this.#isSoon) {
       this.#ticker = startTimer(this.#pauseMs, this.#onTicker);
     }
+    if (this.faults.length > 0) throw this.faults.splice(0)[0];
   }
 
   #dispatch(at: number): void {
@@ -238,7 +241,7 @@ export class CheckSocket implements CheckCarrier {
     try {
       this.#take(bits);
     } catch (error) {
-      this.#owner?.broke(error);
+      this.#break(error);
     }
   }
 
@@ -247,7 +250,15 @@ export class CheckSocket implements CheckCarrier {
     try {
       if (this.#isReadable) this.#read();
     } catch (error) {
+      this.#break(error);
+    }
+  }
+
+  #break(error: unknown): void {
+    try {
       this.#owner?.broke(error);
+    } catch (fault) {
+      this.#loop.faults.push(fault);
     }
   }
 
