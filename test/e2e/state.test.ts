@@ -269,7 +269,8 @@ ${body.replaceAll("{port}", String(port)).replace(/\n  server s[23].*/gu, "")}
   writeFileSync(file, `${dumped}\nbroken!,1,\n`);
   const second = config(`stats-file ${file}`);
   await using sluice = await startBalancer("sluice", { config: second, ports: [port], env });
-  expect(sluice.output()).toContain(`Ignored stats-file line`);
+  // Sockets listen before the file is read: workers and the runtime API begin after that.
+  await until("the line to be told", () => sluice.output().includes("Ignored stats-file line"));
   const again = await askApi(api, "dump stats-file");
   const withoutAges = (text: string): string => text.replace(/,\d*,(?=\d+,$)/gmu, ",,");
   expect(withoutAges(again)).toBe(withoutAges(dumped));
