@@ -2,8 +2,8 @@
  * Which server of a name gets which of its addresses (HAProxy manual 5.2, `resolve-prefer`,
  * `resolve-net`, `resolve-opts`). A server keeps what it has while that is still an answer; an
  * address goes to one server of the name and backend, unless it may have more. The preferred family
- * counts most, a preferred network next, then that nobody has the address. O(servers + addresses) for
- * each set of preferences. Pure.
+ * counts most, a preferred network next, then that nobody has the address. O(servers + addresses)
+ * for each set of preferences. Pure.
  */
 import { IpAddress, maskIp, parseIp } from "../../base/address.ts";
 import type { ServerNameSpec } from "../../tables/spec.ts";
