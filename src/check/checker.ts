@@ -102,6 +102,9 @@ type Entry<T> = Checked<T> & {
   limitAtMs: number;
   /** It was late, and has had a moment more. */
   hadGrace: boolean;
+  /** Of `#pausedMs`, what this limit has been moved by; and how often. */
+  pausedMs: number;
+  pauses: number;
   /** When that is looked at next; infinity: nothing is due. */
   lookAtMs: number;
   /** Counts what is due for it. */
@@ -126,10 +129,15 @@ const CHANCE_RANGE = 2 ** 32;
 /** Longest pause before a check that a change has made necessary. */
 const RESTART_MS = 1000;
 /**
- * A limit that is noticed so late was held up with everything else: answers that have come
- * meanwhile are read first.
+ * While probes are under way the thread looks at the clock so often, ms. Where it could not, for so
+ * much longer, it was stopped, or the machine was: that time counts for nobody's limit.
  */
-const STALL_MS = 100;
+const PULSE_MS = 250;
+const PAUSE_MIN_MS = 100;
+/** Pauses that one limit forgives: of a thread that always hangs, silence must come to an end. */
+const PAUSES_MAX = 2;
+/** A limit that comes so late lets answers in first that have come meanwhile, once. */
+const STALL_MS = 10;
 const STALL_PAUSE_MS = 20;
 /**
  * Time limits are looked at so often: one of an hour, of a check that is soon over, is not kept for
@@ -142,6 +150,10 @@ export class Checker<T> {
   readonly #options: CheckerOptions<T>;
   readonly #due: DueList<Due<T>>;
   readonly #entries = new Map<T, Entry<T>>();
+  /** When the clock was last looked at, and all pauses since the start. */
+  #seenMs = 0;
+  #pausedMs = 0;
+  #pulse: { stop(): void } | undefined;
   /** Probes under way. */
   #probes = 0;
   /** Due, while too many probes were under way; the first of them is at `#waitingFrom`. */
@@ -247,6 +259,8 @@ export class Checker<T> {
     this.#crowdTimer = undefined;
     for (const key of [...this.#entries.keys()]) this.remove(key);
     this.#due.stop();
+    this.#pulse?.stop();
+    this.#pulse = undefined;
   }
 
   /** Health counter of a server; undefined when it is not checked. */
@@ -295,6 +309,8 @@ export class Checker<T> {
       round: 0,
       limitAtMs: 0,
       hadGrace: false,
+      pausedMs: 0,
+      pauses: 0,
       lookAtMs: Number.POSITIVE_INFINITY,
       lookRound: 0,
       probe: undefined,
@@ -323,6 +339,7 @@ export class Checker<T> {
 
   #receive(due: Due<T>): void {
     const { entry, kind } = due;
+    this.#notePause();
     if (this.#entries.get(entry.key) !== entry) return;
     if (kind === "start") {
       if (this.#probes < (this.#options.probesMax ?? Number.POSITIVE_INFINITY)) this.#start(due);
@@ -331,6 +348,26 @@ export class Checker<T> {
       entry.lookAtMs = Number.POSITIVE_INFINITY;
       if (entry.isProbing) this.#look(entry);
     }
+  }
+
+  /** Looks at the clock: time that passed unseen was a pause of the thread, or of the machine. */
+  #notePause(): void {
+    const now = this.#options.nowMs();
+    const unseenMs = now - this.#seenMs;
+    if (this.#pulse !== undefined && unseenMs > PULSE_MS + PAUSE_MIN_MS) this.#pausedMs += unseenMs;
+    this.#seenMs = now;
+  }
+
+  /** Looks at it again and again while probes are under way. */
+  #beat(): void {
+    if (this.#pulse !== undefined) return;
+    this.#seenMs = this.#options.nowMs();
+    const again = (): void => {
+      this.#notePause();
+      const isBusy = this.#probes > 0;
+      this.#pulse = isBusy ? this.#options.startTimer(PULSE_MS, again) : undefined;
+    };
+    this.#pulse = this.#options.startTimer(PULSE_MS, again);
   }
 
   #start(due: Due<T>): void {
@@ -392,6 +429,11 @@ export class Checker<T> {
   /** Is the time of the check under way over? */
   #look(entry: Entry<T>): void {
     const now = this.#options.nowMs();
+    if (entry.pausedMs !== this.#pausedMs && entry.pauses < PAUSES_MAX) {
+      entry.limitAtMs += this.#pausedMs - entry.pausedMs;
+      entry.pauses++;
+    }
+    entry.pausedMs = this.#pausedMs;
     const overMs = now - entry.limitAtMs;
     // Once: of a thread that is late with everything, silence must end too.
     const isExcused = overMs > STALL_MS && !entry.hadGrace;
@@ -418,6 +460,7 @@ export class Checker<T> {
     entry.round++;
     entry.isProbing = true;
     this.#probes++;
+    this.#beat();
     const { round } = entry;
     const { key } = entry;
     const isCurrent = (): boolean => round === entry.round && entry.isProbing;
@@ -442,8 +485,11 @@ export class Checker<T> {
   }
 
   #limit(entry: Entry<T>, limitMs: number): void {
+    this.#notePause();
     entry.limitAtMs = this.#options.nowMs() + limitMs;
     entry.hadGrace = false;
+    entry.pausedMs = this.#pausedMs;
+    entry.pauses = 0;
     this.#lookLater(entry);
   }
 

@@ -65,4 +65,11 @@ export const CHECK_MUTANTS: readonly Mutant[] = [
     replace: "return true;",
     caughtBy: /those of the model|when they are due/,
   },
+  {
+    name: "a pause of the machine counts as silence of the servers",
+    file: "check/checker.ts",
+    find: "      entry.limitAtMs += this.#pausedMs - entry.pausedMs;\n",
+    replace: "",
+    caughtBy: /time limits/,
+  },
 ];

@@ -73,6 +73,8 @@ type Box = { counted: Counted[]; news: CheckNews[] };
 type Timed = { atMs: number; order: number; run: () => void };
 
 const STEP_MS = 50;
+/** Pauses of the machine that a time limit forgives. */
+const SLEEPS_FORGIVEN = 2;
 /** Length of a run. */
 const RUN_MS = 60_000;
 
@@ -96,6 +98,9 @@ export class CheckWorld {
   private toThreadMs = 0;
   private toControlMs = 0;
   private sleeps = 0;
+  private sleptMs = 0;
+  /** What goes on while the machine sleeps no more than it does. */
+  private readonly far = new Set<Timed>();
 
   /** @param base a plan with one backend of checked servers; settings are drawn anew */
   constructor(seed: number, base: Plan) {
@@ -188,6 +193,20 @@ export class CheckWorld {
     };
   }
 
+  /** The same of what peers do. */
+  private farAfter(delayMs: number, run: () => void): void {
+    const timed: Timed = {
+      atMs: this.nowMs + delayMs,
+      order: this.order++,
+      run: () => {
+        this.far.delete(timed);
+        run();
+      },
+    };
+    this.far.add(timed);
+    this.timers.push(timed);
+  }
+
   private advance(untilMs: number): void {
     for (;;) {
       let next: Timed | undefined;
@@ -208,7 +227,11 @@ export class CheckWorld {
   private sleep(): void {
     this.marks.add("slept");
     this.sleeps++;
-    this.nowMs += this.choices.between(500, 20_000);
+    const sleepMs = this.choices.between(500, 20_000);
+    this.sleptMs += sleepMs;
+    this.nowMs += sleepMs;
+    // What peers do takes as long as before: each of their words needs one of ours.
+    for (const timed of this.far) timed.atMs += sleepMs;
     this.forgetTimes();
   }
 
@@ -405,7 +428,10 @@ export class CheckWorld {
     if (side.probes++ !== 0) throw broken("one probe at a time", peer.server.spec.name);
     this.expectOnTime(side);
     const probe = { startedAtMs: this.nowMs, limitMs: firstLimitMs(side), isOver: false };
-    const sleeps = this.sleeps;
+    const { sleeps } = this;
+    // When the time limit in force began, on the clock of a machine that never sleeps.
+    let awakeFromMs = this.nowMs - this.sleptMs;
+    let awakeMaxMs = firstLimitMs(side);
     const end = (what: ResultKind): void => {
       probe.isOver = true;
       side.probes--;
@@ -424,12 +450,16 @@ export class CheckWorld {
     const { checkMs } = timesOf(side);
     const connect = (): void => {
       ears.connected();
-      if (checkMs >= 0) probe.limitMs = this.nowMs - probe.startedAtMs + checkMs;
+      if (checkMs < 0) return;
+      probe.limitMs = this.nowMs - probe.startedAtMs + checkMs;
+      awakeFromMs = this.nowMs - this.sleptMs;
+      awakeMaxMs = checkMs;
     };
-    if (plan.connectMs >= 0)
-      this.after(plan.connectMs, () => (probe.isOver ? undefined : connect()));
+    if (plan.connectMs >= 0) {
+      this.farAfter(plan.connectMs, () => (probe.isOver ? undefined : connect()));
+    }
     if (plan.answerMs === 0) answer(plan.result);
-    else if (plan.answerMs > 0) this.after(plan.answerMs, () => answer(plan.result));
+    else if (plan.answerMs > 0) this.farAfter(plan.answerMs, () => answer(plan.result));
     return {
       cancel: () => {
         if (probe.isOver) return;
@@ -441,7 +471,10 @@ export class CheckWorld {
         const isLate = tookMs >= probe.limitMs;
         // A machine that slept notices later.
         const isPrompt = tookMs <= probe.limitMs + 1 || sleeps !== this.sleeps;
-        if (!isLate || !isPrompt) {
+        // Its sleep is no silence of the server, the first times.
+        const awakeMs = this.nowMs - this.sleptMs - awakeFromMs;
+        const isFair = awakeMs >= awakeMaxMs || this.sleeps - sleeps > SLEEPS_FORGIVEN;
+        if (!isLate || !isPrompt || !isFair) {
           const text = `${peer.server.spec.name}: after ${tookMs} ms, not ${probe.limitMs}`;
           throw broken("time limits are those of the configuration", text);
         }

@@ -245,7 +245,7 @@ describe("results", () => {
     const lab = new Lab({ lateMs: 130 });
     lab.checker.addAll([server("a")]);
     lab.run(20_000);
-    expect(lab.events.length).toBeGreaterThan(3);
+    expect(lab.events.length).toBeGreaterThan(1);
     expect(lab.events[0]).toMatchObject({ result: { code: "L4TOUT" }, isUp: false });
   });
 

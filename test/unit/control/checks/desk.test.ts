@@ -1,4 +1,4 @@
-/** What control makes of results: who hears of them, what outlives an address, what is told once. */
+/** What control makes of results: who hears of them, what outlives an address, and so on. */
 import { expect, test } from "bun:test";
 
 import { changeSpec } from "../../../../src/control/change/server-address.ts";
