@@ -57,6 +57,7 @@ export class Talk implements Dialogue {
   readonly #environment: CheckEnvironment;
   #at = 0;
   #pending: CheckResult | undefined;
+  #isOver = false;
 
   constructor(environment: CheckEnvironment, options: TalkOptions) {
     this.#environment = environment;
@@ -72,8 +73,9 @@ export class Talk implements Dialogue {
   }
 
   ended(wire: Wire, bytes: Uint8Array, wasReset: boolean): void {
-    if (wasReset) wire.finish(resetResult(this.#environment));
-    else this.#judge(wire, bytes, true, true);
+    // What a server says before it hangs up on us is its reason.
+    if (!wasReset || bytes.length > 0) this.#judge(wire, bytes, true, !wasReset);
+    if (wasReset && !this.#isOver) this.#finish(wire, resetResult(this.#environment));
   }
 
   late(): CheckResult {
@@ -124,6 +126,7 @@ export class Talk implements Dialogue {
   #finish(wire: Wire, result: CheckResult): void {
     const hasNumber = result.code === "L7OK" || result.code === "L7STS";
     const whole = hasNumber && result.number === undefined ? { ...result, number: 0 } : result;
+    this.#isOver = true;
     wire.finish(whole, this.#options.isOrderly);
   }
 }

@@ -37,11 +37,6 @@ const DIFFERENCES: readonly { why: string; names: RegExp; ours: Verdict }[] = [
     ours: { status: "L7STS", code: 0, info: "TCPCHK got an empty response at step 5" },
   },
   {
-    why: "The same.",
-    names: /^agent: no line's end, then reset$/,
-    ours: { status: "SOCKERR", code: null, info: "Connection reset by peer" },
-  },
-  {
     why: "A reply is judged when it is whole, not by what one read brings; RFC 5321, 4.2.1.",
     names: /^smtp( EHLO)?: (the whole talk, a byte|lines one|a banner of many lines)/,
     ours: { status: "L7OK", code: 221, info: "2.0.0 Bye" },
