@@ -105,9 +105,11 @@ export function namePartOf(
   draft: ServerDraft,
 ): Pick<ServerSpec, "hostName" | "namePort" | "resolution" | "serviceName"> {
   const { address, settings } = draft;
+  const { naming } = settings;
+  // An address needs no name servers, but may be given a name at run time.
+  if (address.kind === "ip" && naming.resolvers !== "") return { resolution: naming };
   if (address.kind !== "name") return {};
   const namePort = address.portMode === "fixed" ? address.portLow : 0;
-  const { naming } = settings;
   if (naming.resolvers === "") return { hostName: address.name, namePort };
   if (isService(draft)) return { serviceName: address.name, namePort: 0, resolution: naming };
   return { hostName: address.name, namePort, resolution: naming };

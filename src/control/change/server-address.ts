@@ -79,7 +79,9 @@ function moveChange(
   return {
     apply: () => {
       const server = madeServer(control, entry);
-      const isFollowing = server.spec.resolution !== undefined;
+      const { hostName, serviceName, resolution } = server.spec;
+      const isNamed = hostName !== undefined || serviceName !== undefined;
+      const isFollowing = isNamed && resolution !== undefined;
       if (!isFollowing && isSame(placeOf(server.spec), place)) return unchanged(server, text);
       before = { spec: server.spec, state: saveState(control.keeper, server) };
       changeSpec(control, server, placedAt(server.spec, place));

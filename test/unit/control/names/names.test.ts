@@ -353,10 +353,6 @@ describe("the runtime API", () => {
   });
 
   const refusals: [line: string, text: string][] = [
-    [
-      "set server b/plain fqdn a.test",
-      "WRONG_STATE: set server <b>/<s> fqdn failed because no resolution is configured.",
-    ],
     ["set server b/s fqdn", "BAD_ARGUMENT: set server <b>/<s> fqdn requires a FQDN."],
     [
       "set server b/s fqdn a..b",
@@ -374,6 +370,16 @@ describe("the runtime API", () => {
       expect(await lab.ask(line)).toBe(text);
     });
   }
+
+  test("a server with an address and resolvers may be given a name", async () => {
+    const lab = await makeLab(BACKEND, zone());
+    lab.step();
+    expect(await lab.ask("set server b/plain fqdn b.test")).toBe(
+      "b/plain changed its FQDN from (null) to b.test by 'stats socket command'",
+    );
+    lab.step();
+    expect(await lab.ask("show servers state b")).toMatch(/ plain 10\.0\.0\.2 .* b\.test 80 /);
+  });
 
   test("add server takes a name, and asks nobody", async () => {
     const lab = await makeLab(BACKEND, zone());
