@@ -56,6 +56,11 @@ const station = new CheckStation({
     isDown: (names) => isDown(tables, names),
     servedOf: (names) => servedOf(tables, names),
     answerBytesMax: start.answerBytesMax,
+    programs: new Int32Array(start.estate.programs),
+    quic: {
+      memory: start.estate.quicMemory,
+      made: (pointer) => tell({ type: "engine", pointer }),
+    },
   }),
   spreadPercent: start.spreadPercent,
   maxSpreadMs: start.maxSpreadMs,

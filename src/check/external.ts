@@ -8,6 +8,7 @@
  * run at a time: others wait, within the time of their check.
  */
 import { EXTERNAL_CHECKS_MAX } from "../base/limits.ts";
+import { EAGAIN } from "../conduit/errno.ts";
 import type { Address, CheckProgramSpec } from "../tables/spec.ts";
 import type { CheckEnvironment, CheckJob, CheckNames, Probe, ProbeEars } from "./probe.ts";
 import type { CheckResult } from "./result.ts";
@@ -15,7 +16,6 @@ import type { CheckResult } from "./result.ts";
 /** `external-check` of a backend. */
 export type ExternalProgram = Extract<CheckProgramSpec, { kind: "external" }>;
 
-const EAGAIN = 11;
 const NOT_USED = "NOT_USED";
 /** Exit code where the program could not be started. */
 const EXIT_NOT_STARTED = 255;
@@ -78,6 +78,8 @@ class Run implements Probe {
   #command: string[] = [];
   #variables: Record<string, string> = {};
   #child: Bun.Subprocess | undefined;
+  /** Of the child, in the environment's `programs`. */
+  #place = -1;
 
   constructor(environment: CheckEnvironment, ears: ProbeEars, leave: () => void) {
     this.#environment = environment;
@@ -96,6 +98,7 @@ class Run implements Probe {
   spawn(): boolean {
     try {
       this.#child = this.#start(this.#command);
+      this.#enter(this.#child.pid);
       return true;
     } catch (error) {
       return this.#cannotStart(error);
@@ -126,8 +129,19 @@ class Run implements Probe {
     });
   }
 
+  /** For whoever outlives the thread. */
+  #enter(pid: number): void {
+    const { programs } = this.#environment;
+    if (programs === undefined) return;
+    this.#place = programs.indexOf(0);
+    if (this.#place >= 0) Atomics.store(programs, this.#place, pid);
+  }
+
   #exited(exitCode: number | null): void {
     this.#child = undefined;
+    const { programs } = this.#environment;
+    if (this.#place >= 0 && programs !== undefined) Atomics.store(programs, this.#place, 0);
+    this.#place = -1;
     this.#leave();
     if (exitCode === 0) this.finish({ code: "PROCOK", number: 0 });
     else this.finish({ code: "PROCERR", number: exitCode ?? EXIT_BY_SIGNAL });
@@ -151,7 +165,7 @@ class Run implements Probe {
 }
 
 /** Ends a program and all that it has started and not set apart. It may be gone already. */
-function killGroup(pid: number): void {
+export function killGroup(pid: number): void {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {

@@ -26,6 +26,15 @@ export type ChecksStart = {
   node: string;
   /** `setenv` and its kin applied. */
   environment: Record<string, string>;
+  estate: CheckEstate;
+};
+
+/** Memory of control's that the thread writes into: what it has, for whoever outlives it. */
+export type CheckEstate = {
+  /** EXTERNAL_CHECKS_MAX words: process groups of programs that run; 0 = none. */
+  programs: SharedArrayBuffer;
+  /** ENGINE_MEMORY_BYTES: the engine of QUIC writes here as long as it is there. */
+  quicMemory: SharedArrayBuffer;
 };
 
 /** A check as it begins. */
@@ -80,6 +89,8 @@ export type CheckNews = {
 export type FromChecks =
   /** Where the native loop of the thread is: whoever outlives the thread closes what it has. */
   | { type: "loop"; pointer: number }
+  /** The same of the engine of QUIC. */
+  | { type: "engine"; pointer: number }
   | { type: "pong" }
   | { type: "news"; news: CheckNews[] }
   /** Checks had to wait for others. */

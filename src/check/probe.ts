@@ -100,7 +100,14 @@ export type CheckEnvironment = {
   servedOf(names: CheckNames): number;
   /** Most bytes of an answer that are kept: `tune.bufsize` (`tune.chksize`). */
   readonly answerBytesMax: number;
+  /** Process groups of programs that run, for whoever outlives the thread; see CheckEstate. */
+  readonly programs?: Int32Array;
+  /** The same of QUIC. Left out: its engine has memory of its own, and nobody is told of it. */
+  readonly quic?: QuicHome;
 };
+
+/** Where the engine of QUIC writes, and who is told of it. */
+export type QuicHome = { memory: SharedArrayBuffer; made: (engine: number) => void };
 
 /** What a dialogue may do with its connection. */
 export type Wire = {
@@ -129,6 +136,3 @@ export type Dialogue = {
   /** What the end of the time means after `opened`; without it, L7TOUT. */
   late?(): CheckResult;
 };
-
-/** Makes the dialogue of a protocol; one a check. */
-export type MakeDialogue = (job: CheckJob, environment: CheckEnvironment) => Dialogue;

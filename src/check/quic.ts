@@ -27,7 +27,7 @@ import {
 import type { ConnectionOwner, QuicDial, TransportAccount } from "../conduit/quic/transport.ts";
 import { encodeSocketAddress } from "../conduit/sockaddr.ts";
 import type { Address, QuicServerSpec, SourceSpec } from "../tables/spec.ts";
-import type { Probe, ProbeEars } from "./probe.ts";
+import type { Probe, ProbeEars, QuicHome } from "./probe.ts";
 import { failureOf, inItsWords, refusalOf } from "./result.ts";
 import type { CheckResult } from "./result.ts";
 
@@ -69,7 +69,7 @@ class QuicProber {
   /** Checks that wait for an answer. */
   waiting = 0;
 
-  constructor(quic: NonNullable<ReturnType<typeof quicModule>>) {
+  constructor(quic: NonNullable<ReturnType<typeof quicModule>>, home: QuicHome | undefined) {
     this.transport = new NativeTransport({
       quic,
       native: nativeModule()!,
@@ -83,12 +83,13 @@ class QuicProber {
         notice: () => undefined,
       },
       account: NO_ACCOUNT,
-      memory: new EngineMemory(new ArrayBuffer(ENGINE_MEMORY_BYTES)),
+      memory: new EngineMemory(home?.memory ?? new ArrayBuffer(ENGINE_MEMORY_BYTES)),
       worker: WORKER_CONTROL,
       generation: 0,
       secret: crypto.getRandomValues(new Uint8Array(SECRET_BYTES)),
       chunksMax: CHUNKS_MAX,
     });
+    home?.made(this.transport.engine);
   }
 
   profileOf(spec: QuicServerSpec): QuicProfile {
@@ -130,15 +131,18 @@ class QuicProber {
 
 let prober: QuicProber | undefined;
 
-/** Starts a check, whose end is told once, later or within the call, unless it is cancelled. */
-export function startQuicProbe(target: QuicProbeTarget, ears: ProbeEars): Probe {
+/**
+ * Starts a check, whose end is told once, later or within the call, unless it is cancelled.
+ * @param home of the engine, which the thread's first check makes
+ */
+export function startQuicProbe(target: QuicProbeTarget, ears: ProbeEars, home?: QuicHome): Probe {
   const quic = quicModule();
   const { address } = target;
   if (quic === null || (address.family !== "ipv4" && address.family !== "ipv6")) {
     ears.done({ code: "SOCKERR", info: quicReason() });
     return { cancel: () => undefined, late: () => ({ code: "L4TOUT" }) };
   }
-  prober ??= new QuicProber(quic);
+  prober ??= new QuicProber(quic, home);
   ears.connecting();
   const check = new Check(prober, (result) => ears.done(result));
   check.begin(target);

@@ -21,7 +21,7 @@ export function makeStartProbe(environment: CheckEnvironment): StartProbe {
     const { program } = job;
     const { quic } = job.target;
     if (program.kind === "external") return external.start(job, program, ears);
-    if (quic !== undefined) return startQuicProbe({ ...job.target, quic }, ears);
+    if (quic !== undefined) return startQuicProbe({ ...job.target, quic }, ears, environment.quic);
     if (program.kind === "tcp" || program.kind === "http") return startRun(job, program, run, ears);
     const dialogue = connectDialogue(job) ?? dialogueFor(job, environment);
     if (dialogue === undefined) {

@@ -162,6 +162,8 @@ export class CheckStation {
       };
       this.posts.set(id, post);
       this.write(post, CODE, CHECK_CODE_INI);
+      // A thread before this one may have been lost with a check under way.
+      this.write(post, RUNNING, 0);
       this.write(post, NUMBER, NO_NUMBER);
       return { checked: { key: post, schedule, job, health }, isSuspended: order.isSuspended };
     });

@@ -7,15 +7,25 @@ import { Worker } from "node:worker_threads";
 
 import { describeError } from "../../base/assert.ts";
 import { startTimer, systemClock } from "../../base/clock.ts";
+import { EXTERNAL_CHECKS_MAX } from "../../base/limits.ts";
 import type { CheckCrowd } from "../../check/checker.ts";
-import type { CheckNews, ChecksStart, FromChecks, ToChecks } from "../../check/messages.ts";
+import { killGroup } from "../../check/external.ts";
+import type {
+  CheckEstate,
+  CheckNews,
+  ChecksStart,
+  FromChecks,
+  ToChecks,
+} from "../../check/messages.ts";
 import { nativeModule } from "../../conduit/native.ts";
+import { ENGINE_MEMORY_BYTES } from "../../conduit/quic/engine-memory.ts";
+import { quicModule } from "../../conduit/quic/native-quic.ts";
 
 /** What the thread needs of the process. */
 export type CheckThreadOptions = {
   /** Its entry module. */
   url: URL;
-  start: ChecksStart;
+  start: Omit<ChecksStart, "estate">;
   receive: (news: readonly CheckNews[]) => void;
   /** It is a new one: it wants to be told everything. */
   restarted: () => void;
@@ -30,12 +40,15 @@ const MISSES_MAX = 8;
 /** Pause before a thread that died at once is replaced, ms. */
 const RESTART_PAUSE_MS = 1000;
 
+/** What a thread leaves behind. @prop engine of QUIC, which writes into the memory of `shared` */
+type Estate = { shared: CheckEstate; loop?: Pointer; engine?: Pointer };
+
 /** One thread at a time. */
 export class CheckThread {
   private readonly options: CheckThreadOptions;
   private thread: Worker | null = null;
-  /** Loops of threads that live, or are about to end. */
-  private readonly loops = new Map<Worker, Pointer>();
+  /** Of threads that live, or are about to end. */
+  private readonly estates = new Map<Worker, Estate>();
   private isClosed = false;
   private startedAtMs = 0;
   private misses = 0;
@@ -66,12 +79,20 @@ export class CheckThread {
     if (thread === null) return;
     thread.removeAllListeners();
     void thread.terminate();
+    const estate = this.estates.get(thread);
+    if (estate !== undefined) killPrograms(estate);
   }
 
   private spawn(): void {
     const { url, start } = this.options;
-    const thread = new Worker(url, { workerData: start });
+    const shared: CheckEstate = {
+      programs: new SharedArrayBuffer(EXTERNAL_CHECKS_MAX * Int32Array.BYTES_PER_ELEMENT),
+      quicMemory: new SharedArrayBuffer(ENGINE_MEMORY_BYTES),
+    };
+    const workerData: ChecksStart = { ...start, estate: shared };
+    const thread = new Worker(url, { workerData });
     this.thread = thread;
+    this.estates.set(thread, { shared });
     this.startedAtMs = systemClock.nowMs();
     this.misses = 0;
     thread.on("message", (message: FromChecks) => this.hear(thread, message));
@@ -90,8 +111,11 @@ export class CheckThread {
   private hear(thread: Worker, message: FromChecks): void {
     switch (message.type) {
       case "loop":
-        this.loops.set(thread, message.pointer as Pointer);
+      case "engine": {
+        const estate = this.estates.get(thread);
+        if (estate !== undefined) estate[message.type] = message.pointer as Pointer;
         return;
+      }
       case "news":
         this.options.receive(message.news);
         return;
@@ -127,10 +151,14 @@ export class CheckThread {
     });
   }
 
-  /** The thread has ended: nobody else closes its sockets. */
+  /** The thread has ended: nobody else closes its sockets, or ends its programs. */
   private bury(thread: Worker): void {
-    const loop = this.loops.get(thread);
-    this.loops.delete(thread);
+    const estate = this.estates.get(thread);
+    if (estate === undefined) return;
+    this.estates.delete(thread);
+    killPrograms(estate);
+    const { loop, engine } = estate;
+    if (engine !== undefined) quicModule()?.engineDestroy(engine);
     const native = nativeModule();
     if (loop === undefined || native === null) return;
     const bell = native.loopBell(loop);
@@ -149,6 +177,15 @@ export class CheckThread {
       this.pause = null;
       if (!this.isClosed) this.options.restarted();
     });
+  }
+}
+
+/** Ends its programs with all that they have started: nobody waits for them any more. */
+function killPrograms({ shared }: Estate): void {
+  const programs = new Int32Array(shared.programs);
+  for (let at = 0; at < programs.length; at++) {
+    const pid = Atomics.exchange(programs, at, 0);
+    if (pid > 0) killGroup(pid);
   }
 }
 

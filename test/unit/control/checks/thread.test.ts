@@ -1,21 +1,22 @@
 /** The thread of checks dies, throws or hangs: another takes its place, nothing is left open. */
 import { describe, expect, test } from "bun:test";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 
 import type { ChecksStart } from "../../../../src/check/messages.ts";
 import { nativeAddresses } from "../../../../src/conduit/native.ts";
 import { CheckThread } from "../../../../src/control/checks/thread.ts";
-import { descriptorCount, until } from "../../../support/procs.ts";
+import { descriptorCount, temporaryFolder, until } from "../../../support/procs.ts";
 
 const ENTRY = new URL("../../../support/mortal-checks.ts", import.meta.url);
 const LOOK_MS = 50;
 
 /** A thread, what was said of it, and how often it was new. */
-function lab() {
+function lab(environment: Record<string, string> = {}) {
   const said: string[] = [];
   let restarts = 0;
   const thread: CheckThread = new CheckThread({
     url: ENTRY,
-    start: { native: nativeAddresses() } as unknown as ChecksStart,
+    start: { native: nativeAddresses(), environment } as unknown as ChecksStart,
     receive: () => undefined,
     restarted: () => {
       restarts++;
@@ -70,6 +71,56 @@ describe("a thread of checks that is lost by", () => {
       thread.close();
     }
   });
+});
+
+/** What it has begun runs on, or is it dead? Nobody has waited for it, then it is a zombie. */
+function isAlive(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3) !== "Z";
+  } catch {
+    return false;
+  }
+}
+
+describe("programs and sockets of QUIC end with their thread, which is lost by", () => {
+  for (const { what, id } of [...DEATHS, { what: "the end of all", id: 0 }]) {
+    test(what, async () => {
+      using folder = temporaryFolder();
+      const [script, pids] = [folder.file("script"), folder.file("pids")];
+      writeFileSync(script, `#!/bin/sh\nsleep 1000 &\necho $$ $! >> ${pids}\nwait\n`);
+      chmodSync(script, 0o755);
+      const read = (): number[][] =>
+        existsSync(pids)
+          ? readFileSync(pids, "utf8")
+              .split("\n")
+              .filter((line) => line !== "")
+              .map((line) => line.split(" ").map(Number))
+          : [];
+      const { thread, follows } = lab({ PROGRAM: script });
+      try {
+        thread.send({ type: "remove", id: 9 });
+        await follows(9);
+        const [[shell, child] = []] = await until("the program to run", () =>
+          read().length === 1 ? read() : undefined,
+        );
+        expect([shell, child].map((pid) => isAlive(pid!))).toEqual([true, true]);
+        const before = descriptorCount(process.pid);
+        if (id === 0) thread.close();
+        else {
+          thread.send({ type: "remove", id });
+          await follows(101);
+          await until("the next one's program to run", () => read().length === 2);
+          await until("descriptors are closed", () => descriptorCount(process.pid) <= before);
+        }
+        await until("the program to be gone", () => !isAlive(shell!) && !isAlive(child!));
+        const [, [next] = []] = read();
+        if (next !== undefined) expect(isAlive(next)).toBe(true);
+      } finally {
+        thread.close();
+      }
+    });
+  }
 });
 
 test("a thread that answers is not replaced", async () => {
