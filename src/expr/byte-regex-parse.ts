@@ -222,13 +222,14 @@ class Parser {
 
   #group(): Node | undefined {
     const outer = this.#flags;
-    if (++this.#depth > DEPTH_MAX) throw new Refusal("its groups are nested too deep");
     if (this.#takes("?")) {
       const rest = this.#text.slice(this.#at);
       const named = /^(?:P?<[A-Za-z_]\w*>|'[A-Za-z_]\w*')/u.exec(rest)?.[0];
       const flags = /^([a-z]*)(?:-([a-z]+))?(:|\))/u.exec(rest);
       if (rest.startsWith("#")) {
-        this.#at += Math.max(0, rest.indexOf(")")) + 1;
+        const end = rest.indexOf(")");
+        if (end < 0) throw new Refusal("missing ) after (?# comment");
+        this.#at += end + 1;
         return undefined;
       }
       if (named !== undefined) this.#at += named.length;
@@ -240,6 +241,7 @@ class Parser {
         if (flags[3] === ")") return undefined;
       }
     } else if (this.#peek() === "*") throw new Refusal("verbs are not taken here");
+    if (++this.#depth > DEPTH_MAX) throw new Refusal("its groups are nested too deep");
     const node = this.#either();
     this.#flags = outer;
     this.#depth--;

@@ -88,6 +88,12 @@ test("bytes are characters, and the pattern's are its UTF-8", () => {
   expect(matches("\\Qa.b\\E\\101", "a.bA")).toBe(true);
 });
 
+test("comments and flags are no groups in groups", () => {
+  expect(matches(`^${"(?#x)a".repeat(300)}$`, "a".repeat(300))).toBe(true);
+  expect(matches(`^${"(?i)A".repeat(300)}$`, "a".repeat(300))).toBe(true);
+  expect(matches("a(?#)b", "ab")).toBe(true);
+});
+
 const REFUSED: readonly [string, string][] = [
   ["(", "missing )"],
   [")", "unmatched )"],
@@ -103,6 +109,8 @@ const REFUSED: readonly [string, string][] = [
   ["a\\", "\\ at end of pattern"],
   ["[[:nix:]]", "unknown POSIX class name"],
   ["(a{500}){500}", "it is too large"],
+  ["(?#abc", "missing ) after (?# comment"],
+  ["a(?#", "missing ) after (?# comment"],
   ["(".repeat(300), "its groups are nested too deep"],
 ];
 
