@@ -12,6 +12,17 @@ import type { Pointer } from "bun:ffi";
 import { onNextTurn, startTimer } from "../base/clock.ts";
 import type { Ticker } from "../base/clock.ts";
 import { EAGAIN } from "../conduit/errno.ts";
+import {
+  EPOLLERR,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDHUP,
+  EVENT_WORDS,
+  EVENTS_MAX,
+  tellReady,
+} from "../conduit/loop/events.ts";
+import type { ReadyHandler } from "../conduit/loop/events.ts";
 import { nativeModule } from "../conduit/native.ts";
 import type { Native } from "../conduit/native.ts";
 
@@ -49,8 +60,6 @@ export type CarrierDial = {
   interfaceName: Uint8Array | null;
 };
 
-const EVENT_WORDS = 4;
-const EVENTS_MAX = 1024;
 const READ_BYTES = 16_384;
 /** Reads of one socket before others have their turn. */
 const READS_MAX = 4;
@@ -60,13 +69,14 @@ const LOOK_LAST_MS = 10;
 const ROUNDS_MAX = 4;
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
-const EPOLLIN = 0x001;
-const EPOLLOUT = 0x004;
-const EPOLLERR = 0x008;
-const EPOLLHUP = 0x010;
-const EPOLLRDHUP = 0x2000;
 const FAILED = EPOLLERR | EPOLLHUP;
 const LAST_READ = FAILED | EPOLLRDHUP;
+
+/** When the loop is looked at; see base/clock.ts. */
+export type LoopTiming = {
+  onNextTurn: (run: () => void) => void;
+  startTimer: (delayMs: number, run: () => void) => Ticker;
+};
 
 /** All sockets of the thread's checks. */
 export class CheckLoop {
@@ -85,17 +95,22 @@ export class CheckLoop {
   #isSoon = false;
   #ticker: Ticker | null = null;
   #pauseMs = LOOK_FIRST_MS;
+  /** Pause that the ticker was begun with. */
+  #tickerMs = 0;
+  readonly #timing: LoopTiming;
   readonly #onTurn = (): void => {
     this.#isSoon = false;
     this.#look();
   };
   readonly #onTicker = (): void => {
     this.#ticker = null;
+    this.#tickerMs = 0;
     this.#look();
   };
 
   /** @throws when the system gives no descriptor */
-  constructor(native: Native) {
+  constructor(native: Native, timing: LoopTiming = { onNextTurn, startTimer }) {
+    this.#timing = timing;
     const pointer = native.loopNew(this.#events, EVENTS_MAX, -1);
     if (pointer === null) throw new Error("the loop of checks cannot be made: no descriptor");
     this.native = native;
@@ -141,7 +156,9 @@ export class CheckLoop {
     this.#pauseMs = LOOK_FIRST_MS;
     if (this.#isSoon) return;
     this.#isSoon = true;
-    onNextTurn(this.#onTurn);
+    // One of a time when nothing happened would hold up what happens after the next look.
+    if (this.#tickerMs > LOOK_FIRST_MS) this.#stopTicker();
+    this.#timing.onNextTurn(this.#onTurn);
   }
 
   #look(): void {
@@ -151,24 +168,24 @@ export class CheckLoop {
     for (const socket of again) socket.readOn();
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const count = this.native.loopPoll(this.pointer, 0);
-      for (let at = 0; at < count; at++) this.#dispatch(at * EVENT_WORDS);
+      // It watches nothing but sockets: there are no other events.
+      for (let i = 0; i < count; i++) tellReady(this.#sockets, this.#events, i * EVENT_WORDS);
       found += Math.max(0, count);
       if (count <= 0) break;
     }
     this.#pauseMs = found > 0 ? LOOK_FIRST_MS : Math.min(this.#pauseMs * 2, LOOK_LAST_MS);
-    if (this.#count === 0) {
-      this.#ticker?.stop();
-      this.#ticker = null;
-    } else if (this.#ticker === null && !this.#isSoon) {
-      this.#ticker = startTimer(this.#pauseMs, this.#onTicker);
+    if (this.#count === 0) this.#stopTicker();
+    else if (this.#ticker === null && !this.#isSoon) {
+      this.#tickerMs = this.#pauseMs;
+      this.#ticker = this.#timing.startTimer(this.#pauseMs, this.#onTicker);
     }
     if (this.faults.length > 0) throw this.faults.splice(0)[0];
   }
 
-  #dispatch(at: number): void {
-    const socket = this.#sockets[this.#events[at + 1]!];
-    // The descriptor may have been closed, and given out anew, earlier in this batch.
-    if (socket?.generation === this.#events[at + 2]!) socket.ready(this.#events[at + 3]!);
+  #stopTicker(): void {
+    this.#ticker?.stop();
+    this.#ticker = null;
+    this.#tickerMs = 0;
   }
 }
 
@@ -183,7 +200,7 @@ export function checkLoop(): CheckLoop | null {
 }
 
 /** One socket. */
-export class CheckSocket implements CheckCarrier {
+export class CheckSocket implements CheckCarrier, ReadyHandler {
   readonly fd: number;
   readonly generation: number;
   readonly #loop: CheckLoop;

@@ -12,6 +12,7 @@
  * Source: HAProxy manual 4.2 (`option tcp-check`, `option httpchk`); what it leaves open was
  * observed on HAProxy.
  */
+import { ECONNRESET } from "../../conduit/errno.ts";
 import { Sample } from "../../expr/evaluate.ts";
 import type { SampleFunction } from "../../expr/evaluate.ts";
 import type { Address, CheckTlsSpec } from "../../tables/spec.ts";
@@ -31,7 +32,6 @@ import { HttpAnswer } from "./http-answer.ts";
 import { emptyWords, inWords, placeOf } from "./sentences.ts";
 
 const NOTHING = new Uint8Array(0);
-const ECONNRESET = 104;
 const PORT_MASK = 0xffff;
 /** TLS of a step where the server has no words about it. */
 const PLAIN_TLS: CheckTlsSpec = { verify: "none", alpn: [] };

@@ -5,6 +5,7 @@
  * An answer that nothing comes of is waited for until the check's time is over. The server's end,
  * or an answer that is longer than what is kept, makes the step judge what is there.
  */
+import { ECONNRESET } from "../../conduit/errno.ts";
 import type { CheckEnvironment, Dialogue, Wire } from "../probe.ts";
 import { inItsWords } from "../result.ts";
 import type { CheckCode, CheckResult } from "../result.ts";
@@ -12,7 +13,6 @@ import type { CheckCode, CheckResult } from "../result.ts";
 /** Most bytes of a server's words in a result: HAProxy's, in `last_chk`. */
 export const WORDS_BYTES_MAX = 127;
 
-const ECONNRESET = 104;
 const NUL = 0;
 const LF = 10;
 const CR = 13;

@@ -13,13 +13,8 @@ import { closeCodeOfErrno, connectCloseCode, EAGAIN } from "../errno.ts";
 import { decodeSocketAddress } from "../sockaddr.ts";
 import type { Endpoint } from "../sockaddr.ts";
 import type { DialTarget } from "../tcp/dial.ts";
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "./events.ts";
 import type { NativeLoop } from "./native-loop.ts";
-
-const EPOLLIN = 0x001;
-const EPOLLOUT = 0x004;
-const EPOLLERR = 0x008;
-const EPOLLHUP = 0x010;
-const EPOLLRDHUP = 0x2000;
 
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;

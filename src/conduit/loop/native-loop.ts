@@ -16,6 +16,8 @@ import type { Clock, Ticker } from "../../base/clock.ts";
 import { BUFSIZE_DEFAULT } from "../../base/limits.ts";
 import type { Native } from "../native.ts";
 import type { DialTarget } from "../tcp/dial.ts";
+import { EVENT_WORDS, EVENTS_MAX, tellReady } from "./events.ts";
+import type { ReadyHandler } from "./events.ts";
 import type { LoopConduit } from "./loop-conduit.ts";
 
 /** Kinds of events; the same numbers stand in native/loop.c. */
@@ -23,8 +25,6 @@ const EVENT_SOCKET = 1;
 const EVENT_ACCEPTED = 2;
 const EVENT_ACCEPT_FAILED = 3;
 
-const EVENT_WORDS = 4;
-const EVENTS_MAX = 1024;
 /** Longest sleep, ms: a lost ring costs no more than this. */
 const SLEEP_MS_MAX = 1000;
 /** Turns of Bun's loop after a ring: messages take one, what they set off another. */
@@ -45,14 +45,6 @@ export type LoopAcceptor = {
   /** accept(2) failed with this errno; the loop has not stopped accepting. */
   failed(errno: number): void;
 };
-
-/** Whoever is told that a descriptor is ready. */
-export interface ReadyHandler {
-  /** Given by the loop when it began to watch: tells a descriptor from an older one. */
-  generation: number;
-  /** @param bits EPOLL* */
-  ready(bits: number): void;
-}
 
 type LoopTimer = Ticker & { atMs: number; run: () => void; isLive: boolean };
 
@@ -175,11 +167,7 @@ export class NativeLoop {
     const kind = events[at]!;
     const fd = events[at + 1]!;
     if (kind === EVENT_SOCKET) {
-      const handler = this.handlers[fd];
-      // The descriptor may have been closed, and given out anew, earlier in this batch.
-      if (handler !== undefined && handler.generation === events[at + 2]!) {
-        handler.ready(events[at + 3]!);
-      }
+      tellReady(this.handlers, events, at);
       return;
     }
     if (kind === EVENT_ACCEPTED) {

@@ -7,7 +7,7 @@
 import type { Pointer } from "bun:ffi";
 
 import { assert } from "../../base/assert.ts";
-import type { ReadyHandler } from "../loop/native-loop.ts";
+import type { ReadyHandler } from "../loop/events.ts";
 import type { Native } from "../native.ts";
 import { tagOf } from "./engine-memory.ts";
 import type { EngineMemory } from "./engine-memory.ts";

@@ -1,9 +1,9 @@
 /** Sockets of checks over the native loop: order of what is told, pauses, ends, faults. */
 import { describe, expect, test } from "bun:test";
 
-import { checkLoop } from "../../../src/check/check-loop.ts";
+import { CheckLoop, checkLoop } from "../../../src/check/check-loop.ts";
 import type { CarrierOwner, CheckSocket } from "../../../src/check/check-loop.ts";
-import { OPT_COUNT } from "../../../src/conduit/native.ts";
+import { nativeModule, OPT_COUNT } from "../../../src/conduit/native.ts";
 import { encodeSocketAddress } from "../../../src/conduit/sockaddr.ts";
 import { startPeer } from "../../support/peers.ts";
 import { freePort } from "../../support/ports.ts";
@@ -146,4 +146,48 @@ describe.skipIf(checkLoop() === null)("a socket of the loop of checks", () => {
     await until("the server's side", () => descriptorCount(process.pid) <= before);
     expect(ends).toBe(2000);
   });
+});
+
+test.skipIf(nativeModule() === null)("after a quiet time it is looked at soon again", async () => {
+  const native = nativeModule()!;
+  const turns: (() => void)[] = [];
+  let timers: { delayMs: number; run: () => void }[] = [];
+  const loop = new CheckLoop(native, {
+    onNextTurn: (run) => void turns.push(run),
+    startTimer: (delayMs, run) => {
+      const timer = { delayMs, run };
+      timers.push(timer);
+      return { stop: () => (timers = timers.filter((one) => one !== timer)) };
+    },
+  });
+  const runTurns = (): void => {
+    for (const run of turns.splice(0)) run();
+  };
+  await using server = startPeer({});
+  const silent = { family: "ipv4", host: "127.0.0.1", port: server.port } as const;
+  const options = new Int32Array(OPT_COUNT);
+  const address = encodeSocketAddress(silent).bytes;
+  const dial = { address, source: null, options, interfaceName: null };
+  const socket = loop.connect(dial, new Owner());
+  if (typeof socket === "number") throw new Error(`connect: ${socket}`);
+  runTurns();
+  for (let looks = 0; looks < 20; looks++) {
+    const [timer, ...others] = timers;
+    expect(others).toEqual([]);
+    timers = [];
+    timer?.run();
+    runTurns();
+  }
+  expect(timers.map(({ delayMs }) => delayMs)).toEqual([10]);
+  loop.lookSoon();
+  loop.lookSoon();
+  runTurns();
+  expect(timers.map(({ delayMs }) => delayMs)).toEqual([2]);
+  socket.terminate();
+  loop.lookSoon();
+  runTurns();
+  expect(timers).toEqual([]);
+  const bell = native.loopBell(loop.pointer);
+  native.loopDestroy(loop.pointer);
+  native.close(bell);
 });
