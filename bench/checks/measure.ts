@@ -134,7 +134,8 @@ export async function measureChecks(
 ): Promise<number[]> {
   const servers = Math.max(SERVERS_MIN, Math.round(SERVERS * effort.scale));
   const intervalMs = Math.max(INTERVAL_MIN_MS, (servers / CHECKS_PER_SECOND) * 1000);
-  const [living, dying, own] = [await startFarm(), await startFarm(), await startFarm()];
+  const [living, dying] = [await startFarm(true), await startFarm(true)];
+  const own = await startFarm(false);
   using deaths = await watchDeaths();
   try {
     const { kind, spreadPercent } = workload;
