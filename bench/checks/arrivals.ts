@@ -12,8 +12,6 @@ import { indexOf } from "./contestants.ts";
 export interface Arrivals {
   /** Checks that arrived, by server: times in ms, in order. */
   readonly byServer: readonly number[][];
-  /** From the first to the last, ms. */
-  readonly spanMs: number;
   readonly count: number;
 }
 
@@ -67,7 +65,7 @@ export async function recordArrivals(
 export function readArrivals(bytes: Uint8Array, servers: number): Arrivals {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const byServer: number[][] = Array.from({ length: servers }, () => []);
-  let [count, firstMs, lastMs] = [0, Number.NaN, Number.NaN];
+  let count = 0;
   for (let at = FILE_HEAD; at + RECORD_HEAD <= bytes.length;) {
     const atMs = view.getUint32(at, true) * 1000 + view.getUint32(at + 4, true) / 1000;
     const length = view.getUint32(at + 8, true);
@@ -75,10 +73,22 @@ export function readArrivals(bytes: Uint8Array, servers: number): Arrivals {
     at += RECORD_HEAD + length;
     if (at > bytes.length) break;
     byServer[indexOf(bytes[to + 1]!, bytes[to + 2]!, bytes[to + 3]!)]?.push(atMs);
-    if (count++ === 0) firstMs = atMs;
-    lastMs = atMs;
+    count++;
   }
-  return { byServer, spanMs: count === 0 ? 0 : lastMs - firstMs, count };
+  return { byServer, count };
+}
+
+/**
+ * Checks a second of all servers, from the intervals of each: arrivals of a while would count some
+ * intervals once more than others where checks come in bunches.
+ */
+export function checksPerSecond({ byServer }: Arrivals): number {
+  let perSecond = 0;
+  for (const times of byServer) {
+    const [first = 0, last = 0] = [times[0], times.at(-1)];
+    if (last > first) perSecond += (1000 * (times.length - 1)) / (last - first);
+  }
+  return perSecond;
 }
 
 /** How far the time between two checks of a server is from what was asked for, ms, ascending. */

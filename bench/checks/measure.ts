@@ -8,7 +8,7 @@ import { runProcess } from "../../test/support/procs.ts";
 import { connectRuntime } from "../loads-runtime.ts";
 import type { RuntimeClient } from "../loads-runtime.ts";
 import type { Effort, Metric } from "../workload.ts";
-import { deviationsOf, quantile, recordArrivals } from "./arrivals.ts";
+import { checksPerSecond, deviationsOf, quantile, recordArrivals } from "./arrivals.ts";
 import type { CheckKind, ChecksBalancer, ChecksContestant, ChecksSetup } from "./contestants.ts";
 import { startChecks } from "./contestants.ts";
 import { watchDeaths } from "./deaths.ts";
@@ -156,7 +156,7 @@ export async function measureChecks(
     await Bun.sleep(intervalMs * WARM_INTERVALS);
     const cpu = await cpuOf(balancer, effort.seconds * TRAFFIC_FACTOR * 1000);
     const arrivals = await recordArrivals(setup.ports, servers, intervalMs * RECORD_INTERVALS);
-    const perSecond = (arrivals.count / arrivals.spanMs) * 1000;
+    const perSecond = checksPerSecond(arrivals);
     const off = deviationsOf(arrivals, intervalMs);
     const memory = balancer.residentBytes() / MEGABYTE;
     const traffic = hasTraffic ? await steadyTraffic(balancer.frontPort, effort) : NO_TRAFFIC;
