@@ -420,8 +420,10 @@ backend t
         seen.push([status, await look()]);
       }
       web.stop(true);
-      const lines = await stateLines(lab.syslog, /Server (be|t)\//, 8);
-      return { seen, names, lines: lines.slice(0, 8) };
+      const lines = await stateLines(lab.syslog, /Server (be|t)\//, 10);
+      // The first check may have come before the server did.
+      const first = lines.findIndex((line) => line.includes("stopping"));
+      return { seen, names, lines: lines.slice(first, first + 6) };
     },
   }),
 ]);
