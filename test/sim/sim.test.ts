@@ -15,7 +15,7 @@ import { runSeed } from "./run.ts";
 import { reportFailure } from "./shrink.ts";
 
 const one = process.env["SLUICE_SIM_SEED"] ?? process.env["SLUICE_TEST_SEED"];
-const SEEDS = Number(process.env["SLUICE_SIM_SEEDS"] ?? 3000);
+const SEEDS = Number(process.env["SLUICE_SIM_SEEDS"] ?? 2000);
 const FIRST = Number(process.env["SLUICE_SIM_FIRST"] ?? 1);
 /** Seeds of one test: short enough for its time limit on a slow machine. */
 const SEEDS_PER_TEST = 250;
