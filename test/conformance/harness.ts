@@ -69,8 +69,8 @@ const TIMEOUTS = `  timeout connect 20s
   timeout client 60s
   timeout server 60s`;
 
-/** A case has a dozen conditions to wait for, twice. */
-const CASE_LIMIT_MS = 6 * TEST_TIMEOUT_MS;
+/** A case has a dozen conditions to wait for, twice, and may be played again. */
+const CASE_LIMIT_MS = 12 * TEST_TIMEOUT_MS;
 
 /** Registers cases under a title; skipped by name when haproxy or sluice is missing. */
 export function conformance(title: string, cases: readonly ConformanceCase<unknown>[]): void {
@@ -87,7 +87,20 @@ export function behaviour<T>(one: ConformanceCase<T>): ConformanceCase<unknown> 
   return one as ConformanceCase<unknown>;
 }
 
+/**
+ * Cases about checks go by time, of two programs: where a busy machine made one of them come a check
+ * later, the two are played once more. A difference that stays is one.
+ */
 async function compareRuns(one: ConformanceCase<unknown>): Promise<void> {
+  try {
+    await compareOnce(one);
+  } catch (error) {
+    console.warn(`${one.name}: played again, since ${String(error).split("\n")[0]}`);
+    await compareOnce(one);
+  }
+}
+
+async function compareOnce(one: ConformanceCase<unknown>): Promise<void> {
   const reference = await runCase(one, "haproxy");
   const own = await runCase(one, "sluice");
   if (one.compare === undefined) expect(own.observation).toEqual(reference.observation);
