@@ -88,7 +88,7 @@ export function behaviour<T>(one: ConformanceCase<T>): ConformanceCase<unknown> 
 }
 
 /**
- * Cases about checks go by time, of two programs: where a busy machine made one of them come a check
+ * Cases about checks go by time, of two programs: where a busy machine made one come a check
  * later, the two are played once more. A difference that stays is one.
  */
 async function compareRuns(one: ConformanceCase<unknown>): Promise<void> {
